@@ -1,0 +1,167 @@
+"""The kinds that the cluster serves: one entry each, and every name by which one can be asked for.
+
+The API server, the client machinery and `ok` all read this table; what only the API server
+needs (strategies, columns) stands beside its registry. Upstream: the discovery documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from services.api import (
+    apps_v1,
+    coordination_v1,
+    core_v1,
+)
+from services.api.object import Object
+
+T = TypeVar("T", bound=Object)
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A part of an object with verbs of its own; `group`, `version` and `kind` where they differ from the object's."""
+
+    name: str
+    verbs: tuple[str, ...]
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One served resource, named as discovery names it."""
+
+    type: type[Object]
+    plural: str
+    singular: str
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    subresources: tuple[Subresource, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self.type.kind
+
+    @property
+    def api_version(self) -> str:
+        return self.type.api_version
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        return self.api_version.rpartition("/")[2]
+
+    @property
+    def qualified(self) -> str:
+        """`deployments.apps`, or `pods` in the core group: the name that error messages use."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+STATUS = Subresource("status", ("get", "patch", "update"))
+SCALE = Subresource("scale", ("get", "patch", "update"), "autoscaling", "v1", "Scale")
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource(core_v1.ConfigMap, "configmaps", "configmap", short_names=("cm",)),
+    Resource(core_v1.Endpoints, "endpoints", "endpoints", short_names=("ep",)),
+    Resource(core_v1.Event, "events", "event", short_names=("ev",)),
+    Resource(
+        core_v1.Namespace,
+        "namespaces",
+        "namespace",
+        namespaced=False,
+        short_names=("ns",),
+        verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
+        subresources=(Subresource("finalize", ("update",)), STATUS),
+    ),
+    Resource(core_v1.Node, "nodes", "node", namespaced=False, short_names=("no",), subresources=(STATUS,)),
+    Resource(
+        core_v1.Pod,
+        "pods",
+        "pod",
+        short_names=("po",),
+        categories=("all",),
+        subresources=(
+            Subresource("binding", ("create",), kind="Binding"),
+            Subresource("ephemeralcontainers", ("get", "patch", "update")),
+            Subresource("eviction", ("create",), "policy", "v1", "Eviction"),
+            Subresource("log", ("get",)),
+            Subresource("resize", ("get", "patch", "update")),
+            STATUS,
+        ),
+    ),
+    Resource(
+        core_v1.ReplicationController,
+        "replicationcontrollers",
+        "replicationcontroller",
+        short_names=("rc",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+    Resource(core_v1.Secret, "secrets", "secret"),
+    Resource(core_v1.ServiceAccount, "serviceaccounts", "serviceaccount", short_names=("sa",)),
+    Resource(
+        core_v1.Service,
+        "services",
+        "service",
+        short_names=("svc",),
+        categories=("all",),
+        subresources=(STATUS,),
+    ),
+    Resource(apps_v1.ControllerRevision, "controllerrevisions", "controllerrevision"),
+    Resource(
+        apps_v1.Deployment,
+        "deployments",
+        "deployment",
+        short_names=("deploy",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        apps_v1.ReplicaSet,
+        "replicasets",
+        "replicaset",
+        short_names=("rs",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+    Resource(coordination_v1.Lease, "leases", "lease"),
+)
+
+_BY_TYPE = {resource.type: resource for resource in RESOURCES}
+_BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
+_BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
+
+
+def resource_of(kind: type[Any]) -> Resource:
+    """The entry of a typed object's class. KeyError when the cluster does not serve it."""
+    return _BY_TYPE[kind]
+
+
+def resource_named(group: str, version: str, plural: str) -> Resource | None:
+    return _BY_NAME.get((group, version, plural))
+
+
+def resource_of_kind(api_version: str, kind: str) -> Resource | None:
+    return _BY_KIND.get((api_version, kind))
+
+
+def lookup(word: str) -> Iterator[Resource]:
+    """Every resource that `word` may mean: plural, singular, short name, kind, or `name.group`."""
+    word = word.lower()
+    for resource in RESOURCES:
+        names = {resource.plural, resource.singular, resource.kind.lower(), *resource.short_names}
+        qualified = {f"{name}.{resource.group}" for name in names}
+        versioned = {f"{name}.{resource.version}.{resource.group}" for name in names}
+        if word in names | qualified | versioned:
+            yield resource
