@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
+from grpc_health.v1 import _async as _aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -34,7 +35,7 @@ class Health:
     """What `grpc.health.v1` answers for the whole process."""
 
     def __init__(self) -> None:
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = _aio.HealthServicer()
 
     async def set_serving(self, serving: bool) -> None:
         states = health_pb2.HealthCheckResponse
