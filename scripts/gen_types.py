@@ -67,7 +67,9 @@ class Model:
 
     @property
     def is_top_level(self) -> bool:
-        return {"apiVersion", "kind"} <= {name for name, _ in self.fields}
+        """Has its kind from its type. References (an ownerReference, an involvedObject) carry it as data."""
+        names = {name for name, _ in self.fields}
+        return {"apiVersion", "kind"} <= names and ("metadata" in names or self.name == "DeleteOptions")
 
 
 def snake(name: str) -> str:

@@ -209,16 +209,16 @@ class AzureFileVolumeSource(
 
 
 class ObjectReference(
-    Object,
+    Struct,
     frozen=True,
     kw_only=True,
     omit_defaults=True,
     gc=False,
-    rename={"field_path": "fieldPath", "resource_version": "resourceVersion"},
+    rename={"api_version": "apiVersion", "field_path": "fieldPath", "resource_version": "resourceVersion"},
 ):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "ObjectReference"
+    api_version: str | None = None
     field_path: str | None = None
+    kind: str | None = None
     name: str | None = None
     namespace: str | None = None
     resource_version: str | None = None

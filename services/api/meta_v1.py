@@ -121,15 +121,15 @@ class ManagedFieldsEntry(
 
 
 class OwnerReference(
-    Object,
+    Struct,
     frozen=True,
     kw_only=True,
     omit_defaults=True,
     gc=False,
-    rename={"block_owner_deletion": "blockOwnerDeletion"},
+    rename={"api_version": "apiVersion", "block_owner_deletion": "blockOwnerDeletion"},
 ):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "OwnerReference"
+    api_version: str = ""
+    kind: str = ""
     name: str = ""
     uid: str = ""
     block_owner_deletion: bool | None = None
