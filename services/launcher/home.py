@@ -1,0 +1,94 @@
+"""Where one cluster keeps everything: `ORRERY_HOME`, by default `~/.orrery`.
+
+    cluster.json        ports and options; what `ok` reads to find the API server
+    data/etcd           the store
+    data/NODE           what a node's runtime keeps
+    logs/COMPONENT.log  what each component said
+
+Sockets lie here too, unless the path is longer than a socket address can be (some 100 bytes);
+then they lie in a folder of the system's temporary directory that is named after this one.
+Several clusters run side by side, each with a home of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOCKET_PATH_BYTES_MAX = 60  # leaves room for file names below it, of the 104 that macOS allows
+
+
+@dataclass(frozen=True)
+class Home:
+    path: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        return cls(Path(os.environ.get("ORRERY_HOME") or Path.home() / ".orrery").expanduser().absolute())
+
+    @property
+    def cluster_file(self) -> Path:
+        return self.path / "cluster.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def run(self) -> Path:
+        own = self.path / "run"
+        if len(os.fsencode(own)) <= SOCKET_PATH_BYTES_MAX:
+            return own
+        digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"orrery-{os.getuid()}-{digest}"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "control.sock"
+
+    def create(self) -> None:
+        for folder in (self.path, self.logs, self.data, self.run):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def log_of(self, component: str) -> Path:
+        return self.logs / f"{component}.log"
+
+    def read(self) -> dict[str, Any]:
+        """The cluster's record; empty when there is none, or when a crash left half of one."""
+        try:
+            record = json.loads(self.cluster_file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Replaces the record as a whole: readers see the old one or the new one."""
+        draft = self.cluster_file.with_suffix(".json.new")
+        draft.write_text(json.dumps(record, indent=2) + "\n")
+        draft.replace(self.cluster_file)
+
+
+def free_port(preferred: int, taken: set[int]) -> int:
+    """`preferred` when nobody listens there, else one that the system has to spare."""
+    for candidate in (preferred, 0, 0, 0, 0, 0, 0, 0, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            taken.add(port)
+            return port
+    raise OSError("no free port on 127.0.0.1")

@@ -1,0 +1,139 @@
+"""Which processes make up a cluster, and how each is started. Pure: it starts nothing.
+
+The same components as in docker-compose.yml, with the flags that fit one machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# The ports that a single cluster on a machine gets; a second one takes others.
+PREFERRED_PORTS = {
+    "etcd": 2379,
+    "etcd-peer": 2380,
+    "registry": 5000,
+    "apiserver": 6444,
+    "scheduler": 10259,
+    "controller-manager": 10257,
+    "node": 10250,
+}
+NODES_MAX = 5000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `orrery up` was asked for; kept in cluster.json, so that a restart is the same cluster."""
+
+    nodes: int = 3
+    hollow: bool = False
+    schedulers: int = 1
+    controller_managers: int = 1
+    log_level: str = "info"
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Options:
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
+
+
+@dataclass(frozen=True)
+class Component:
+    name: str
+    argv: tuple[str, ...]
+    address: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    components: tuple[Component, ...]
+    apiserver: str
+    etcd: str
+    node_names: tuple[str, ...]
+
+    def component(self, name: str) -> Component | None:
+        return next((component for component in self.components if component.name == name), None)
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """`scheduler`, `scheduler-2`, …: the first keeps the plain name."""
+    return [name if number == 1 else f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def port_names(options: Options) -> list[tuple[str, int]]:
+    """Every port that the cluster needs, and which one it would like."""
+    wanted = [(name, PREFERRED_PORTS[name]) for name in ("etcd", "etcd-peer", "registry", "apiserver")]
+    wanted += [(name, PREFERRED_PORTS["scheduler"]) for name in numbered("scheduler", options.schedulers)]
+    for name in numbered("controller-manager", options.controller_managers):
+        wanted.append((name, PREFERRED_PORTS["controller-manager"]))
+    return wanted + [(name, PREFERRED_PORTS["node"]) for name in node_processes(options)]
+
+
+def node_processes(options: Options) -> list[str]:
+    return ["nodes"] if options.hollow else [f"node-{number}" for number in range(1, options.nodes + 1)]
+
+
+def make_plan(
+    options: Options,
+    ports: dict[str, int],
+    data: Path,
+    run: Path,
+    etcd_binary: str,
+    etcd_flags: tuple[str, ...],
+) -> Plan:
+    """The processes in the order in which they are started."""
+
+    def at(name: str) -> str:
+        return f"127.0.0.1:{ports[name]}"
+
+    def python(name: str, module: str, *flags: str) -> Component:
+        argv = (sys.executable, "-m", f"services.{module}", "--log-level", options.log_level, *flags)
+        return Component(name, (*argv, "--port", str(ports[name])), at(name))
+
+    etcd = Component(
+        "etcd", etcd_argv(etcd_binary, data / "etcd", at("etcd"), at("etcd-peer")) + etcd_flags, at("etcd")
+    )
+    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"))
+    components = [etcd, apiserver, python("registry", "registry")]
+    server = ("--apiserver", at("apiserver"))
+    for name in numbered("scheduler", options.schedulers):
+        components.append(python(name, "scheduler", *server, "--leader-elect"))
+    for name in numbered("controller-manager", options.controller_managers):
+        components.append(python(name, "controller_manager", *server, "--leader-elect"))
+    components += _nodes(options, python, (*server, "--registry", at("registry")), run)
+    names = tuple(f"node-{number}" for number in range(1, options.nodes + 1))
+    return Plan(tuple(components), at("apiserver"), at("etcd"), names)
+
+
+def _nodes(
+    options: Options, python: Callable[..., Component], flags: tuple[str, ...], run: Path
+) -> list[Component]:
+    if options.hollow:
+        how = ("--nodes", str(options.nodes), "--name-prefix", "node-", "--root-dir", str(run / "nodes"))
+        return [python("nodes", "node", *flags, *how)]
+    return [
+        python(name, "node", *flags, "--name", name, "--root-dir", str(run / name))
+        for name in node_processes(options)
+    ]
+
+
+def etcd_argv(binary: str, data: Path, client: str, peer: str) -> tuple[str, ...]:
+    return (
+        binary,
+        *("--name", "etcd"),
+        *("--data-dir", str(data)),
+        *("--listen-client-urls", f"http://{client}"),
+        *("--advertise-client-urls", f"http://{client}"),
+        *("--listen-peer-urls", f"http://{peer}"),
+        *("--initial-advertise-peer-urls", f"http://{peer}"),
+        *("--initial-cluster", f"etcd=http://{peer}"),
+        # Fewer log entries kept in memory; the store is small and one member needs no long tail.
+        *("--snapshot-count", "5000"),
+        *("--logger", "zap", "--log-level", "warn"),
+    )

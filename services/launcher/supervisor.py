@@ -1,0 +1,234 @@
+"""Runs a plan's processes: starts them, keeps their logs, starts again what died, ends them all.
+
+Believes: a component may end at any moment (a lost leader election ends it on purpose) and is
+started again after a moment that doubles up to half a minute. What `orrery kill` ended stays dead until
+`orrery restart`. If the supervisor itself is killed, the kernel ends its children with it
+(Linux; elsewhere they end when they next write a log line), so nothing is left behind.
+Commands come over a unix socket, one JSON object a line: see `control.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from services.launcher.home import Home
+from services.launcher.plan import Component, Plan
+from services.machinery.clock import Clock
+
+STOP_SECONDS = 8.0  # how long a component may take to leave in order before it is killed
+RESTART_SECONDS_FIRST, RESTART_SECONDS_MAX = 0.5, 30.0
+HEALTHY_SECONDS = 60.0  # having run this long, the next end counts as the first again
+LOG_BYTES_MAX = 64 * 1024 * 1024  # then the log starts over, keeping one old file
+LINE_BYTES_MAX = 256 * 1024
+FOLLOWER_LINES_MAX = 10_000  # a reader of logs that falls behind this far misses lines
+
+LineSink = Callable[[str, bytes], None]  # component, line with its newline
+
+
+@dataclass
+class Child:
+    """One component: what is wanted of it, and what there is."""
+
+    component: Component
+    wanted: bool = True
+    process: Process | None = None
+    started_at: float = 0.0
+    starts: int = 0
+    last_exit: int | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)  # set to cut a wait short
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    @property
+    def state(self) -> str:
+        if self.running:
+            return "running"
+        return "waiting to restart" if self.wanted else "killed"
+
+
+class LogFile:
+    """Appends to a component's log and starts it over at the limit."""
+
+    def __init__(self, home: Home, component: str) -> None:
+        self._path = home.log_of(component)
+        self._file: BinaryIO = self._path.open("ab", buffering=0)
+
+    def write(self, line: bytes) -> None:
+        if self._file.tell() > LOG_BYTES_MAX:
+            self._file.close()
+            self._path.replace(self._path.with_suffix(".log.1"))
+            self._file = self._path.open("ab", buffering=0)
+        self._file.write(line)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Supervisor:
+    """All children of one cluster. `on_line` sees every log line as it comes."""
+
+    def __init__(self, plan: Plan, home: Home, clock: Clock, on_line: LineSink) -> None:
+        self.children = {component.name: Child(component) for component in plan.components}
+        self._home = home
+        self._clock = clock
+        self._on_line = on_line
+        self._followers: set[asyncio.Queue[tuple[str, bytes]]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keeps all children running until cancelled; then ends them, control plane last."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in self.children.values():
+                    group.create_task(self._keep_running(child), name=child.component.name)
+        finally:
+            self._stopping = True
+            await self._end_all()
+
+    async def _keep_running(self, child: Child) -> None:
+        delay = RESTART_SECONDS_FIRST
+        while True:
+            if not child.wanted:
+                child.wake.clear()
+                await child.wake.wait()
+                delay = RESTART_SECONDS_FIRST
+            child.wake.clear()
+            code = await self._run_once(child)
+            child.last_exit = code
+            if not child.wanted:
+                name = child.component.name
+                self.say(child, f"{name} was killed; `orrery restart {name}` brings it back")
+                continue
+            if self._clock.monotonic() - child.started_at > HEALTHY_SECONDS:
+                delay = RESTART_SECONDS_FIRST
+            if not child.wake.is_set():
+                how = describe_exit(code)
+                self.say(child, f"{child.component.name} ended with {how}; starting it again in {delay:g}s")
+                await self._wait(child, delay)
+                delay = min(delay * 2, RESTART_SECONDS_MAX)
+
+    async def _wait(self, child: Child, seconds: float) -> None:
+        try:
+            async with self._clock.timeout(seconds):
+                await child.wake.wait()
+        except TimeoutError:
+            return
+
+    async def _run_once(self, child: Child) -> int:
+        log = LogFile(self._home, child.component.name)
+        try:
+            child.process = await asyncio.create_subprocess_exec(
+                *child.component.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.component.environment},
+                start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                limit=LINE_BYTES_MAX,
+            )
+            child.started_at = self._clock.monotonic()
+            child.starts += 1
+            await self._copy_log(child, log)
+            return await child.process.wait()
+        finally:
+            log.close()
+
+    async def _copy_log(self, child: Child, log: LogFile) -> None:
+        assert child.process is not None
+        assert child.process.stdout is not None
+        while True:
+            try:
+                line = await child.process.stdout.readline()
+            except ValueError:  # a line beyond the limit; what is buffered of it is lost
+                line = b"(a log line longer than %d bytes was left out)\n" % LINE_BYTES_MAX
+            if not line:
+                return
+            log.write(line)
+            self._publish(child.component.name, line)
+
+    def say(self, child: Child, sentence: str) -> None:
+        """A line of the supervisor's own, in the component's log too, where people look."""
+        moment = self._clock.now().strftime("%H:%M:%S.%f")[:-3]
+        line = f"{moment} {'orrery':<18} {'WARNING':<7} {sentence}\n".encode()
+        log = LogFile(self._home, child.component.name)
+        log.write(line)
+        log.close()
+        self._publish(child.component.name, line)
+
+    def _publish(self, component: str, line: bytes) -> None:
+        self._on_line(component, line)
+        for follower in self._followers:
+            if not follower.full():
+                follower.put_nowait((component, line))
+
+    def follow(self) -> asyncio.Queue[tuple[str, bytes]]:
+        queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(FOLLOWER_LINES_MAX)
+        self._followers.add(queue)
+        return queue
+
+    def unfollow(self, queue: asyncio.Queue[tuple[str, bytes]]) -> None:
+        self._followers.discard(queue)
+
+    def kill(self, child: Child) -> None:
+        """SIGKILL, as a crash would be; it stays dead."""
+        child.wanted = False
+        if child.running and child.process is not None:
+            child.process.kill()
+
+    async def restart(self, child: Child) -> None:
+        """Ends it in order if it runs, and starts it at once."""
+        child.wanted = True
+        child.wake.set()
+        if child.running:
+            await self._end(child)
+
+    async def _end(self, child: Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with self._clock.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _end_all(self) -> None:
+        """Nodes first, then the control plane, the store last: so each can still say goodbye."""
+        stages: tuple[tuple[str, ...], ...] = (
+            ("node",),
+            ("scheduler", "controller-manager", "registry"),
+            ("apiserver",),
+            ("etcd",),
+        )
+        for stage in stages:
+            leaving = [child for name, child in self.children.items() if name.startswith(stage)]
+            await asyncio.gather(*(self._end(child) for child in leaving))
+
+
+def describe_exit(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+if sys.platform == "linux":
+    _libc = ctypes.CDLL(None)
+    _PR_SET_PDEATHSIG = 1
+
+    def _die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+else:
+
+    def _die_with_parent() -> None:
+        return
