@@ -1,0 +1,26 @@
+"""What a rule may ask of the world: the moment, chance, and other objects.
+
+The generic store implements it, once for each request; tests use a plain object with the same attributes.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+from typing import Any, Protocol
+
+from services.api.kinds import Resource
+
+Json = dict[str, Any]
+
+
+class Context(Protocol):
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def random(self) -> random.Random: ...
+
+    def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """The object as last seen, or None. Rules read only what a request's own fate hangs on."""
+        ...
