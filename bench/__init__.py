@@ -1,0 +1,1 @@
+"""Measures the cluster as its user runs it: `make bench`."""
