@@ -64,7 +64,10 @@ class Strategy:
     def selectable_fields(self, obj: Json) -> dict[str, str]:
         """Every field that a field selector may name, with its value."""
         metadata = obj.get("metadata", {})
-        return {"metadata.name": metadata.get("name", ""), "metadata.namespace": metadata.get("namespace", "")}
+        return {
+            "metadata.name": metadata.get("name", ""),
+            "metadata.namespace": metadata.get("namespace", ""),
+        }
 
     def grace_seconds(self, obj: Json, requested: int | None) -> int | None:
         """How long a deletion waits; None: this kind is deleted at once."""
