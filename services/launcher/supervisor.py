@@ -207,15 +207,17 @@ class Supervisor:
 
     async def _end_all(self) -> None:
         """Nodes first, then the control plane, the store last: so each can still say goodbye."""
-        stages: tuple[tuple[str, ...], ...] = (
-            ("node",),
-            ("scheduler", "controller-manager", "registry"),
-            ("apiserver",),
-            ("etcd",),
-        )
-        for stage in stages:
-            leaving = [child for name, child in self.children.items() if name.startswith(stage)]
+        stages: dict[int, list[Child]] = {}
+        for child in self.children.values():
+            stages.setdefault(_stage(child.component.name), []).append(child)
+        for _, leaving in sorted(stages.items()):
             await asyncio.gather(*(self._end(child) for child in leaving))
+
+
+def _stage(component: str) -> int:
+    if component.startswith(("scheduler", "controller-manager", "registry")):
+        return 1
+    return {"apiserver": 2, "etcd": 3}.get(component, 0)
 
 
 def describe_exit(code: int) -> str:

@@ -1,0 +1,47 @@
+"""Where a cluster keeps what is its own."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from services.launcher.home import SOCKET_PATH_BYTES_MAX, Home, free_port
+
+
+def test_the_environment_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ORRERY_HOME", str(tmp_path))
+    assert Home.from_environment().path == tmp_path
+
+
+def test_by_default_it_is_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ORRERY_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Home.from_environment().path == tmp_path / ".orrery"
+
+
+def test_sockets_move_out_of_a_path_that_is_too_long(tmp_path: Path) -> None:
+    home = Home(tmp_path / ("deep" * 40))
+    assert len(str(home.run)) < SOCKET_PATH_BYTES_MAX
+    assert home.run == Home(home.path).run
+    assert home.run != Home(home.path / "other").run
+
+
+def test_a_record_is_replaced_as_a_whole_and_half_of_one_counts_as_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.read() == {}
+    home.write({"apiserver": "127.0.0.1:1"})
+    assert home.read() == {"apiserver": "127.0.0.1:1"}
+    home.cluster_file.write_text('{"apiserver": "127')
+    assert home.read() == {}
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        busy = listener.getsockname()[1]
+        taken: set[int] = set()
+        chosen = free_port(busy, taken)
+        assert chosen != busy
+        assert taken == {chosen}
+        assert free_port(chosen, taken) != chosen
