@@ -86,14 +86,14 @@ def format(number: Exact, form: str = "decimal") -> str:
         return "0"
     if form == "binary" and (isinstance(number, Fraction) or abs(number) < 1024):
         form = "decimal"  # Fractions and small numbers have no binary form.
-    sign, number = ("-" if number < 0 else ""), abs(number)
+    sign = "-" if number < 0 else ""
     if form == "binary":
-        mantissa, power = int(number), 0
+        mantissa, power = abs(int(number)), 0
         while power < 6 and mantissa % 1024 == 0:
             mantissa, power = mantissa // 1024, power + 1
         return f"{sign}{mantissa}{next((s for s, p in _BINARY.items() if p == power), '')}"
     power = -9
-    mantissa = int(number * 10**9)
+    mantissa = abs(int(number * 10**9))
     while power < 18 and mantissa % 1000 == 0:
         mantissa, power = mantissa // 1000, power + 3
     if form == "exponent":
