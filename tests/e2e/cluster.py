@@ -1,0 +1,144 @@
+"""A real cluster for end-to-end tests: started by `orrery`, used through `ok`, broken on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.api.errors import ApiError
+from services.api.object import Object, ObjectKey
+from services.client.client import connect
+
+T = TypeVar("T", bound=Object)
+
+MANIFESTS = Path(os.environ.get("ORRERY_MANIFESTS") or Path(__file__).parents[3] / "shared" / "manifests")
+PATIENCE_SECONDS = 90.0
+RETRY_SECONDS = 0.1
+
+
+class Cluster:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._environment = {**os.environ, "ORRERY_HOME": str(home), "NO_COLOR": "1"}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.home / "cluster.json").read_text())
+        return record
+
+    @property
+    def apiserver(self) -> str:
+        return str(self.record["apiserver"])
+
+    def orrery(self, *words: str, timeout: float = PATIENCE_SECONDS) -> str:
+        return self._run("services.launcher", words, timeout=timeout).stdout
+
+    def ok(self, *words: str, stdin: str = "") -> str:
+        """What `ok` prints; fails the test when it fails."""
+        return self._run("services.kubectl", words, stdin=stdin).stdout
+
+    def ok_refused(self, *words: str, stdin: str = "") -> str:
+        """What `ok` says on stderr; fails the test when it does not fail."""
+        done = self._run("services.kubectl", words, stdin=stdin, check=False)
+        assert done.returncode != 0, f"ok {' '.join(words)} should have failed:\n{done.stdout}"
+        return done.stderr
+
+    def get(self, *words: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.ok("get", *words, "-o", "json"))
+        return found
+
+    def log(self, component: str) -> str:
+        return (self.home / "logs" / f"{component}.log").read_text()
+
+    def pids(self) -> dict[str, int]:
+        from services.launcher import control
+        from services.launcher.home import Home
+
+        answer = control.ask(Home(self.home), {"command": "status"})
+        return {child["name"]: child["pid"] for child in answer["components"] if child["pid"]}
+
+    def etcd(self, *words: str) -> str:
+        """The witness's view of the store, past the API server."""
+        return self.orrery("etcd", *words)
+
+    def until(
+        self, kind: type[T], condition: Callable[[dict[ObjectKey, T]], bool], namespace: str = "default"
+    ) -> dict[ObjectKey, T]:
+        """Follows a collection until it meets the condition, whatever dies meanwhile."""
+        return asyncio.run(self._until(kind, condition, namespace))
+
+    async def _until(
+        self, kind: type[T], condition: Callable[[dict[ObjectKey, T]], bool], namespace: str
+    ) -> dict[ObjectKey, T]:
+        objects: dict[ObjectKey, T] = {}
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), connect(self.apiserver, user_agent="e2e") as client:
+                while True:
+                    try:
+                        page = await client.list_page(kind, namespace, limit=0)
+                        objects = {item.key: item for item in page.items}
+                        if condition(objects):
+                            return objects
+                        version = page.resource_version
+                        async for events in client.watch(kind, namespace, resource_version=version):
+                            for event in events:
+                                if event.object is None:
+                                    continue
+                                if event.type == "DELETED":
+                                    objects.pop(event.object.key, None)
+                                else:
+                                    objects[event.object.key] = event.object
+                            if condition(objects):
+                                return objects
+                    except ApiError:
+                        await asyncio.sleep(RETRY_SECONDS)  # killed on purpose; it comes back
+        except TimeoutError:
+            seen = "\n".join(
+                f"  {key}: {getattr(object_, 'status', '')}"[:400] for key, object_ in objects.items()
+            )
+            raise AssertionError(
+                f"{kind.kind}s never met the condition; at last there were\n{seen}"
+            ) from None
+
+    def _run(
+        self,
+        module: str,
+        words: tuple[str, ...],
+        *,
+        stdin: str = "",
+        check: bool = True,
+        timeout: float = PATIENCE_SECONDS,
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            (sys.executable, "-m", module, *words),
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"{module} {' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+
+@contextmanager
+def running(*flags: str) -> Iterator[Cluster]:
+    # A short path: sockets lie below it.
+    with tempfile.TemporaryDirectory(prefix="orrery-e2e-") as folder:
+        cluster = Cluster(Path(folder))
+        try:
+            cluster.orrery("up", "-d", *flags)
+            yield cluster
+        finally:
+            cluster.orrery("down")

@@ -1,0 +1,32 @@
+"""Clusters that end-to-end tests share; tests that break one get one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.cluster import MANIFESTS, Cluster, running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Three nodes, never broken; each test uses names or a namespace of its own."""
+    with running("--nodes", "3") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, deleted with all in it at the end."""
+    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:50].strip("-").lower()
+    cluster.ok("create", "namespace", name)
+    yield name
+    cluster.ok("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def manifests() -> object:
+    if not MANIFESTS.exists():
+        pytest.skip(f"the books' manifests are not at {MANIFESTS}")
+    return MANIFESTS

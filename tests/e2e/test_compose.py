@@ -1,0 +1,107 @@
+"""The same cluster as containers, on a real Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.api.core_v1 import Node, Pod
+from services.api.object import ObjectKey
+from services.launcher.home import free_port
+from services.machinery.pods import is_ready
+from tests.e2e.cluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+PROJECT = "orrery-test"
+REQUIRED = bool(os.environ.get("ORRERY_REQUIRE_DOCKER"))
+
+pytestmark = [
+    pytest.mark.compose,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("compose"),
+    pytest.mark.timeout(900),
+]
+
+
+def engine_runs() -> bool:
+    return (
+        bool(shutil.which("docker"))
+        and subprocess.run(("docker", "info"), capture_output=True).returncode == 0
+    )
+
+
+class ComposeCluster(Cluster):
+    """Reached through the published port; started and broken by docker compose."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        super().__init__(home)
+        self._port = port
+        (home / "cluster.json").write_text(json.dumps({"apiserver": f"127.0.0.1:{port}"}))
+
+    def compose(self, *words: str) -> str:
+        done = subprocess.run(
+            ("docker", "compose", "--project-name", PROJECT, *words),
+            cwd=ROOT,
+            env={**os.environ, "ORRERY_PORT": str(self._port), "DOCKER_BUILDKIT": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, f"docker compose {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster]:
+    if not engine_runs():
+        if REQUIRED:
+            pytest.fail("ORRERY_REQUIRE_DOCKER is set, and no Docker engine answers")
+        pytest.skip("no Docker engine runs here: start one to run the compose tests")
+    cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), free_port(0, set()))
+    try:
+        cluster.compose("up", "--build", "--detach", "--wait")
+        yield cluster
+    finally:
+        cluster.compose("down", "--volumes", "--timeout", "5")
+
+
+def ready(nodes: int) -> Callable[[dict[ObjectKey, Node]], bool]:
+    return lambda all_: (
+        sum(
+            any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+            for node in all_.values()
+        )
+        == nodes
+    )
+
+
+def test_three_nodes_and_a_deployment(compose: ComposeCluster) -> None:
+    nodes = compose.until(Node, ready(3), "")
+    assert {key.name for key in nodes} == {"node-1", "node-2", "node-3"}
+    compose.ok("create", "deployment", "web", "--image=luksa/kubia", "--replicas=3")
+    pods = compose.until(Pod, lambda pods: len(pods) == 3 and all(map(is_ready, pods.values())))
+    name = next(iter(pods)).name
+    assert "Kubia server starting..." in compose.ok("logs", name)
+    assert "ok get" not in compose.compose("exec", "-T", "apiserver", "ok", "get", "pods")
+    assert "name=web" in compose.compose("logs", "scheduler") or "web-" in compose.compose(
+        "logs", "scheduler"
+    )
+
+
+def test_nodes_can_be_added(compose: ComposeCluster) -> None:
+    compose.compose("up", "--detach", "--no-recreate", "--scale", "node=5")
+    compose.until(Node, ready(5), "")
+
+
+def test_a_stopped_cluster_keeps_its_state(compose: ComposeCluster) -> None:
+    before = compose.get("deployment", "web")["metadata"]["uid"]
+    compose.compose("down", "--timeout", "5")
+    compose.compose("up", "--detach", "--wait")
+    assert compose.get("deployment", "web")["metadata"]["uid"] == before
+    compose.until(Pod, lambda pods: sum(map(is_ready, pods.values())) == 3)

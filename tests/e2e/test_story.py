@@ -1,0 +1,89 @@
+"""What happened in the background: one trace id through all components, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from services.api.core_v1 import Pod
+from services.machinery.pods import is_ready
+from tests.e2e.cluster import Cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+
+
+def test_one_trace_tells_the_story_of_one_create(cluster: Cluster, namespace: str) -> None:
+    cluster.ok("create", "deployment", "story", "--image=luksa/kubia", "--replicas=1", "-n", namespace)
+    cluster.until(Pod, lambda pods: bool(pods) and all(map(is_ready, pods.values())), namespace)
+    created = re.search(
+        rf"name=story.*namespace={namespace}|namespace={namespace} name=story", cluster.log("apiserver")
+    )
+    assert created
+    line = next(
+        line
+        for line in cluster.log("apiserver").splitlines()
+        if "kind=Deployment" in line and f"namespace={namespace}" in line
+    )
+    trace = re.search(r"trace=([0-9a-f]{8})", line)
+    assert trace
+    told = {
+        component: [row for row in cluster.log(component).splitlines() if f"trace={trace[1]}" in row]
+        for component in ("apiserver", "scheduler", "controller-manager", "node-1", "node-2", "node-3")
+    }
+    assert told["apiserver"]
+    assert any("kind=Deployment" in row for row in told["controller-manager"])
+    assert any("kind=ReplicaSet" in row for row in told["controller-manager"])
+    assert any("kind=Pod" in row for row in told["scheduler"])
+    assert any("kind=Pod" in row for name in ("node-1", "node-2", "node-3") for row in told[name])
+
+
+def test_an_idle_cluster_says_nothing(cluster: Cluster) -> None:
+    """No component chatters: every line at info belongs to something that happened."""
+    for component in ("scheduler", "controller-manager"):
+        for row in cluster.log(component).splitlines():
+            assert "heartbeat" not in row.lower()
+            assert "Traceback" not in row
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ending_the_foreground_leaves_no_process_behind(number: signal.Signals) -> None:
+    with tempfile.TemporaryDirectory(prefix="orrery-e2e-") as folder:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "services.launcher", "up", "--nodes", "1"),
+            env={**os.environ, "ORRERY_HOME": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "The cluster is up" in line:
+                break
+        children = processes_of(folder)
+        assert len(children) >= 6
+        process.send_signal(number)
+        for _ in process.stdout:  # ends when the last process that holds it has ended
+            pass
+        process.wait()
+        assert processes_of(folder) == set()
+
+
+def processes_of(home: str) -> set[int]:
+    """Processes that were started for that home, by their environment."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"ORRERY_HOME={home}".encode() in (
+                entry / "environ"
+            ).read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue
+    return found
