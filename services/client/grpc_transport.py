@@ -234,7 +234,8 @@ def _metadata() -> Sequence[tuple[str, str]]:
 
 
 def _translate(error: grpc.aio.AioRpcError) -> ApiError:
-    for key, value in error.trailing_metadata() or ():
+    trailing: Any = error.trailing_metadata() or ()
+    for key, value in trailing:
         if key == STATUS_KEY:
             return ApiError(orjson.loads(value))
     details = error.details() or error.code().name

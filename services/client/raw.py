@@ -24,6 +24,7 @@ from services.client.transport import (
     ListOptions,
     PatchType,
     RawObject,
+    Representation,
     Target,
     Transport,
     View,
@@ -275,6 +276,10 @@ def _loads(raw: RawObject, view: View = PLAIN) -> Json:
     """The data of an object, with the resourceVersion in its place in the metadata."""
     data: Json = orjson.loads(raw.json)
     metadata = data.get("metadata")
-    if view is PLAIN and raw.resource_version and isinstance(metadata, dict):
+    if (
+        view.representation is not Representation.TABLE
+        and raw.resource_version
+        and isinstance(metadata, dict)
+    ):
         metadata["resourceVersion"] = raw.resource_version
     return data
