@@ -1,0 +1,145 @@
+"""What to do about a Pod next: make a sandbox, start these containers, kill those.
+
+Pure and level driven: compares the spec with what the runtime holds now. Whoever acts asks again
+after each step. Upstream: `computePodActions` and `computeInitContainerActions` in
+`pkg/kubelet/kuberuntime/kuberuntime_manager.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from services.api.core_v1 import Container, Pod
+from services.kubelet.container_status import HEALTHY, Health
+from services.kubelet.cri import ContainerRecord, ContainerState
+from services.kubelet.runtime_view import RuntimeView
+from services.machinery.pods import is_restartable_init
+
+ProbeKind = Literal["liveness", "readiness", "startup"]
+NO_HEALTH: Mapping[str, Health] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A running container that must go, and what the Pod's event says about it."""
+
+    record: ContainerRecord
+    container: Container
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """At most one of `create_sandbox` and `stop_all`; containers start in the order given."""
+
+    create_sandbox: bool = False
+    attempt: int = 0
+    stop_all: bool = False  # nothing will run here any more
+    start: tuple[Container, ...] = ()
+    kill: tuple[Kill, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.create_sandbox or self.stop_all or self.start or self.kill)
+
+
+def compute(
+    pod: Pod,
+    view: RuntimeView,
+    *,
+    failed_probe: Mapping[str, ProbeKind] | None = None,
+    health: Mapping[str, Health] = NO_HEALTH,
+) -> Actions:
+    """`failed_probe`: which probe has given up on which container id. `health` by container name."""
+    if view.ready_sandbox is None:
+        return _without_sandbox(pod, view)
+    kills = _unhealthy(pod, view, failed_probe or {})
+    dying = {kill.record.id for kill in kills}
+    waiting, starts = _init_containers(pod, view, health)
+    if waiting == "failed":
+        return Actions(stop_all=True)
+    if waiting == "no":
+        starts += [c for c in pod.spec.containers if _must_start(c, view, pod, dying)]
+    if not starts and not kills and waiting == "no" and _all_over(pod, view):
+        return Actions(stop_all=True)
+    return Actions(start=tuple(starts), kill=tuple(kills))
+
+
+def _without_sandbox(pod: Pod, view: RuntimeView) -> Actions:
+    """A Pod that has ended needs no new sandbox; any other one does."""
+    attempt = view.sandbox.attempt + 1 if view.sandbox else 0
+    never_again = pod.spec.restart_policy == "Never" and attempt and view.containers
+    wanted = any(should_restart(c, view.latest(c.name), pod) for c in pod.spec.containers)
+    if never_again or not wanted:
+        return Actions(stop_all=True)
+    return Actions(create_sandbox=True, attempt=attempt)
+
+
+def should_restart(container: Container, record: ContainerRecord | None, pod: Pod) -> bool:
+    """Whether it is to be started: it never was, or it has ended and its policy says so."""
+    if record is None or record.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
+        return True
+    if record.running:
+        return False
+    policy = container.restart_policy or pod.spec.restart_policy or "Always"
+    if policy == "OnFailure":
+        return record.exit_code != 0
+    return policy != "Never"
+
+
+def _must_start(container: Container, view: RuntimeView, pod: Pod, dying: set[str]) -> bool:
+    record = view.current.get(container.name) or view.latest(container.name)
+    if record is not None and record.id in dying:
+        return False  # Its end is an event, and then it is looked at again.
+    return should_restart(container, record, pod)
+
+
+def _unhealthy(pod: Pod, view: RuntimeView, failed: Mapping[str, ProbeKind]) -> list[Kill]:
+    if not failed:
+        return []
+    kills = []
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        record = view.current.get(container.name)
+        kind = failed.get(record.id) if record and record.running else None
+        if record and kind in ("liveness", "startup"):
+            text = f"Container {container.name} failed {kind} probe"
+            again = (container.restart_policy or pod.spec.restart_policy) != "Never"
+            kills.append(Kill(record, container, text + ", will be restarted" if again else text))
+    return kills
+
+
+def _init_containers(
+    pod: Pod, view: RuntimeView, health: Mapping[str, Health]
+) -> tuple[Literal["no", "yes", "failed"], list[Container]]:
+    """Whether the regular containers still wait for them, and which of them to start."""
+    starts: list[Container] = []
+    if not pod.spec.init_containers:
+        return "no", starts
+    if any(c.name in view.current and view.current[c.name].started_at for c in pod.spec.containers):
+        # The Pod was initialized; only its sidecars are kept alive from here on.
+        sidecars = [c for c in pod.spec.init_containers if is_restartable_init(c)]
+        return "no", [c for c in sidecars if should_restart(c, view.current.get(c.name), pod)]
+    for container in pod.spec.init_containers:
+        record = view.current.get(container.name)
+        if is_restartable_init(container):
+            if record is None or not record.running:
+                return "yes", [*starts, container]
+            if not health.get(container.name, HEALTHY).started:
+                return "yes", starts
+        elif record is None or record.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
+            return "yes", [*starts, container]
+        elif record.running:
+            return "yes", starts
+        elif record.exit_code != 0:
+            if pod.spec.restart_policy == "Never":
+                return "failed", []
+            return "yes", [*starts, container]
+    return "no", starts
+
+
+def _all_over(pod: Pod, view: RuntimeView) -> bool:
+    return not any(
+        (record := view.latest(container.name)) is None or record.running for container in pod.spec.containers
+    )
