@@ -13,7 +13,7 @@ RUN mkdir -p services && touch services/__init__.py \
 COPY config config
 COPY services services
 RUN python -m compileall -q services \
-    && useradd --system --home-dir /orrery --uid 10001 orrery \
+    && useradd --system --home-dir /orrery --uid 990 orrery \
     && mkdir /data && chown orrery /data
 
 USER orrery
