@@ -1,0 +1,1 @@
+"""What plugins are made of and what they may see. Nothing here knows any plugin."""
