@@ -100,11 +100,12 @@ class Controller(Generic[T]):
     name: ClassVar[str]
     watches: ClassVar[tuple[Watch, ...]]
     workers: ClassVar[int] = 5
+    event_source: ClassVar[str] = ""  # who its Events say they come from; empty: `<name>-controller`
 
     def __init__(self, context: ControllerContext) -> None:
         self.context = context
         self.client, self.clock, self.random = context.client, context.clock, context.random
-        self.recorder = context.recorder
+        self.recorder = context.recorder.named(self.event_source or f"{self.name}-controller")
         self.log = context.log
         self.stores = Stores(context.informers)
         self.queue: WorkQueue[ObjectKey] = WorkQueue(context.clock)
