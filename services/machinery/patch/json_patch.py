@@ -1,0 +1,41 @@
+"""JSON patch, RFC 6902, with the refusals of upstream's API server.
+
+The operations are `jsonpatch`'s; what it lets pass and upstream does not is refused here. It is
+imported on first use: few clients send such patches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.api.errors import bad_request, failure, too_large
+
+Json = dict[str, Any]
+
+OPERATIONS_MAX = 10_000
+_REJECTED = "the server rejected our request due to an error in our request"
+
+
+def json_patch(current: Json, operations: Any) -> Json:
+    """ApiError 400 when it is not a patch, 413 when it is too long, 422 when it does not apply."""
+    import jsonpatch
+    import jsonpointer  # type: ignore[import-untyped]
+
+    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
+        )
+    if len(operations) > OPERATIONS_MAX:
+        raise too_large(
+            f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
+        )
+    document = orjson.loads(orjson.dumps(current))
+    try:
+        result = jsonpatch.JsonPatch(operations).apply(document, in_place=True)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError):
+        raise failure(422, "Invalid", _REJECTED) from None
+    if not isinstance(result, dict):
+        raise failure(422, "Invalid", _REJECTED)
+    return result
