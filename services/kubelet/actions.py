@@ -14,6 +14,7 @@ from typing import Literal
 from services.api.core_v1 import Container, Pod
 from services.kubelet.container_status import HEALTHY, Health
 from services.kubelet.cri import ContainerRecord, ContainerState
+from services.kubelet.runtime_config import HASH_ANNOTATION, container_hash
 from services.kubelet.runtime_view import RuntimeView
 from services.machinery.pods import is_restartable_init
 
@@ -97,17 +98,24 @@ def _must_start(container: Container, view: RuntimeView, pod: Pod, dying: set[st
 
 
 def _unhealthy(pod: Pod, view: RuntimeView, failed: Mapping[str, ProbeKind]) -> list[Kill]:
-    if not failed:
-        return []
     kills = []
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         record = view.current.get(container.name)
+        if record and record.running and _changed(container, record):
+            text = f"Container {container.name} definition changed, will be restarted"
+            kills.append(Kill(record, container, text))
+            continue
         kind = failed.get(record.id) if record and record.running else None
         if record and kind in ("liveness", "startup"):
             text = f"Container {container.name} failed {kind} probe"
             again = (container.restart_policy or pod.spec.restart_policy) != "Never"
             kills.append(Kill(record, container, text + ", will be restarted" if again else text))
     return kills
+
+
+def _changed(container: Container, record: ContainerRecord) -> bool:
+    made_from = record.annotations.get(HASH_ANNOTATION)
+    return made_from is not None and made_from != container_hash(container)
 
 
 def _init_containers(

@@ -7,15 +7,14 @@ find them, and so that a restarted kubelet recognises its own. Upstream: `kuberu
 
 from __future__ import annotations
 
-import hashlib
-
-import msgspec
+import zlib
 
 from services.api.core_v1 import Container, Pod
 from services.kubelet.cri import ContainerConfig, Mount, SandboxConfig
 from services.kubelet.environment import expand
 from services.machinery import quantity
 
+HASH_ANNOTATION = "io.kubernetes.container.hash"
 CLUSTER_DOMAIN = "cluster.local"
 CLUSTER_DNS = "10.96.0.10"
 POD_LOG_ROOT = "/var/log/pods"
@@ -89,9 +88,8 @@ def _dns(pod: Pod) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
 
 
 def container_hash(container: Container) -> str:
-    """Changes when the container must be made anew. Only name and image may change in a live Pod."""
-    text = msgspec.json.encode((container.name, container.image))
-    return hashlib.blake2s(text, digest_size=4).hexdigest()
+    """Changes when the container must be made anew. Only the image can change in a live Pod."""
+    return f"{zlib.crc32(f'{container.name} {container.image}'.encode()):x}"
 
 
 def container_config(
@@ -127,8 +125,8 @@ def container_config(
         cpu_shares=max(_MIN_SHARES, cpu * 1024 // 1000),
         cpu_quota=cpu_limit * _CPU_PERIOD // 1000,
         memory_limit_bytes=quantity.value(str(limits.get("memory") or "0")),
-        run_as_user=_first(own and own.run_as_user, shared and shared.run_as_user),
-        run_as_group=_first(own and own.run_as_group, shared and shared.run_as_group),
+        run_as_user=_first(own.run_as_user if own else None, shared.run_as_user if shared else None),
+        run_as_group=_first(own.run_as_group if own else None, shared.run_as_group if shared else None),
         readonly_rootfs=bool(own and own.read_only_root_filesystem),
         privileged=bool(own and own.privileged),
     )
@@ -136,7 +134,7 @@ def container_config(
 
 def _annotations(pod: Pod, container: Container, attempt: int) -> dict[str, str]:
     annotations = {
-        "io.kubernetes.container.hash": container_hash(container),
+        HASH_ANNOTATION: container_hash(container),
         "io.kubernetes.container.restartCount": str(attempt),
         "io.kubernetes.container.terminationMessagePath": container.termination_message_path
         or "/dev/termination-log",

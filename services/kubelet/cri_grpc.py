@@ -1,0 +1,395 @@
+"""`Cri` over gRPC: the only part of the kubelet that knows the messages of `runtime.v1`.
+
+One channel serves all machines of a process; each call names its own in the metadata entry
+`orrery-node`, which other runtimes ignore. Exec, attach, port-forward, probes and logs use
+`orrery.runtime.v1` beside the CRI, as protos/runtime/v1/streaming.proto explains. Faults become
+CriError with gRPC's code as Go writes it, so that messages read as upstream's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc.aio import EOF  # type: ignore[attr-defined]
+
+from services.kubelet.cri import (
+    ContainerConfig,
+    ContainerRecord,
+    ContainerState,
+    CriError,
+    ExecResult,
+    HttpAnswer,
+    ImageRecord,
+    PodRecord,
+    Removed,
+    RuntimeInfo,
+    SandboxConfig,
+    SandboxRecord,
+    Usage,
+)
+from services.kubelet.cri_streams import GrpcDuplex, GrpcTerminal
+from services.machinery import trace
+from services.pb.runtime.v1 import api_pb2 as pb
+from services.pb.runtime.v1 import api_pb2_grpc as rpc
+from services.pb.runtime.v1 import streaming_pb2 as stream_pb
+from services.pb.runtime.v1 import streaming_pb2_grpc as stream_rpc
+
+NODE_KEY = "orrery-node"
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+_PROTOCOLS = {"TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
+_STATES = {state.value: state for state in ContainerState}
+
+
+@asynccontextmanager
+async def runtime_channel(endpoint: str) -> AsyncIterator[grpc.aio.Channel]:
+    """`endpoint` is `unix:///path` as in upstream's --container-runtime-endpoint."""
+    async with grpc.aio.insecure_channel(endpoint, options=_OPTIONS) as channel:
+        yield channel
+
+
+class GrpcCri:
+    """One machine's runtime at the other end of a channel. `node` may be empty: the only one there."""
+
+    def __init__(self, channel: grpc.aio.Channel, node: str = "") -> None:
+        self._runtime = rpc.RuntimeServiceStub(channel)
+        self._images = rpc.ImageServiceStub(channel)
+        self._streaming: Any = stream_rpc.StreamingServiceStub(channel)
+        self._plain = ((NODE_KEY, node),) if node else ()
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        cause = trace.current()
+        return (*self._plain, ("traceparent", cause)) if cause else self._plain
+
+    async def _call(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Any:
+        try:
+            return await method(request, metadata=self._metadata, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise as_cri_error(error) from error
+
+    # ---- The machine -------------------------------------------------------------------------
+
+    async def info(self) -> RuntimeInfo:
+        version = await self._call(self._runtime.Version, pb.VersionRequest(version="v1"))
+        answer = await self._call(self._runtime.Status, pb.StatusRequest())
+        messages = {c.type: "" if c.status else _condition_text(c) for c in answer.status.conditions}
+        return RuntimeInfo(
+            name=version.runtime_name,
+            version=version.runtime_version,
+            runtime_message=messages.get("RuntimeReady", ""),
+            network_message=messages.get("NetworkReady", ""),
+        )
+
+    async def set_pod_cidr(self, cidr: str) -> None:
+        config = pb.RuntimeConfig(network_config=pb.NetworkConfig(pod_cidr=cidr))
+        await self._call(
+            self._runtime.UpdateRuntimeConfig, pb.UpdateRuntimeConfigRequest(runtime_config=config)
+        )
+
+    # ---- Sandboxes ---------------------------------------------------------------------------
+
+    async def run_sandbox(self, config: SandboxConfig) -> str:
+        answer = await self._call(
+            self._runtime.RunPodSandbox, pb.RunPodSandboxRequest(config=_sandbox_config(config))
+        )
+        return str(answer.pod_sandbox_id)
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        await self._call(self._runtime.StopPodSandbox, pb.StopPodSandboxRequest(pod_sandbox_id=sandbox_id))
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        await self._call(
+            self._runtime.RemovePodSandbox, pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id)
+        )
+
+    async def pod(self, sandbox_id: str) -> PodRecord:
+        answer = await self._call(
+            self._runtime.PodSandboxStatus, pb.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id)
+        )
+        return PodRecord(sandbox=_sandbox(answer.status), containers=_containers(answer.containers_statuses))
+
+    async def list_pods(self) -> list[PodRecord]:
+        found = await self._call(self._runtime.ListPodSandbox, pb.ListPodSandboxRequest())
+        records = []
+        for item in found.items:
+            try:
+                records.append(await self.pod(item.id))
+            except CriError as error:
+                if error.code != "NotFound":  # Removed since the list was made.
+                    raise
+        return records
+
+    async def events(self) -> AsyncIterator[PodRecord | Removed]:
+        call = self._runtime.GetContainerEvents(pb.GetEventsRequest(), metadata=self._plain)
+        try:
+            async for event in call:
+                if not event.HasField("pod_sandbox_status"):
+                    yield Removed(event.container_id)
+                else:
+                    yield PodRecord(
+                        sandbox=_sandbox(event.pod_sandbox_status),
+                        containers=_containers(event.containers_statuses),
+                    )
+        except grpc.aio.AioRpcError as error:
+            raise as_cri_error(error) from error
+        finally:
+            call.cancel()
+
+    # ---- Containers --------------------------------------------------------------------------
+
+    async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
+        request = pb.CreateContainerRequest(
+            pod_sandbox_id=sandbox_id,
+            config=_container_config(config),
+            sandbox_config=_sandbox_config(sandbox),
+        )
+        answer = await self._call(self._runtime.CreateContainer, request)
+        return str(answer.container_id)
+
+    async def start_container(self, container_id: str) -> None:
+        await self._call(self._runtime.StartContainer, pb.StartContainerRequest(container_id=container_id))
+
+    async def stop_container(self, container_id: str, grace_seconds: int) -> None:
+        request = pb.StopContainerRequest(container_id=container_id, timeout=grace_seconds)
+        await self._call(self._runtime.StopContainer, request)
+
+    async def remove_container(self, container_id: str) -> None:
+        await self._call(self._runtime.RemoveContainer, pb.RemoveContainerRequest(container_id=container_id))
+
+    # ---- Images ------------------------------------------------------------------------------
+
+    async def image(self, name: str) -> ImageRecord | None:
+        answer = await self._call(
+            self._images.ImageStatus, pb.ImageStatusRequest(image=pb.ImageSpec(image=name))
+        )
+        return _image(answer.image) if answer.HasField("image") else None
+
+    async def images(self) -> list[ImageRecord]:
+        answer = await self._call(self._images.ListImages, pb.ListImagesRequest())
+        return [_image(image) for image in answer.images]
+
+    async def pull_image(self, name: str) -> str:
+        answer = await self._call(self._images.PullImage, pb.PullImageRequest(image=pb.ImageSpec(image=name)))
+        return str(answer.image_ref)
+
+    # ---- Inside a container ------------------------------------------------------------------
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout_seconds: int) -> ExecResult:
+        request = pb.ExecSyncRequest(container_id=container_id, cmd=command, timeout=timeout_seconds)
+        answer = await self._call(self._runtime.ExecSync, request)
+        return ExecResult(stdout=answer.stdout, stderr=answer.stderr, exit_code=answer.exit_code)
+
+    async def http(
+        self,
+        ip: str,
+        port: int,
+        path: str,
+        *,
+        scheme: str,
+        headers: Sequence[tuple[str, str]],
+        timeout_seconds: float,
+    ) -> HttpAnswer:
+        request = stream_pb.HttpRequest(
+            ip=ip,
+            port=port,
+            path=path,
+            scheme=scheme.lower(),
+            timeout_seconds=timeout_seconds,
+            headers=[stream_pb.Header(name=name, value=value) for name, value in headers],
+        )
+        answer = await self._call(self._streaming.Http, request)
+        location = next((h.value for h in answer.headers if h.name.lower() == "location"), "")
+        return HttpAnswer(status=answer.status, body=answer.body, location=location)
+
+    async def dial(self, ip: str, port: int, timeout_seconds: float) -> None:
+        call = self._streaming.Connect(metadata=self._metadata, timeout=timeout_seconds)
+        try:
+            await call.write(stream_pb.ConnectRequest(ip=ip, port=port))
+            if await call.read() is EOF:
+                raise CriError("Unavailable", f"dial tcp {ip}:{port}: connect: connection refused")
+        except grpc.aio.AioRpcError as error:
+            raise as_cri_error(error) from error
+        except asyncio.InvalidStateError as error:
+            # The call ended before the first message could be written.
+            raise CriError(_go_code(await call.code()), await call.details() or "") from error
+        finally:
+            call.cancel()
+
+    async def forward(self, sandbox_id: str, port: int) -> GrpcDuplex:
+        answer = await self._call(
+            self._runtime.PortForward, pb.PortForwardRequest(pod_sandbox_id=sandbox_id, port=[port])
+        )
+        call = self._streaming.PortForward(metadata=self._metadata)
+        return await GrpcDuplex.open(call, stream_pb.ConnectRequest(token=_token(answer.url), port=port))
+
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, stdin: bool, tty: bool, stderr: bool
+    ) -> GrpcTerminal:
+        request = pb.ExecRequest(
+            container_id=container_id, cmd=command, stdin=stdin, tty=tty, stdout=True, stderr=stderr
+        )
+        answer = await self._call(self._runtime.Exec, request)
+        return await GrpcTerminal.open(self._streaming.Exec(metadata=self._metadata), _token(answer.url))
+
+    async def attach(self, container_id: str, *, stdin: bool, tty: bool, stderr: bool) -> GrpcTerminal:
+        request = pb.AttachRequest(
+            container_id=container_id, stdin=stdin, tty=tty, stdout=True, stderr=stderr
+        )
+        answer = await self._call(self._runtime.Attach, request)
+        return await GrpcTerminal.open(self._streaming.Attach(metadata=self._metadata), _token(answer.url))
+
+    async def read_log(
+        self, container_id: str, *, follow: bool, tail_lines: int | None = None
+    ) -> AsyncIterator[bytes]:
+        request = stream_pb.ReadLogRequest(container_id=container_id, follow=follow, tail_lines=tail_lines)
+        call = self._streaming.ReadLog(request, metadata=self._metadata)
+        try:
+            async for chunk in call:
+                yield chunk.data
+        except grpc.aio.AioRpcError as error:
+            raise as_cri_error(error) from error
+        finally:
+            call.cancel()
+
+    async def usage(self) -> list[Usage]:
+        answer = await self._call(self._runtime.ListContainerStats, pb.ListContainerStatsRequest())
+        return [_usage(stats) for stats in answer.stats]
+
+
+# ---- Messages --------------------------------------------------------------------------------
+
+
+def as_cri_error(error: grpc.aio.AioRpcError) -> CriError:
+    return CriError(_go_code(error.code()), error.details() or "")
+
+
+def _go_code(code: grpc.StatusCode) -> str:
+    """NOT_FOUND as Go prints it: NotFound."""
+    return "".join(word.capitalize() for word in code.name.split("_"))
+
+
+def _condition_text(condition: Any) -> str:
+    return f"{condition.type}=false reason:{condition.reason} message:{condition.message}"
+
+
+def _token(url: str) -> str:
+    return url.rpartition("#")[2]
+
+
+def _sandbox(status: Any) -> SandboxRecord:
+    return SandboxRecord(
+        id=status.id,
+        uid=status.metadata.uid,
+        name=status.metadata.name,
+        namespace=status.metadata.namespace,
+        attempt=status.metadata.attempt,
+        ready=status.state == pb.SANDBOX_READY,
+        created_at=status.created_at,
+        ip=status.network.ip,
+    )
+
+
+def _containers(statuses: Any) -> tuple[ContainerRecord, ...]:
+    return tuple(_container(status) for status in statuses)
+
+
+def _container(status: Any) -> ContainerRecord:
+    user = status.user.linux if status.HasField("user") else None
+    return ContainerRecord(
+        id=status.id,
+        name=status.metadata.name,
+        attempt=status.metadata.attempt,
+        state=_STATES.get(status.state, ContainerState.UNKNOWN),
+        image=status.image.image,
+        image_ref=status.image_ref,
+        created_at=status.created_at,
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        exit_code=status.exit_code,
+        reason=status.reason,
+        message=status.message,
+        annotations=dict(status.annotations),
+        user=(user.uid, user.gid, tuple(user.supplemental_groups)) if user else None,
+    )
+
+
+def _image(image: Any) -> ImageRecord:
+    return ImageRecord(
+        id=image.id, tags=tuple(image.repo_tags), digests=tuple(image.repo_digests), size_bytes=image.size
+    )
+
+
+def _usage(stats: Any) -> Usage:
+    labels = stats.attributes.labels
+    return Usage(
+        container_id=stats.attributes.id,
+        name=labels.get("io.kubernetes.container.name", stats.attributes.metadata.name),
+        pod_uid=labels.get("io.kubernetes.pod.uid", ""),
+        cpu_nano_cores=stats.cpu.usage_nano_cores.value,
+        cpu_core_nano_seconds=stats.cpu.usage_core_nano_seconds.value,
+        memory_bytes=stats.memory.working_set_bytes.value,
+    )
+
+
+def _sandbox_config(config: SandboxConfig) -> pb.PodSandboxConfig:
+    message = pb.PodSandboxConfig(
+        metadata=pb.PodSandboxMetadata(
+            name=config.name, uid=config.uid, namespace=config.namespace, attempt=config.attempt
+        ),
+        hostname=config.hostname,
+        log_directory=config.log_directory,
+        dns_config=pb.DNSConfig(
+            servers=config.dns_servers, searches=config.dns_searches, options=config.dns_options
+        ),
+        port_mappings=[
+            pb.PortMapping(protocol=_PROTOCOLS.get(protocol, pb.TCP), container_port=port, host_port=host)
+            for protocol, port, host in config.port_mappings
+        ],
+        labels=config.labels,
+        annotations=config.annotations,
+    )
+    if config.host_network:
+        message.linux.security_context.namespace_options.network = pb.NODE
+    return message
+
+
+def _container_config(config: ContainerConfig) -> pb.ContainerConfig:
+    message = pb.ContainerConfig(
+        metadata=pb.ContainerMetadata(name=config.name, attempt=config.attempt),
+        image=pb.ImageSpec(image=config.image, user_specified_image=config.user_image),
+        command=config.command,
+        args=config.args,
+        working_dir=config.working_dir,
+        envs=[pb.KeyValue(key=key, value=value.encode()) for key, value in config.envs],
+        mounts=[
+            pb.Mount(container_path=m.container_path, host_path=m.host_path, readonly=m.readonly)
+            for m in config.mounts
+        ],
+        labels=config.labels,
+        annotations=config.annotations,
+        log_path=config.log_path,
+        stdin=config.stdin,
+        stdin_once=config.stdin_once,
+        tty=config.tty,
+    )
+    resources = message.linux.resources
+    resources.cpu_shares = config.cpu_shares
+    resources.cpu_quota = config.cpu_quota
+    resources.memory_limit_in_bytes = config.memory_limit_bytes
+    security = message.linux.security_context
+    security.readonly_rootfs, security.privileged = config.readonly_rootfs, config.privileged
+    if config.run_as_user is not None:
+        security.run_as_user.value = config.run_as_user
+    if config.run_as_group is not None:
+        security.run_as_group.value = config.run_as_group
+    return message
