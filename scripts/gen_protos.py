@@ -23,8 +23,11 @@ TARGET = ROOT / "services" / "pb"
 def generate(target: Path) -> None:
     sources = sorted(PROTOS.rglob("*.proto"))
     # The virtual path makes generated modules import each other as services.pb.…
+    binaries = Path(sys.executable).parent
     arguments = [
         "protoc",
+        f"--plugin=protoc-gen-mypy={binaries / 'protoc-gen-mypy'}",
+        f"--plugin=protoc-gen-mypy_grpc={binaries / 'protoc-gen-mypy_grpc'}",
         f"-Iservices/pb={PROTOS}",
         f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
         f"--python_out={target}",
