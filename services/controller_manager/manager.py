@@ -1,0 +1,141 @@
+"""The list of controllers, and how one process runs them.
+
+All share one client, one set of informers and one event queue; each speaks under its own name. The garbage
+collector comes last: of kinds that nobody else reads it keeps metadata only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from services.client.client import Client
+from services.client.controller import ControllerContext
+from services.client.informer import InformerFactory
+from services.client.recorder import EventRecorder
+from services.controller_manager.deployment.controller import DeploymentController
+from services.controller_manager.garbage_collector.controller import GarbageCollector
+from services.controller_manager.namespace.controller import NamespaceController
+from services.controller_manager.node_ipam import CLUSTER_CIDR, NodeIpamController
+from services.controller_manager.node_lifecycle.controller import (
+    MONITOR_GRACE_SECONDS,
+    NodeLifecycleController,
+)
+from services.controller_manager.pod_gc import TERMINATED_PODS_MAX, PodGarbageCollector
+from services.controller_manager.replicaset import ReplicaSetController
+from services.controller_manager.replication_controller import ReplicationManager
+from services.controller_manager.root_ca import RootCaPublisher
+from services.controller_manager.service_account import ServiceAccountController
+from services.controller_manager.taint_eviction import TaintEvictionController
+from services.controller_manager.ttl import TtlController
+from services.process.run import Process
+
+COMPONENT = "kube-controller-manager"
+
+
+class Running(Protocol):
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user can set."""
+
+    node_monitor_grace_seconds: float = MONITOR_GRACE_SECONDS
+    cluster_cidr: str = CLUSTER_CIDR
+    terminated_pods_max: int = TERMINATED_PODS_MAX
+    root_ca: str = ""  # the certificate itself, in PEM; empty: there is none to publish
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str  # upstream's, for --controllers
+    component: str  # the name on its events
+    make: Callable[[ControllerContext, Settings], Running]
+
+
+CONTROLLERS: tuple[Entry, ...] = (
+    Entry("deployment-controller", "deployment-controller", lambda context, _: DeploymentController(context)),
+    Entry("replicaset-controller", "replicaset-controller", lambda context, _: ReplicaSetController(context)),
+    Entry(
+        "replicationcontroller-controller",
+        "replication-controller",
+        lambda context, _: ReplicationManager(context),
+    ),
+    Entry(
+        "node-lifecycle-controller",
+        "node-controller",
+        lambda context, to: NodeLifecycleController(context, to.node_monitor_grace_seconds),
+    ),
+    Entry(
+        "taint-eviction-controller",
+        "taint-eviction-controller",
+        lambda context, _: TaintEvictionController(context),
+    ),
+    Entry(
+        "node-ipam-controller",
+        "cidrAllocator",
+        lambda context, to: NodeIpamController(context, to.cluster_cidr),
+    ),
+    Entry("ttl-controller", "ttl-controller", lambda context, _: TtlController(context)),
+    Entry("namespace-controller", "namespace-controller", lambda context, _: NamespaceController(context)),
+    Entry(
+        "serviceaccount-controller",
+        "serviceaccount-controller",
+        lambda context, _: ServiceAccountController(context),
+    ),
+    Entry(
+        "root-ca-certificate-publisher-controller",
+        "root-ca-cert-publisher",
+        lambda context, to: RootCaPublisher(context, to.root_ca),
+    ),
+    Entry(
+        "pod-garbage-collector-controller",
+        "pod-garbage-collector",
+        lambda context, to: PodGarbageCollector(context, to.terminated_pods_max),
+    ),
+    Entry(
+        "garbage-collector-controller",
+        "garbage-collector-controller",
+        lambda context, _: GarbageCollector(context),
+    ),
+)
+NAMES = tuple(entry.name for entry in CONTROLLERS)
+
+
+def chosen(words: Sequence[str]) -> list[str]:
+    """The names that `--controllers` means: `*` is all, `foo` adds one, `-foo` leaves one out.
+
+    ValueError names a controller that does not exist.
+    """
+    for word in words:
+        if word != "*" and word.removeprefix("-") not in NAMES:
+            raise ValueError(
+                f"there is no controller {word.removeprefix('-')!r}; there are {', '.join(NAMES)}"
+            )
+    return [name for name in NAMES if f"-{name}" not in words and ("*" in words or name in words)]
+
+
+async def run_controllers(client: Client, process: Process, settings: Settings, names: Sequence[str]) -> None:
+    """Runs these controllers until cancelled, or until one of them fails."""
+    informers = InformerFactory(client, process.clock, process.random, process.log)
+    recorder = EventRecorder(client, process.clock, COMPONENT, log=process.log)
+    shared = ControllerContext(client, informers, recorder, process.clock, process.random, process.log)
+    if not settings.root_ca and "root-ca-certificate-publisher-controller" in names:
+        names = [name for name in names if name != "root-ca-certificate-publisher-controller"]
+        process.log.info("Not publishing a root CA: no --root-ca-file was given")
+    made = [
+        (entry, entry.make(replace(shared, recorder=recorder.named(entry.component)), settings))
+        for entry in CONTROLLERS
+        if entry.name in names
+    ]
+    process.log.info("Starting the controllers", controllers=len(made))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(recorder.run(), name="recorder")
+        group.create_task(informers.run(), name="informers")
+        for entry, controller in made:
+            group.create_task(controller.run(), name=entry.name)
+        await informers.wait_synced()
+        process.log.info("The caches are filled: controllers are at work")
