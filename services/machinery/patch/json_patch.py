@@ -21,7 +21,7 @@ _REJECTED = "the server rejected our request due to an error in our request"
 def json_patch(current: Json, operations: Any) -> Json:
     """ApiError 400 when it is not a patch, 413 when it is too long, 422 when it does not apply."""
     import jsonpatch
-    import jsonpointer  # type: ignore[import-untyped]
+    import jsonpointer
 
     if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
         raise bad_request(

@@ -15,6 +15,7 @@ are not changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from services.api.errors import ApiError, bad_request, failure
@@ -96,7 +97,7 @@ def _merge_list(original: list[Any], patch: list[Any], field: Field, is_deletion
             merged.append(item)
         else:
             merged[at] = _merge_map(merged[at], item, field.schema.items)
-    return _in_order(merged, patch, original, lambda item: _key_of(item, key))
+    return _in_order(merged, patch, original, partial(_key_of, key=key))
 
 
 def _special_elements(original: list[Any], patch: list[Any], key: str) -> tuple[list[Any], list[Any]]:
@@ -143,7 +144,7 @@ def _merge_ordered_lists(merged: Json, patch: Json, schema: Schema | None) -> No
         if original is None and changes is None:
             continue
         key = field.merge_key if field is not None else ""
-        identify = (lambda item, key=key: _key_of(item, key)) if key else _identity
+        identify = partial(_key_of, key=key) if key else _identity
         _check_order(changes or [], order, identify)
         if changes is None:
             both = original
