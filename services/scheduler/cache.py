@@ -84,10 +84,12 @@ class Cache:
         self._place(info, node_name)
         self._assumed[info.uid] = None
 
-    def finish_binding(self, uid: str, now: float) -> None:
-        """The binding is written; from now on the watch has to show it within the limit."""
-        if uid in self._assumed:
-            self._assumed[uid] = now + ASSUMED_MAX_SECONDS
+    def finish_binding(self, uid: str, now: float) -> float | None:
+        """The binding is written: the watch has to show it by the returned time, if it has not yet."""
+        if uid not in self._assumed:
+            return None
+        deadline = self._assumed[uid] = now + ASSUMED_MAX_SECONDS
+        return deadline
 
     def forget(self, uid: str) -> None:
         """Takes an assumption back; does nothing once the watch has confirmed it."""
@@ -135,7 +137,7 @@ class Cache:
         return infos
 
     def next_expiry(self) -> float | None:
-        """When `expire` has something to do next."""
+        """When `expire` has something to do next. Looks at all that is assumed."""
         return min((deadline for deadline in self._assumed.values() if deadline is not None), default=None)
 
     # Within.

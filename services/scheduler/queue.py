@@ -188,14 +188,18 @@ class SchedulingQueue:
 
     # Time passes, things happen.
 
-    def happened(self, happening: Happening, now: float) -> list[QueuedPod]:
-        """Wakes what this can help; returns the Pods that were woken."""
+    def happened(self, happening: Happening, now: float, *, spare: str = "") -> list[QueuedPod]:
+        """Wakes what this can help; returns the Pods that were woken. Not the one whose uid is `spare`."""
         self._remember(happening)
         candidates: dict[str, QueuedPod] = {}
         for name, rejected in self._unschedulable_by.items():
             if happening.event in self._plugins[name].wakes_on:
                 candidates |= rejected
-        woken = [pod for pod in candidates.values() if self._worth_retrying(pod, happening)]
+        woken = [
+            pod
+            for pod in candidates.values()
+            if pod.info.uid != spare and self._worth_retrying(pod, happening)
+        ]
         for pod in woken:
             self._requeue(pod, now)
         return woken

@@ -194,6 +194,6 @@ def normalize_by_max(scores: list[int], *, reverse: bool = False) -> list[int]:
 
 __all__ = [
     "NODE_SCORE_MAX", "SUCCESS", "Bind", "CycleState", "Filter", "FilterRunner", "NodeList", "Permit",
-    "Plugin", "PostBind", "PostFilter", "PostFilterResult", "PreBind", "PreEnqueue", "PreFilter", "PreFilterResult",
-    "PreScore", "QueueSort", "Reserve", "Score", "Status", "normalize_by_max",
+    "Plugin", "PostBind", "PostFilter", "PostFilterResult", "PreBind", "PreEnqueue", "PreFilter",
+    "PreFilterResult", "PreScore", "QueueSort", "Reserve", "Score", "Status", "normalize_by_max",
 ]  # fmt: skip

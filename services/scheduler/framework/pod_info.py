@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from services.api.core_v1 import Container, Pod, ResourceRequirements
-from services.machinery import pods, quantity
+from services.machinery import pods
 
 DEFAULT_CPU = "100m"
 DEFAULT_MEMORY = "200Mi"
@@ -70,12 +70,16 @@ class PodInfo:
     def terminating(self) -> bool:
         return self.pod.metadata.deletion_timestamp is not None
 
-    def on(self, node_name: str) -> PodInfo:
-        """The same Pod as it will be once it is bound to that node."""
+    def seen_as(self, pod: Pod) -> PodInfo:
+        """The same Pod as the watch shows it now: what was worked out holds while spec and labels do."""
+        one, other = self.pod.metadata, pod.metadata
+        same = one.uid == other.uid and one.generation == other.generation and one.labels == other.labels
+        if not same or self.terminating != (other.deletion_timestamp is not None):
+            return PodInfo(pod)
         info = object.__new__(PodInfo)
         for name in PodInfo.__slots__:
             setattr(info, name, getattr(self, name))
-        info.pod = replace(self.pod, spec=replace(self.pod.spec, node_name=node_name))
+        info.pod = pod
         return info
 
 
@@ -112,9 +116,3 @@ def _host_ports(pod: Pod) -> tuple[HostPort, ...]:
         for port in container.ports
         if port.host_port
     )
-
-
-@lru_cache(maxsize=64)
-def default_amounts() -> tuple[int, int]:
-    """The minimum a container without requests counts for: cpu in milli, memory in bytes."""
-    return quantity.milli(DEFAULT_CPU), quantity.value(DEFAULT_MEMORY)

@@ -1,4 +1,4 @@
-"""DynamicResources: resource claims are not modelled; only the PostFilter answer of upstream's plugin is here.
+"""DynamicResources: resource claims are not modelled; only upstream's PostFilter answer is here.
 
 It is part of the message that every unschedulable Pod gets from a 1.36 scheduler.
 """
