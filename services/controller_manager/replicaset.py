@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec.structs import replace
-
 from services.api.apps_v1 import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
 from services.api.core_v1 import Pod
 from services.api.errors import ApiError
@@ -81,7 +79,10 @@ class ReplicaSetController(Controller[ReplicaSet]):
         )
         status = observe(replicaset, counts, failure, rfc3339(now))
         if status != replicaset.status:
-            await self.client.update(replace(replicaset, status=status), subresource="status")
+            patch = replication.status_patch(replicaset.metadata.uid, status)
+            await self.client.patch(
+                ReplicaSet, replicaset.key.name, replicaset.key.namespace, patch, subresource="status"
+            )
         if counts.ready > counts.available:
             ready = [pod for pod in owned if pods.is_active(pod) and pods.is_ready(pod)]
             wait = replication.next_available_seconds(ready, min_ready_seconds, now)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Struct, to_builtins
+from msgspec.structs import fields as struct_fields
+
 from services.api.core_v1 import Pod
 from services.machinery import pods
 from services.machinery.clock import parse_time
@@ -133,6 +136,17 @@ def next_available_seconds(ready: Iterable[Pod], min_ready_seconds: int, now: da
         if not pods.is_available(pod, min_ready_seconds, now)
     ]
     return max(min(waits), 0) if waits else None
+
+
+def status_patch(uid: str | None, status: Struct) -> dict[str, Any]:
+    """A merge patch that makes the status exactly this one.
+
+    Unlike an update it names no revision: a cache that lags behind our own last write costs nothing, and
+    nobody else writes this status. The uid keeps it from another object of the same name.
+    """
+    fields = {field.encode_name: getattr(status, field.name) for field in struct_fields(status)}
+    plain = to_builtins({name: value if value != [] else None for name, value in fields.items()})
+    return {"metadata": {"uid": uid}, "status": plain}
 
 
 def concerns_owner(old: Pod | None, new: Pod | None) -> bool:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from services.api.core_v1 import (
     Pod,
     ReplicationController,
@@ -73,7 +71,14 @@ class ReplicationManager(Controller[ReplicationController]):
         )
         status = observe(controller, counts, failure, rfc3339(now))
         if status != controller.status:
-            await self.client.update(replace(controller, status=status), subresource="status")
+            patch = replication.status_patch(controller.metadata.uid, status)
+            await self.client.patch(
+                ReplicationController,
+                controller.key.name,
+                controller.key.namespace,
+                patch,
+                subresource="status",
+            )
         if counts.ready > counts.available:
             ready = [pod for pod in owned if pods.is_active(pod) and pods.is_ready(pod)]
             wait = replication.next_available_seconds(ready, min_ready_seconds, now)

@@ -309,8 +309,10 @@ class FakeApi:
 
     def _replace(self, target: Target, old: Json, data: Json) -> Json:
         if target.subresource == "status":
-            new = old | {"status": data.get("status", {})}
-            # The status endpoint lets labels and the rest of the metadata be.
+            # The status endpoint lets labels and the spec be; annotations pass (a Deployment's revision).
+            annotations = (data.get("metadata") or {}).get("annotations")
+            metadata = old["metadata"] | ({"annotations": annotations} if annotations else {})
+            new = old | {"status": data.get("status", {}), "metadata": metadata}
         else:
             new = dict(data)
             if _has_status(target.resource):

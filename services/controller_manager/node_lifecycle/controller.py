@@ -8,6 +8,7 @@ what empties a node; the taint eviction controller does the rest.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ from services.machinery.taints import same_taint
 
 LEASE_NAMESPACE = "kube-node-lease"
 MONITOR_GRACE_SECONDS = 40.0
+# Between noticing a node's trouble and emptying it: when many fall silent together, all of them are
+# noticed before the first one is emptied. Upstream's node-monitor-period has the same effect.
+SETTLE_SECONDS = 5.0
 
 
 def _node_of(lease: Lease, stores: Stores) -> Iterable[ObjectKey]:
@@ -45,6 +49,11 @@ class NodeLifecycleController(Controller[Node]):
         self._grace_seconds = grace_seconds
         self._sightings: dict[str, health.Sighting] = {}
         self._zones = Zones()
+        self._troubled_since: dict[str, float] = {}
+
+    async def start(self) -> None:
+        for node in self.store(Node).list():
+            self._zones.put(node.key.name, zone_of(node), health.readiness(node) == "True")
 
     async def reconcile(self, node: Node) -> None:
         name, now_seconds = node.key.name, self.clock.monotonic()
@@ -64,6 +73,7 @@ class NodeLifecycleController(Controller[Node]):
     async def reconcile_deleted(self, key: ObjectKey) -> None:
         if self._sightings.pop(key.name, None) is not None:
             self._zones.remove(key.name)
+            self._troubled_since.pop(key.name, None)
             self.log.info("The node is gone", kind="Node", name=key.name)
 
     # Silence
@@ -113,9 +123,9 @@ class NodeLifecycleController(Controller[Node]):
         if before == after:
             return
         for name in self._zones.names():
-            if before:
-                # Nobody could report while all were cut off: everybody gets a fresh grace period.
-                self._sightings[name] = replace_seen(self._sightings[name], now_seconds)
+            # Nobody could report while all were cut off: everybody gets a fresh grace period.
+            if before and (seen := self._sightings.get(name)):
+                self._sightings[name] = dataclasses.replace(seen, seen_seconds=now_seconds)
             self.enqueue(ObjectKey("", name))
 
     # Taints
@@ -137,16 +147,21 @@ class NodeLifecycleController(Controller[Node]):
 
     def _with_eviction(self, node: Node, taints: list[Taint], now_seconds: float) -> list[Taint]:
         """The taint that empties the node, as soon as its zone's budget allows one more."""
-        reported = any(condition.type == "Ready" for condition in node.status.conditions)
-        state = health.readiness(node)
-        if not reported or state == "True" or self._zones.all_disrupted:
-            return health.without_eviction(taints)
+        name, state = node.key.name, health.readiness(node)
         wanted = health.eviction_taint(state)
-        if wanted is None or any(same_taint(wanted, taint) for taint in taints):
+        if wanted is None:
+            self._troubled_since.pop(name, None)
+        reported = any(condition.type == "Ready" for condition in node.status.conditions)
+        if wanted is None or not reported or self._zones.all_disrupted:
+            return health.without_eviction(taints)
+        if any(same_taint(wanted, taint) for taint in taints):
             return taints
         kept = health.without_eviction(taints)
+        # A node that is being emptied already only changes the reason.
         if len(kept) == len(taints):
-            wait = self._zones.budget(zone_of(node)).take(now_seconds)
+            wait = self._troubled_since.setdefault(name, now_seconds) + SETTLE_SECONDS - now_seconds
+            if wait <= 0:
+                wait = self._zones.budget(zone_of(node)).take(now_seconds)
             if wait > 0:
                 self.requeue_after(node.key, wait)
                 return taints
@@ -167,7 +182,3 @@ class NodeLifecycleController(Controller[Node]):
         name = node.key.name
         self.recorder.event(node, "Normal", reason, f"Node {name} event: {what}")
         self.log.info(what, kind="Node", name=name)
-
-
-def replace_seen(sighting: health.Sighting, now_seconds: float) -> health.Sighting:
-    return health.Sighting(now_seconds, sighting.heartbeat, sighting.renewed, sighting.reported)
