@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from random import Random
+from typing import cast
 
 from services.scheduler.framework.fit_error import Diagnosis, FitError
 from services.scheduler.framework.interface import CycleState, Filter, Score
@@ -183,16 +184,16 @@ class Algorithm:
         known = memo.scores.get(plugin.name)
         if known is None:
             known = memo.scores[plugin.name] = [None] * len(memo.generations)
-        raw: list[int] = []
-        for place, node in zip(places, feasible):
-            score = known[place]
-            if score is None:
-                score = plugin.score(state, pod, node)
+        raw = [known[place] for place in places]
+        if None not in raw:
+            return cast(list[int], raw)
+        for index, (place, node) in enumerate(zip(places, feasible)):
+            if raw[index] is None:
+                raw[index] = score = plugin.score(state, pod, node)
                 # Only what _pass_filters has dated may be kept: it alone notices that a node changed.
                 if memo.generations[place] == node.generation:
                     known[place] = score
-            raw.append(score)
-        return raw
+        return cast(list[int], raw)
 
     # What is remembered.
 

@@ -10,7 +10,7 @@ Pods are counted by their labels on each node, not one by one. Upstream: `plugin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.api.core_v1 import Pod, TopologySpreadConstraint
@@ -39,7 +39,7 @@ DO_NOT_SCHEDULE, SCHEDULE_ANYWAY = "DoNotSchedule", "ScheduleAnyway"
 
 @dataclass(slots=True)
 class Constraint:
-    """One rule, ready to count with: `matches` remembers its verdict on each set of labels."""
+    """One rule, ready to count with: it remembers its verdict on each set of labels."""
 
     topology_key: str
     max_skew: int
@@ -51,17 +51,16 @@ class Constraint:
     _verdicts: dict[LabelSet, bool] = field(default_factory=dict)
 
     def matches(self, label_set: LabelSet) -> bool:
-        verdict = self._verdicts.get(label_set)
-        if verdict is None:
-            verdict = label_set.namespace == self.namespace and self.selector.matches(label_set.labels)
-            self._verdicts[label_set] = verdict
+        verdict = label_set.namespace == self.namespace and self.selector.matches(label_set.labels)
+        self._verdicts[label_set] = verdict
         return verdict
 
     def count(self, node: NodeInfo) -> int:
         """How many Pods on the node it is about."""
-        total = 0
+        total, verdicts = 0, self._verdicts
         for label_set, count in node.label_counts.items():
-            if self.matches(label_set):
+            verdict = verdicts.get(label_set)
+            if verdict or (verdict is None and self.matches(label_set)):
                 total += count
         return total
 
@@ -145,21 +144,18 @@ class PodTopologySpread(PreFilter, Filter, PreScore, Score):
         ignored = {n.name for n in feasible if own and not _has_all_keys(n, constraints)}
         totals = [0.0] * len(feasible)
         for constraint in constraints:
-            counts = _counts(constraint, pod.pod, feasible, nodes, ignored)
-            sizes = {value for node, value in zip(feasible, counts.values) if node.name not in ignored}
-            domains = (
-                len(feasible) - len(ignored) if constraint.topology_key == HOSTNAME else len(sizes - {None})
-            )
+            counts, domains = _counts(constraint, pod.pod, feasible, nodes, ignored)
+            if not domains:
+                continue
             # Fewer domains, less weight: with two zones being one off is not as bad as with ten nodes.
             weight, base = math.log(domains + 2), constraint.max_skew - 1
             totals = [
-                total if value is None else total + counts.by_value[value] * weight + base
-                for total, value in zip(totals, counts.values)
+                total if count is None else total + count * weight + base
+                for total, count in zip(totals, counts)
             ]
-        state[self.name] = (
-            {node.name: _round(total) for node, total in zip(feasible, totals)},
-            ignored,
-        )
+        # Rounded half up, as Go rounds.
+        crowding = {node.name: int(total + 0.5) for node, total in zip(feasible, totals)}
+        state[self.name] = crowding, ignored
         return SUCCESS
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:
@@ -228,33 +224,29 @@ def _selector(pod: Pod, spec: TopologySpreadConstraint) -> Selector:
     return Selector(selector.requirements + extra, selector.nothing)
 
 
-@dataclass(slots=True)
-class _Counts:
-    values: list[str | None]
-    """The topology value of each feasible node; None where it does not take part."""
-    by_value: Mapping[str, int]
-
-
 def _counts(
     constraint: Constraint,
     pod: Pod,
     feasible: Sequence[NodeInfo],
     nodes: Iterable[NodeInfo],
     ignored: set[str],
-) -> _Counts:
-    """Pods per topology value: on each feasible node for itself, or over all nodes of its value."""
+) -> tuple[list[int | None], int]:
+    """For each feasible node the Pods in its domain (None: it has none), and the number of domains."""
     key = constraint.topology_key
     if key == HOSTNAME:
-        by_name = {node.name: constraint.count(node) for node in feasible if key in node.labels}
-        return _Counts([node.name if node.name in by_name else None for node in feasible], by_name)
+        # Each node is its own domain.
+        own = [constraint.count(node) if key in node.labels else None for node in feasible]
+        return own, len(feasible) - len(ignored)
     values = [node.labels.get(key) for node in feasible]
-    by_value = {v: 0 for v, n in zip(values, feasible) if v is not None and n.name not in ignored}
+    if ignored:
+        values = [None if node.name in ignored else value for value, node in zip(values, feasible)]
+    by_value = dict.fromkeys((value for value in values if value is not None), 0)
     if by_value:
         for node in nodes:
             value = node.labels.get(key)
             if value in by_value and constraint.considers(pod, node):
                 by_value[value] += constraint.count(node)
-    return _Counts([value if value in by_value else None for value in values], by_value)
+    return [None if value is None else by_value[value] for value in values], len(by_value)
 
 
 def _may_go_to(pod: Pod, node: NodeInfo) -> bool:
@@ -265,8 +257,3 @@ def _may_go_to(pod: Pod, node: NodeInfo) -> bool:
 
 def _has_all_keys(node: NodeInfo, constraints: Iterable[Constraint]) -> bool:
     return all(constraint.topology_key in node.labels for constraint in constraints)
-
-
-def _round(number: float) -> int:
-    """Half away from zero, as Go rounds."""
-    return math.floor(number + 0.5)
