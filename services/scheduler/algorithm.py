@@ -67,7 +67,8 @@ class Algorithm:
     def decide(self, snapshot: Snapshot, pod: PodInfo, state: CycleState) -> Decision:
         """FitError when no node fits, PluginError when a plugin failed."""
         if not snapshot.nodes:
-            raise FitError(0, Diagnosis())
+            # Whatever a Filter waits for may come with the first node.
+            raise FitError(0, Diagnosis(rejected_by=self._framework.filter_names()))
         diagnosis = Diagnosis()
         memo = self._memo(snapshot, pod)
         places = self._feasible(snapshot, pod, state, diagnosis, memo)

@@ -161,6 +161,9 @@ class SchedulingQueue:
 
     def put_back(self, pod: QueuedPod, now: float) -> None:
         """Plugins turned it down: wait for their events, unless one of them happened meanwhile."""
+        if not pod.rejected_by:
+            self.retry(pod, now)  # Nobody's events to wait for.
+            return
         since = self._in_flight.get(pod.info.uid, self._next_event)
         missed = [happening for number, happening in self._events if number >= since]
         lost_some = bool(self._events) and self._events[0][0] > since
@@ -170,7 +173,7 @@ class SchedulingQueue:
         pod.added_at = now
         pod.rejections += 1
         pod.errors_in_a_row = 0
-        if lost_some or not pod.rejected_by or any(self._worth_retrying(pod, h) for h in missed):
+        if lost_some or any(self._worth_retrying(pod, h) for h in missed):
             self._requeue(pod, now)
         else:
             self._enter_unschedulable(pod)

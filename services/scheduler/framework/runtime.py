@@ -104,6 +104,9 @@ class Framework(FilterRunner):
                 return answer.by(plugin.name), names, narrowed_by
         return SUCCESS, names, narrowed_by
 
+    def filter_names(self) -> set[str]:
+        return {plugin.name for plugin in self._filter}
+
     def active_filters(self, state: CycleState) -> list[Filter]:
         return [plugin for plugin in self._filter if plugin.name not in state.skip_filter]
 
