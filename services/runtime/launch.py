@@ -1,0 +1,91 @@
+"""From a command line to a program: PATH, permissions, scripts, and what stands in for a binary.
+
+A file that may be executed is, in this order: the program whose behaviour the image describes, a
+script (its `#!` line names a shell), or a tool that we have under that file name. Anything else is
+a binary of somebody's that we cannot run: it says so and exits with 126.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from services.runtime import behaviour
+from services.runtime.filesystem import DIRECTORY, Entry, fault, normal
+from services.runtime.processes import Process, Program
+from services.runtime.programs import PROGRAMS
+from services.runtime.shell import run_script
+
+if TYPE_CHECKING:
+    from services.runtime.container import Container
+
+SHELLS = ("sh", "ash", "bash", "dash")
+
+
+def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Program:
+    """The program that this command line starts. OSError: ENOENT (filename None when PATH has none), EACCES."""
+    path = search(container, argv[0], env, cwd)
+    entry = container.filesystem.lookup(path)
+    spec = container.image.behaviour
+    if spec and behaviour.applies(spec, path, argv):
+        return behaviour.program(spec)
+    data = entry.content()
+    if data.startswith(b"#!"):
+        return _script(path, data, argv)
+    real = container.filesystem.resolve(path)
+    for name in (path.rpartition("/")[2], real.rpartition("/")[2]):
+        if name in PROGRAMS:
+            return PROGRAMS[name]
+    return _foreign
+
+
+def search(container: Container, name: str, env: Mapping[str, str], cwd: str) -> str:
+    """The absolute path of an executable, as execvp(3) finds it."""
+    if "/" in name:
+        path = normal(name, cwd)
+        _require_executable(container.filesystem.lookup(path), name)
+        return path
+    for folder in env.get("PATH", "").split(":"):
+        path = normal(f"{folder}/{name}", cwd)
+        try:
+            entry = container.filesystem.lookup(path)
+        except OSError:
+            continue
+        if entry.kind != DIRECTORY and entry.mode & 0o111:
+            return path
+    raise OSError(errno.ENOENT, "executable file not found in $PATH")
+
+
+def runc_words(name: str, error: OSError) -> str:
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if error.filename is None:
+        return f"exec: {quoted}: {error.strerror}"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        return f"exec: {quoted}: stat {name}: {os.strerror(error.errno).lower()}"
+    return f"exec: {quoted}: {os.strerror(error.errno or 0).lower()}"
+
+
+def _require_executable(entry: Entry, name: str) -> None:
+    if entry.kind == DIRECTORY:
+        raise fault(errno.EISDIR, name)
+    if not entry.mode & 0o111:
+        raise fault(errno.EACCES, name)
+
+
+def _script(path: str, data: bytes, argv: tuple[str, ...]) -> Program:
+    first, _, _ = data.partition(b"\n")
+    interpreter = first[2:].decode("utf-8", "replace").split()
+    words = [word.rpartition("/")[2] for word in interpreter]
+    if words and words[0] == "env":
+        words = words[1:]
+    if words and words[0] in SHELLS:
+        source = data.decode("utf-8", "surrogateescape")
+        return lambda process: run_script(process, source, path, argv[1:], words[1:])
+    return _foreign
+
+
+async def _foreign(process: Process) -> int:
+    await process.complain(f"{process.argv[0]}: this program is not emulated")
+    return 126

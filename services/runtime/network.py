@@ -1,0 +1,184 @@
+"""The Pod network as one machine sees it: who listens where, who may be reached, under which name.
+
+`Network` is the seam. Programs in containers dial and look names up through it and know nothing else;
+`LocalNetwork` joins the Pods of the runtimes in this process. Traffic that leaves the process (Pods on
+other nodes, Services) is for whoever wraps it: an implementation of the same protocol that first asks
+kube-proxy's table and then dials another node.
+
+A server offers HTTP as a function from request to response (`Listener.http`), bytes as a
+function from connection to nothing (`Listener.stream`), or both. Faults are `OSError` with the
+errno that `connect(2)` gives: refused where a Pod does not listen, no route where there is no Pod.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.runtime.filesystem import fault
+from services.runtime.http import BadMessage, Request, Response, ServerConnection, encode_response
+from services.runtime.kernel import Kernel
+from services.runtime.streams import Pipe
+
+CONNECTIONS_MAX = 1_000  # of one listener
+
+
+@dataclass(slots=True)
+class Connection:
+    """Two byte streams. `peer` is the address of the other side."""
+
+    peer: str
+    incoming: Pipe
+    outgoing: Pipe
+
+    def close(self) -> None:
+        self.outgoing.close_writer()
+        self.incoming.close_reader()
+
+
+HttpHandler = Callable[[Request, str], Awaitable[Response]]  # the second is the client's address
+StreamHandler = Callable[[Connection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Listener:
+    http: HttpHandler | None = None
+    stream: StreamHandler | None = None
+    address: str = ""  # empty: every address of the Pod; 127.0.0.1: only from inside
+    open: int = 0
+
+
+@dataclass(slots=True)
+class Namespace:
+    """What the containers of one sandbox share: an address and its ports."""
+
+    ip: str
+    hostname: str = ""
+    listeners: dict[int, Listener] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+    def listen(self, port: int, listener: Listener) -> None:
+        if port in self.listeners:
+            raise fault(errno.EADDRINUSE)
+        self.listeners[port] = listener
+
+    def stop(self, listener: Listener) -> None:
+        for port in [port for port, known in self.listeners.items() if known is listener]:
+            del self.listeners[port]
+
+
+class Network(Protocol):
+    """Everything here runs on the kernel, not on asyncio."""
+
+    async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
+        """One request to whoever listens there. OSError as connect(2) gives it."""
+        ...
+
+    async def connect(self, source: Namespace, ip: str, port: int) -> Connection: ...
+
+    async def resolve(self, source: Namespace, name: str) -> list[str]:
+        """Addresses of a name; none when there is no such name."""
+        ...
+
+
+class LocalNetwork:
+    """Joins the sandboxes of this process by their addresses."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._namespaces: dict[str, Namespace] = {}
+
+    def join(self, namespace: Namespace) -> None:
+        self._namespaces[namespace.ip] = namespace
+
+    def leave(self, namespace: Namespace) -> None:
+        if self._namespaces.get(namespace.ip) is namespace:
+            del self._namespaces[namespace.ip]
+
+    async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
+        listener = self._listener(source, ip, port)
+        if listener.http is None:
+            raise fault(errno.ECONNRESET)
+        source.sent_bytes += len(request.body) + 200
+        response = await listener.http(request, self._seen_as(source, ip))
+        source.received_bytes += len(response.body) + 200
+        return response
+
+    async def connect(self, source: Namespace, ip: str, port: int) -> Connection:
+        listener = self._listener(source, ip, port)
+        if listener.open >= CONNECTIONS_MAX:
+            raise fault(errno.ECONNREFUSED)
+        there, back = Pipe(), Pipe()
+        theirs = Connection(self._seen_as(source, ip), there, back)
+        self._kernel.spawn(self._serve(listener, theirs))
+        return Connection(f"{ip}:{port}", back, there)
+
+    async def resolve(self, source: Namespace, name: str) -> list[str]:
+        if name == "localhost":
+            return ["127.0.0.1"]
+        if name == source.hostname and source.ip:
+            return [source.ip]
+        if name in source.hosts:
+            return [source.hosts[name]]
+        return [name] if is_address(name) else []
+
+    def _listener(self, source: Namespace, ip: str, port: int) -> Listener:
+        inside = ip == source.ip or ip in ("127.0.0.1", "0.0.0.0", "::1")
+        namespace = source if inside else self._namespaces.get(ip)
+        if namespace is None:
+            raise fault(errno.EHOSTUNREACH)
+        listener = namespace.listeners.get(port)
+        if listener is None or (listener.address == "127.0.0.1" and not inside):
+            raise fault(errno.ECONNREFUSED)
+        return listener
+
+    def _seen_as(self, source: Namespace, ip: str) -> str:
+        return "127.0.0.1" if ip == "127.0.0.1" else source.ip
+
+    async def _serve(self, listener: Listener, connection: Connection) -> None:
+        listener.open += 1
+        try:
+            if listener.stream is not None:
+                await listener.stream(connection)
+            elif listener.http is not None:
+                await serve_http(listener.http, connection)
+        except BrokenPipeError:
+            pass  # the client has gone
+        finally:
+            listener.open -= 1
+            connection.close()
+
+
+async def serve_http(handler: HttpHandler, connection: Connection) -> None:
+    """Answers requests on a byte stream until either side ends it."""
+    protocol = ServerConnection()
+    while not protocol.closed:
+        try:
+            request = protocol.next()
+        except BadMessage as bad:
+            answer = Response(bad.status, f"{bad}\n".encode())
+            await connection.outgoing.write(encode_response(answer, close=True))
+            return
+        if request is None:
+            data = await connection.incoming.read(65536)
+            if not data:
+                return
+            protocol.feed(data)
+            continue
+        response = await handler(request, connection.peer)
+        await connection.outgoing.write(
+            encode_response(response, close=protocol.closed, head_only=request.method == "HEAD")
+        )
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,161 @@
+"""Processes of one container: numbers, parents, environment, streams, signals, ends.
+
+A `Process` is one entry of the table that `ps` prints; its program is a coroutine on the kernel.
+Signals act as on Linux: process 1 ignores what it has no handler for, KILL excepted, and
+when it ends everything else in the container is killed with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from services.runtime.kernel import Future, Killed, Task
+from services.runtime.model import SIGCHLD, SIGCONT, SIGKILL, SIGPIPE, SIGURG, SIGWINCH
+from services.runtime.streams import NULL, Stream
+
+if TYPE_CHECKING:
+    from services.runtime.container import Container
+
+PROCESSES_MAX = 256
+IGNORED_BY_DEFAULT = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
+
+Program = Callable[["Process"], Coroutine[Any, Any, int]]
+Handler = Callable[[int], None]
+
+
+class Exit(Exception):
+    """Ends a program from anywhere inside it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    container: Container
+    pid: int
+    parent: int
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    streams: dict[int, Stream]
+    uid: int
+    gid: int
+    started_at: float  # seconds since 1970
+    exit: Future[int] = field(default_factory=Future)
+    handlers: dict[int, Handler | None] = field(default_factory=dict)  # None: ignored
+    task: Task[int] | None = None
+
+    # -- streams ------------------------------------------------------------------------------
+
+    @property
+    def stdin(self) -> Stream:
+        return self.streams.get(0, NULL)
+
+    async def write(self, text: str | bytes) -> None:
+        await self.streams.get(1, NULL).write(
+            text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        )
+
+    async def complain(self, text: str) -> None:
+        """A line on stderr."""
+        await self.streams.get(2, NULL).write(f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def signal(self, number: int) -> None:
+        if self.exit.done or number == 0:
+            return
+        if number == SIGKILL:
+            self.end(128 + SIGKILL)
+            return
+        if number in self.handlers:
+            handler = self.handlers[number]
+            if handler is not None:
+                handler(number)
+            return
+        # The first process of a PID namespace gets only signals that it asked for.
+        if self.pid != 1 and number not in IGNORED_BY_DEFAULT:
+            self.end(128 + number)
+
+    def end(self, status: int) -> None:
+        """Ends it now, whatever it does."""
+        if self.task is not None and not self.exit.done:
+            self.task.kill(status)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.container.kernel.sleep(seconds)
+
+
+class ProcessTable:
+    """All processes of a container; numbers are never used twice."""
+
+    __slots__ = ("_container", "_next", "alive")
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._next = 1
+        self.alive: dict[int, Process] = {}
+
+    def start(
+        self,
+        argv: tuple[str, ...],
+        program: Program,
+        *,
+        parent: Process | None,
+        env: Mapping[str, str],
+        cwd: str,
+        streams: Mapping[int, Stream],
+        identity: tuple[int, int] = (0, 0),
+    ) -> Process:
+        """Takes over its own hold on each stream. BlockingIOError when there are too many."""
+        if len(self.alive) >= PROCESSES_MAX:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        process = Process(
+            self._container, self._next, parent.pid if parent else 0, argv, dict(env), cwd, dict(streams),
+            *identity, self._container.kernel.clock.now().timestamp(),
+        )  # fmt: skip
+        self._next += 1
+        for stream in process.streams.values():
+            stream.retain()
+        self.alive[process.pid] = process
+        process.task = self._container.kernel.spawn(program(process))
+        process.task.finished.on_done(lambda: self._ended(process))
+        return process
+
+    def kill_all(self) -> None:
+        for process in list(self.alive.values()):
+            process.end(128 + SIGKILL)
+
+    def _ended(self, process: Process) -> None:
+        self.alive.pop(process.pid, None)
+        for child in self.alive.values():
+            if child.parent == process.pid:
+                child.parent = 1
+        for stream in process.streams.values():
+            stream.release()
+        process.streams.clear()
+        task = process.task
+        assert task is not None
+        status = _status(task)
+        if status is None:
+            self._container.report(process, task.error)
+            status = 139
+        process.exit.set(status)
+
+
+def _status(task: Task[int]) -> int | None:
+    """The exit status; None when the program itself is broken."""
+    error = task.error
+    if error is None:
+        return task.result() & 0xFF
+    if isinstance(error, Killed | Exit):
+        return error.status & 0xFF
+    if isinstance(error, BrokenPipeError):
+        return 128 + SIGPIPE
+    if isinstance(error, OSError | RecursionError):
+        return 1
+    return None

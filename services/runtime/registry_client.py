@@ -1,0 +1,111 @@
+"""The registry over gRPC, as `images.Registry`. The only module here that knows registry.v1."""
+
+from __future__ import annotations
+
+import json
+
+import grpc.aio
+
+from services.machinery.image_names import repository_of
+from services.pb.registry.v1 import registry_pb2 as pb
+from services.pb.registry.v1.registry_pb2_grpc import RegistryServiceStub
+from services.runtime.filesystem import EMPTY, Entry
+from services.runtime.images import LayerContent, RegistryRefusal, RegistryUnreachable
+from services.runtime.model import Image, Layer
+
+KINDS = {
+    grpc.StatusCode.NOT_FOUND: "missing-tag",
+    grpc.StatusCode.PERMISSION_DENIED: "denied",
+    grpc.StatusCode.INVALID_ARGUMENT: "invalid",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "limited",
+}
+PROGRAM = b"\x7fELF"  # all that there is inside an emulated binary
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class RegistryClient:
+    """Use as an async context manager. Connects when first asked, and again whenever it must."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._channel = grpc.aio.insecure_channel(
+            address,
+            options=(
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                # A registry that is back is noticed by the next attempt, not minutes later.
+                ("grpc.max_reconnect_backoff_ms", 1_000),
+                ("grpc.use_local_subchannel_pool", 1),
+            ),
+        )
+        self._stub = RegistryServiceStub(self._channel)
+
+    async def __aenter__(self) -> RegistryClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._channel.close()
+
+    async def resolve(self, reference: str, credentials: tuple[str, str]) -> Image:
+        try:
+            answer = await self._stub.Resolve(
+                pb.ResolveRequest(name=reference, credentials=_credentials(credentials))
+            )
+        except grpc.aio.AioRpcError as error:
+            raise self._fault(error) from error
+        return _image(reference, answer)
+
+    async def fetch(
+        self, reference: str, digests: tuple[str, ...], credentials: tuple[str, str]
+    ) -> dict[str, LayerContent]:
+        request = pb.PullRequest(reference=reference, layers=digests, credentials=_credentials(credentials))
+        contents: dict[str, LayerContent] = {}
+        try:
+            async for piece in self._stub.Pull(request):
+                if piece.HasField("content"):
+                    contents[piece.layer] = _content(piece.content)
+        except grpc.aio.AioRpcError as error:
+            raise self._fault(error) from error
+        return contents
+
+    def _fault(self, error: grpc.aio.AioRpcError) -> Exception:
+        kind = KINDS.get(error.code())
+        if kind is not None:
+            return RegistryRefusal(kind, error.details() or "")
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return RegistryUnreachable(self._address, "connection refused")
+        return RegistryRefusal("broken", error.details() or "unexpected status from HEAD request: 500")
+
+
+def _credentials(pair: tuple[str, str]) -> pb.Credentials | None:
+    return pb.Credentials(username=pair[0], password=pair[1]) if any(pair) else None
+
+
+def _image(reference: str, answer: pb.ResolveResponse) -> Image:
+    manifest, config = answer.manifest, answer.manifest.config
+    return Image(
+        id=manifest.config_digest,
+        digest=answer.digest,
+        repository=repository_of(reference),
+        size=sum(layer.size for layer in manifest.layers),
+        layers=tuple(Layer(layer.digest, layer.size) for layer in manifest.layers),
+        tree=EMPTY,
+        behaviour=json.loads(manifest.behaviour) if manifest.behaviour else {},
+        entrypoint=tuple(config.entrypoint),
+        cmd=tuple(config.cmd),
+        env=tuple((name, value) for name, _, value in (entry.partition("=") for entry in config.env)),
+        working_dir=config.working_dir or "/",
+        user=config.user,
+        ports=tuple(int(port.partition("/")[0]) for port in config.exposed_ports),
+        stop_signal=config.stop_signal or "SIGTERM",
+    )
+
+
+def _content(layer: pb.Layer) -> LayerContent:
+    files = {
+        path: Entry("d", 0o755) if path.endswith("/") else Entry(data=data)
+        for path, data in layer.files.items()
+    }
+    files = {path.rstrip("/"): entry for path, entry in files.items()}
+    for path in layer.executables:
+        files[path] = Entry(mode=0o755, data=files[path].data if path in files else PROGRAM)
+    return LayerContent(files)

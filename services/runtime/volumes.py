@@ -1,0 +1,118 @@
+"""Mounts: where a container's tree meets the node.
+
+`FolderMount` shows a real folder or file that the kubelet prepared under the node's root directory
+(volumes of every type, /etc/hosts, the termination log). Links are followed here, one part at a
+time, and never lead out of that root: a `..` or an absolute target that would is ENOENT. What a
+container may add is bounded per mount. `MemoryMount` is a table of entries: /proc, /dev and the
+files that the runtime makes itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from services.runtime.filesystem import DEVICE, DIRECTORY, FILE, LINK, Entry, fault, parent_of
+
+MOUNT_BYTES_MAX = 256 * 1024 * 1024
+READ_BYTES_MAX = 16 * 1024 * 1024
+
+
+class FolderMount:
+    __slots__ = ("_base", "_written", "readonly")
+
+    def __init__(self, base: Path, *, readonly: bool) -> None:
+        self._base = base.resolve()
+        self._written = 0
+        self.readonly = readonly
+
+    def entry(self, path: str) -> Entry | None:
+        real = self._real(path)
+        if real is None:
+            return None
+        try:
+            status = real.lstat()
+        except OSError:
+            return None
+        common = {"mode": stat.S_IMODE(status.st_mode), "modified": status.st_mtime}
+        if stat.S_ISLNK(status.st_mode):
+            return Entry(LINK, target=os.readlink(real), **common)  # type: ignore[arg-type]
+        if stat.S_ISDIR(status.st_mode):
+            return Entry(DIRECTORY, **common)  # type: ignore[arg-type]
+        if not stat.S_ISREG(status.st_mode):
+            return Entry(DEVICE, **common)  # type: ignore[arg-type]
+        return Entry(FILE, data=_content(real), **common)  # type: ignore[arg-type]
+
+    def names(self, path: str) -> Iterable[str]:
+        real = self._real(path)
+        return os.listdir(real) if real is not None and real.is_dir() else ()
+
+    def write(self, path: str, entry: Entry) -> None:
+        real = self._real(path)
+        if real is None:
+            raise fault(errno.ENOENT, path)
+        self._written += entry.size
+        if self._written > MOUNT_BYTES_MAX:
+            raise fault(errno.ENOSPC, path)
+        if entry.kind == DIRECTORY:
+            real.mkdir(exist_ok=True)
+        elif entry.kind == LINK:
+            real.symlink_to(entry.target)
+            return
+        else:
+            real.write_bytes(entry.data)
+        real.chmod(entry.mode | 0o600)
+
+    def remove(self, path: str) -> None:
+        real = self._real(path)
+        if real is None:
+            raise fault(errno.ENOENT, path)
+        if real.is_dir() and not real.is_symlink():
+            shutil.rmtree(real)
+        else:
+            real.unlink()
+
+    def _real(self, path: str) -> Path | None:
+        """The real path. `Filesystem` follows links itself, so none may be left on the way here."""
+        real = self._base / path if path else self._base
+        folder = real.parent
+        if path and folder != self._base and folder.resolve() != folder:
+            return None
+        return real
+
+
+def _content(real: Path) -> bytes:
+    with real.open("rb") as file:
+        return file.read(READ_BYTES_MAX)
+
+
+class MemoryMount:
+    """A fixed table; `writable` entries may be replaced, nothing else."""
+
+    __slots__ = ("_children", "_entries", "readonly")
+
+    def __init__(self, entries: Mapping[str, Entry], *, readonly: bool = True) -> None:
+        self._entries = {"": Entry(DIRECTORY, 0o755), **entries}
+        self._children: dict[str, list[str]] = {}
+        for path in [path for path in self._entries if path]:
+            folder = parent_of("/" + path)[1:]
+            self._entries.setdefault(folder, Entry(DIRECTORY, 0o755))
+            self._children.setdefault(folder, []).append(path.rpartition("/")[2])
+        self.readonly = readonly
+
+    def entry(self, path: str) -> Entry | None:
+        return self._entries.get(path)
+
+    def names(self, path: str) -> Iterable[str]:
+        return self._children.get(path, ())
+
+    def write(self, path: str, entry: Entry) -> None:
+        if path not in self._entries:
+            raise fault(errno.EACCES, path)
+
+    def remove(self, path: str) -> None:
+        raise fault(errno.EPERM, path)
