@@ -36,16 +36,22 @@ async def serve_control(
 ) -> AsyncIterator[None]:
     """Answers commands until the block ends; `stop` is called by `down`."""
 
+    conversations: set[asyncio.Task[None]] = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        conversations.add(task)
         try:
             line = await reader.readline()
             request = json.loads(line)
             await _dispatch(request, supervisor, clock, stop, lambda reply: _send(writer, reply))
         except (ValueError, KeyError, TypeError) as error:
             await _send(writer, {"error": f"not a request: {error}"})
-        except ConnectionError:
-            return  # the reader of logs went away
+        except (ConnectionError, asyncio.CancelledError):
+            return  # the reader of logs went away, or the cluster is down
         finally:
+            conversations.discard(task)
             writer.close()
 
     home.control_socket.unlink(missing_ok=True)
@@ -55,6 +61,8 @@ async def serve_control(
         yield
     finally:
         server.close()
+        for conversation in conversations:
+            conversation.cancel()
         home.control_socket.unlink(missing_ok=True)
 
 
