@@ -96,7 +96,10 @@ class EventHandlers:
             return
         queued = self._queue.find(uid)
         info = queued.info.seen_as(new) if queued is not None else PodInfo(new)
-        self._queue.update(info, _edits(old, new), self._clock.monotonic(), cause if queued is None else "")
+        edits = list(_edits(old, new))
+        # What we wrote into its status ourselves does not begin a new story.
+        own_cause = cause if edits or queued is None else ""
+        self._queue.update(info, edits, self._clock.monotonic(), own_cause)
         self._wake()
 
     # Nodes.

@@ -50,6 +50,8 @@ class QueuedPod:
     rejected_by: set[str] = field(default_factory=set)
     gated: bool = False
     backoff_until: float = 0.0
+    message: str = ""
+    """Why it was turned down last."""
 
 
 class SchedulingQueue:

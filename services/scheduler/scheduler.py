@@ -89,17 +89,19 @@ class Scheduler:
             group.create_task(self._watch_time(), name="backoff and expiry")
             self.wake()
             while True:
-                pod = self._queue.pop()
-                if pod is None:
-                    self._ready.clear()
-                    await self._ready.wait()
-                    continue
                 await self._slots.acquire()
+                pod = await self._next_pod()
                 with trace.scope(pod.cause):
                     if not self._schedule_one(pod, group):
                         self._slots.release()
                 # Bindings and watch events get their turn between two decisions.
                 await self._clock.sleep(0)
+
+    async def _next_pod(self) -> QueuedPod:
+        while (pod := self._queue.pop()) is None:
+            self._ready.clear()
+            await self._ready.wait()
+        return pod
 
     # The scheduling cycle.
 
@@ -128,7 +130,7 @@ class Scheduler:
         if not status.ok and status.code is not Code.WAIT:
             self._turned_down(pod, state, node_name, status)
             return False
-        self._tell(info, explain.chosen(str(info.key), decision), pod.attempts)
+        self._tell(pod, explain.chosen(str(info.key), decision))
         if self._log.is_enabled_for(logging.DEBUG):
             self._log.debug("How the nodes compared", pod=str(info.key), table=explain.table(decision))
         group.create_task(self._bind(pod, state, node_name, waits), name=f"bind {info.key}")
@@ -208,7 +210,10 @@ class Scheduler:
     def _unschedulable(self, pod: QueuedPod, message: str) -> None:
         details: dict[str, str | int] = {"why": message, "rejected_by": ",".join(sorted(pod.rejected_by))}
         sentence = "No node fits the Pod: it waits for a change that could help"
-        self._tell(pod.info, Explanation(str(pod.info.key), "", sentence, details), pod.attempts)
+        self._tell(
+            pod, Explanation(str(pod.info.key), "", sentence, details), repeated=message == pod.message
+        )
+        pod.message = message
         latest = self._still_waiting(pod)
         if latest is not None:
             self._queue.put_back(pod, self._clock.monotonic())
@@ -255,10 +260,12 @@ class Scheduler:
         self._recorder.event(pod, "Warning", "FailedScheduling", text)
         self._statuses.not_scheduled(pod, reason, message)
 
-    def _tell(self, info: PodInfo, explanation: Explanation, attempt: int) -> None:
+    def _tell(self, pod: QueuedPod, explanation: Explanation, *, repeated: bool = False) -> None:
+        """One line a decision; a refusal for the very same reasons as before is not news."""
         self.decisions.append(explanation)
-        again = {"attempt": attempt} if attempt > 1 else {}
-        self._log.info(explanation.sentence, **_names(info), **explanation.details, **again)
+        again = {"attempt": pod.attempts} if pod.attempts > 1 else {}
+        say = self._log.debug if repeated else self._log.info
+        say(explanation.sentence, **_names(pod.info), **explanation.details, **again)
 
     # Time.
 

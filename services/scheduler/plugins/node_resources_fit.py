@@ -7,7 +7,7 @@ container that requests nothing counts as a small one.
 
 from __future__ import annotations
 
-from services.api.core_v1 import Node, Pod
+from services.api.core_v1 import Node
 from services.machinery import pods
 from services.scheduler.framework.events import ClusterEvent, Happening
 from services.scheduler.framework.interface import (
@@ -62,15 +62,11 @@ class NodeResourcesFit(Filter, Score):
         return total // resources if resources else 0
 
     def queueing_hint(self, pod: PodInfo, happening: Happening) -> bool:
-        new, old = happening.new, happening.old
-        if isinstance(new, Node):
-            allocatable = pods.amounts(new.status.allocatable)
-            return all(amount <= allocatable.get(r, 0) for r, amount in pod.requests.items())
-        if happening.event is ClusterEvent.POD_REMOVED and isinstance(old, Pod):
-            # A Pod without requests still gives back its place on the node.
-            freed = pods.requests_of(old)
-            return not pod.requests or any(freed.get(resource) for resource in pod.requests)
-        return True
+        """A node that is too small even when empty is no help. Any Pod that goes frees at least its place."""
+        if not isinstance(happening.new, Node):
+            return True
+        allocatable = pods.amounts(happening.new.status.allocatable)
+        return all(amount <= allocatable.get(r, 0) for r, amount in pod.requests.items())
 
     def sign(self, pod: PodInfo) -> object:
         return [pod.requests, pod.scored]
