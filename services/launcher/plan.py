@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Component:
     name: str
     argv: tuple[str, ...]
     address: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
+    waits_for_apiserver: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def make_plan(
 
     def python(name: str, module: str, *flags: str) -> Component:
         argv = (sys.executable, "-m", f"services.{module}", "--log-level", options.log_level, *flags)
-        return Component(name, (*argv, "--port", str(ports[name])), at(name))
+        return Component(name, (*argv, "--port", str(ports[name])), at(name), "--apiserver" in flags)
 
     etcd = Component(
         "etcd", etcd_argv(etcd_binary, data / "etcd", at("etcd"), at("etcd-peer")) + etcd_flags, at("etcd")

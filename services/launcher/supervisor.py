@@ -22,7 +22,9 @@ from typing import BinaryIO
 from services.launcher.home import Home
 from services.launcher.plan import Component, Plan
 from services.machinery.clock import Clock
+from services.process.healthcheck import check
 
+GATE_SECONDS = 0.05  # between two questions whether the API server serves; only while starting
 STOP_SECONDS = 8.0  # how long a component may take to leave in order before it is killed
 RESTART_SECONDS_FIRST, RESTART_SECONDS_MAX = 0.5, 30.0
 HEALTHY_SECONDS = 60.0  # having run this long, the next end counts as the first again
@@ -53,7 +55,9 @@ class Child:
     def state(self) -> str:
         if self.running:
             return "running"
-        return "waiting to restart" if self.wanted else "killed"
+        if not self.wanted:
+            return "killed"
+        return "waiting to restart" if self.starts else "waiting to start"
 
 
 class LogFile:
@@ -83,7 +87,7 @@ class Supervisor:
         self._clock = clock
         self._on_line = on_line
         self._followers: set[asyncio.Queue[tuple[str, bytes]]] = set()
-        self._stopping = False
+        self._apiserver_serves = asyncio.Event()
 
     async def run(self) -> None:
         """Keeps all children running until cancelled; then ends them, control plane last."""
@@ -91,12 +95,21 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for child in self.children.values():
                     group.create_task(self._keep_running(child), name=child.component.name)
+                group.create_task(self._open_the_gate())
         finally:
-            self._stopping = True
             await self._end_all()
+
+    async def _open_the_gate(self) -> None:
+        """Lets the API server's clients start once it serves: their stories begin with no complaint."""
+        apiserver = self.children.get("apiserver")
+        while apiserver and await asyncio.to_thread(check, apiserver.component.address):
+            await self._clock.sleep(GATE_SECONDS)
+        self._apiserver_serves.set()
 
     async def _keep_running(self, child: Child) -> None:
         delay = RESTART_SECONDS_FIRST
+        if child.component.waits_for_apiserver:
+            await self._apiserver_serves.wait()
         while True:
             if not child.wanted:
                 child.wake.clear()
@@ -132,7 +145,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.component.environment},
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
                 limit=LINE_BYTES_MAX,
