@@ -1,0 +1,104 @@
+"""What every gRPC call to the API server has in common, whichever service it belongs to.
+
+A call's bytes are parsed here and not by the library, so that random bytes get a `Status` like any
+other bad request. A refusal becomes a `Status`; what nobody foresaw is our fault: it is logged
+once with its stack, and the caller gets a 500 that says nothing of the inside.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.apiserver.fronts.status import refuse
+from services.machinery import trace
+from services.process.logging import Logger
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the call's metadata says."""
+
+    user_agent: str
+
+    @property
+    def field_manager(self) -> str:
+        return self.user_agent.partition("/")[0] or "unknown"
+
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Handle = Callable[[Any, Caller], Awaitable[Message]]
+HandleStream = Callable[[Any, Caller, Context], Awaitable[None]]
+
+
+class Calls:
+    """Makes gRPC method handlers out of functions of the registry's world."""
+
+    def __init__(self, chance: random.Random, log: Logger) -> None:
+        self._random, self._log = chance, log
+
+    def unary(self, request_type: Any, handle: Handle) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def call(raw: bytes, context: Context) -> bytes:
+            try:
+                request = parse(request_type, raw)
+                caller, cause = self._enter(context)
+                with trace.scope(cause):
+                    return (await handle(request, caller)).SerializeToString()
+            except ApiError as error:
+                await refuse(context, error)
+            except RecursionError:
+                await refuse(context, errors.bad_request("the object is nested too deeply"))
+            except Exception as error:  # the edge: whatever happened, the caller gets a Status
+                await refuse(context, self._fault(error))
+
+        return grpc.unary_unary_rpc_method_handler(call)
+
+    def stream(self, request_type: Any, handle: HandleStream) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """`handle` writes bytes that are encoded already."""
+
+        async def call(raw: bytes, context: Context) -> None:
+            try:
+                request = parse(request_type, raw)
+                await handle(request, self._enter(context)[0], context)
+            except ApiError as error:
+                await refuse(context, error)
+            except Exception as error:  # as above
+                await refuse(context, self._fault(error))
+
+        return grpc.unary_stream_rpc_method_handler(call)
+
+    def _enter(self, context: Context) -> tuple[Caller, str]:
+        """Who asks, and because of what; a request without a cause begins a story of its own."""
+        metadata = dict(context.invocation_metadata() or ())
+        traceparent = metadata.get("traceparent", "")
+        if not isinstance(traceparent, str) or not trace.valid(traceparent):
+            traceparent = trace.start(self._random)
+        return Caller(str(metadata.get("user-agent", ""))), traceparent
+
+    def _fault(self, error: Exception) -> ApiError:
+        self._log.error("A request met a fault of ours", exc_info=error)
+        return errors.internal("the server met a fault of its own; its log says more")
+
+
+def parse(request_type: Any, raw: bytes) -> Any:
+    """ApiError (400) where the bytes are not such a message."""
+    try:
+        return request_type.FromString(raw)
+    except DecodeError:
+        raise errors.bad_request("the request cannot be read: it is not a message of this method") from None
+
+
+def check_size(body: bytes) -> bytes:
+    if len(body) > BODY_BYTES_MAX:
+        raise errors.too_large(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+    return body

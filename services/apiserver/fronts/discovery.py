@@ -1,0 +1,110 @@
+"""What the server serves: the gRPC counterpart of `/version`, `/api/v1` and `/apis/…`."""
+
+from __future__ import annotations
+
+import platform
+import random
+from typing import Any
+
+import grpc
+import grpc.aio
+import orjson
+
+from services.api.kinds import RESOURCES, Resource, Subresource
+from services.apiserver.fronts.calls import Caller, Calls
+from services.pb.resource.v1 import resource_pb2 as pb
+from services.process.logging import Logger
+
+SERVICE = "resource.v1.DiscoveryService"
+Json = dict[str, Any]
+VERSION: Json = {
+    "major": "1",
+    "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
+    "gitVersion": "v1.36.2",
+    "gitCommit": "orrery",
+    "gitTreeState": "clean",
+    "buildDate": "2026-06-09T00:00:00Z",
+    "goVersion": "none",
+    "compiler": "cpython",
+}
+# The order in which upstream lists its groups; those that it does not know come after.
+GROUPS = ("", "apps", "events.k8s.io", "autoscaling", "batch", "networking.k8s.io", "policy",
+          "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
+          "node.k8s.io", "discovery.k8s.io")  # fmt: skip
+
+
+class DiscoveryFront:
+    def __init__(self, chance: random.Random, log: Logger) -> None:
+        self._calls = Calls(chance, log)
+        self._version = orjson.dumps({**VERSION, "platform": f"linux/{_architecture()}"})
+        self._resources = orjson.dumps(resource_lists(RESOURCES))
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        handlers = {
+            "Version": self._calls.unary(pb.VersionRequest, self._get_version),
+            "Resources": self._calls.unary(pb.ResourcesRequest, self._get_resources),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def _get_version(self, request: pb.VersionRequest, caller: Caller) -> pb.VersionResponse:
+        return pb.VersionResponse(json=self._version)
+
+    async def _get_resources(self, request: pb.ResourcesRequest, caller: Caller) -> pb.ResourcesResponse:
+        return pb.ResourcesResponse(json=self._resources)
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def resource_lists(resources: tuple[Resource, ...]) -> list[Json]:
+    """One APIResourceList for each group version, resources by name, each before its subresources."""
+    groups: dict[tuple[str, str], list[Json]] = {}
+    for resource in sorted(resources, key=lambda r: r.plural):
+        entries = groups.setdefault((resource.group, resource.version), [])
+        entries.append(_entry(resource))
+        entries.extend(_subentry(resource, part) for part in resource.subresources)
+    order = {name: index for index, name in enumerate(GROUPS)}
+    return [
+        {
+            "kind": "APIResourceList",
+            **({"apiVersion": "v1"} if group else {}),
+            "groupVersion": f"{group}/{version}" if group else version,
+            "resources": sorted(entries, key=lambda entry: entry["name"]),
+        }
+        for (group, version), entries in sorted(
+            groups.items(), key=lambda each: (order.get(each[0][0], len(order)), each[0])
+        )
+    ]
+
+
+def _entry(resource: Resource) -> Json:
+    entry: Json = {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
+    return entry
+
+
+def _subentry(resource: Resource, part: Subresource) -> Json:
+    entry: Json = {
+        "name": f"{resource.plural}/{part.name}",
+        "singularName": "",
+        "namespaced": resource.namespaced,
+    }
+    if part.version:
+        entry["group"], entry["version"] = part.group, part.version
+    entry["kind"] = part.kind or resource.kind
+    entry["verbs"] = list(part.verbs)
+    return entry

@@ -1,0 +1,281 @@
+"""The front for components: ResourceService over the registry.
+
+Requests are translated, not judged: what may be asked is the registry's to say. An event of a
+watch is encoded once, however many watch it: the same bytes go into every answer.
+"""
+
+from __future__ import annotations
+
+import random
+
+import grpc
+import grpc.aio
+
+from services.api import errors, kinds
+from services.apiserver.fronts import representation
+from services.apiserver.fronts.calls import Caller, Calls, Context, check_size
+from services.apiserver.registry.registry import Registry
+from services.apiserver.registry.request import (
+    Answer,
+    FieldValidation,
+    Item,
+    ListOptions,
+    PatchType,
+    Target,
+    VersionMatch,
+    WatchOptions,
+    WriteOptions,
+)
+from services.apiserver.storage.entries import Delivery
+from services.apiserver.tables import IncludeObject
+from services.machinery.clock import Clock
+from services.pb.resource.v1 import resource_pb2 as pb
+from services.process.logging import Logger
+
+SERVICE = "resource.v1.ResourceService"
+EVENTS_BYTES_MAX = 1024 * 1024  # of one WatchResponse; what is more goes into the next
+WATCH_SECONDS = 1800  # the server's own limit, up to twice that: so that watches do not all end at once
+# The tag of `WatchResponse.events`: a length-delimited field 1.
+_EVENT_TAG = b"\x0a"
+_VALIDATION: dict[int, FieldValidation] = {0: "Warn", 1: "Ignore", 2: "Warn", 3: "Strict"}
+_MATCH: dict[int, VersionMatch] = {0: "", 1: "NotOlderThan", 2: "Exact"}
+_INCLUDE: dict[int, IncludeObject] = {0: "Metadata", 1: "Metadata", 2: "None", 3: "Object"}
+_TYPES = {"ADDED": 1, "MODIFIED": 2, "DELETED": 3, "BOOKMARK": 4}
+PATCH_TYPES: tuple[PatchType, ...] = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+
+class ResourceFront:
+    def __init__(self, registry: Registry, clock: Clock, chance: random.Random, log: Logger) -> None:
+        self._registry, self._clock, self._random = registry, clock, chance
+        self._calls = Calls(chance, log)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        calls = self._calls
+        handlers = {
+            "Get": calls.unary(pb.GetRequest, self._get),
+            "List": calls.unary(pb.ListRequest, self._list),
+            "Create": calls.unary(pb.CreateRequest, self._create),
+            "Update": calls.unary(pb.UpdateRequest, self._update),
+            "Patch": calls.unary(pb.PatchRequest, self._patch),
+            "Delete": calls.unary(pb.DeleteRequest, self._delete),
+            "DeleteCollection": calls.unary(pb.DeleteCollectionRequest, self._delete_collection),
+            "Watch": calls.stream(pb.WatchRequest, self._watch),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def _get(self, request: pb.GetRequest, caller: Caller) -> pb.ObjectResponse:
+        target = target_of(request.resource)
+        item = (await self._registry.get(target, request.resource_version)).item
+        return pb.ObjectResponse(object=self._object(target, item, request))
+
+    def _object(self, target: Target, item: Item, request: pb.GetRequest) -> pb.Object:
+        if request.representation == pb.REPRESENTATION_TABLE:
+            kind = "Scale" if target.subresource == "scale" else ""
+            include = _INCLUDE[request.include_object]
+            rows = representation.table_of_one(target.resource, item, include, self._clock.now(), kind=kind)
+            return pb.Object(resource_version=version(item), json=rows)
+        if request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
+            return pb.Object(resource_version=version(item), json=representation.partial(item))
+        return object_of(item)
+
+    async def _list(self, request: pb.ListRequest, caller: Caller) -> pb.ListResponse:
+        target = target_of(request.resource)
+        options = ListOptions(
+            labels=request.label_selector,
+            fields=request.field_selector,
+            resource_version=request.resource_version,
+            version_match=_MATCH[request.resource_version_match],
+            limit=max(request.limit, 0),
+            continue_token=getattr(request, "continue"),
+        )
+        listing = await self._registry.list(target, options)
+        response = pb.ListResponse(resource_version=str(listing.revision))
+        if listing.continue_token:
+            setattr(response, "continue", listing.continue_token)
+        if listing.remaining is not None:
+            response.remaining_item_count = listing.remaining
+        if request.representation == pb.REPRESENTATION_TABLE:
+            include = _INCLUDE[request.include_object]
+            response.json = representation.table_of_list(target.resource, listing, include, self._clock.now())
+        elif request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
+            shown = (item._replace(value=representation.partial(item)) for item in listing.items)
+            response.items.extend(object_of(item) for item in shown)
+        else:
+            response.items.extend(object_of(item) for item in listing.items)
+        return response
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    async def _create(self, request: pb.CreateRequest, caller: Caller) -> pb.ObjectResponse:
+        options = write_options(request, caller)
+        body = check_size(request.json)
+        return answer(await self._registry.create(target_of(request.resource), body, options))
+
+    async def _update(self, request: pb.UpdateRequest, caller: Caller) -> pb.ObjectResponse:
+        options = write_options(request, caller)
+        body = check_size(request.json)
+        return answer(await self._registry.update(target_of(request.resource), body, options))
+
+    async def _patch(self, request: pb.PatchRequest, caller: Caller) -> pb.ObjectResponse:
+        kind = next((known for known in PATCH_TYPES if known == request.content_type), None)
+        if kind is None:
+            raise errors.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+        options = write_options(request, caller)
+        body = check_size(request.patch)
+        return answer(await self._registry.patch(target_of(request.resource), body, kind, options))
+
+    async def _delete(self, request: pb.DeleteRequest, caller: Caller) -> pb.DeleteResponse:
+        target = target_of(request.resource)
+        deleted = await self._registry.delete(target, check_size(request.options), request.dry_run)
+        return pb.DeleteResponse(object=object_of(deleted.item), gone=deleted.gone, warnings=deleted.warnings)
+
+    async def _delete_collection(
+        self, request: pb.DeleteCollectionRequest, caller: Caller
+    ) -> pb.ListResponse:
+        selection = ListOptions(labels=request.label_selector, fields=request.field_selector)
+        listing = await self._registry.delete_collection(
+            target_of(request.resource), selection, check_size(request.options), request.dry_run
+        )
+        return pb.ListResponse(
+            resource_version=str(listing.revision), items=[object_of(item) for item in listing.items]
+        )
+
+    # -- watching --------------------------------------------------------------------------------
+
+    async def _watch(self, request: pb.WatchRequest, caller: Caller, context: Context) -> None:
+        target = target_of(request.resource)
+        options = WatchOptions(
+            labels=request.label_selector,
+            fields=request.field_selector,
+            resource_version=request.resource_version,
+            bookmarks=request.allow_bookmarks,
+            timeout_seconds=request.timeout_seconds,
+            send_initial_events=request.send_initial_events,
+        )
+        watcher = await self._registry.watch(target, options)
+        seconds = options.timeout_seconds or WATCH_SECONDS * (1 + self._random.random())
+        try:
+            await context.write(b"")  # the headers go out now: the watch stands
+            async with self._clock.timeout(seconds):
+                while True:
+                    for message in self._messages(await watcher.next(), target, request):
+                        await context.write(message)
+        except TimeoutError:
+            return
+        finally:
+            self._registry.leave(target, watcher)
+
+    def _messages(self, deliveries: list[Delivery], target: Target, request: pb.WatchRequest) -> list[bytes]:
+        """The answers that carry those events, each of bounded size."""
+        plain = request.representation == pb.REPRESENTATION_UNSPECIFIED
+        messages: list[bytes] = []
+        frames: list[bytes] = []
+        size = 0
+        for delivery in deliveries:
+            frame = event_frame(delivery) if plain else self._shown(delivery, target, request)
+            if size and size + len(frame) > EVENTS_BYTES_MAX:
+                messages.append(b"".join(frames))
+                frames, size = [], 0
+            frames.append(frame)
+            size += len(frame)
+        messages.append(b"".join(frames))
+        return messages
+
+    def _shown(self, delivery: Delivery, target: Target, request: pb.WatchRequest) -> bytes:
+        """The event in another representation, for this watcher alone."""
+        entry = delivery.entry
+        if entry is None:
+            return event_frame(delivery)
+        attributes = entry.attributes
+        item = Item(entry.value, delivery.event.revision, attributes.namespace, attributes.name)
+        if request.representation == pb.REPRESENTATION_TABLE:
+            include = _INCLUDE[request.include_object]
+            value = representation.table_of_one(target.resource, item, include, self._clock.now())
+        else:
+            value = representation.partial(item)
+        event = pb.WatchEvent(
+            type=_TYPES[delivery.type],  # type: ignore[arg-type]
+            object=pb.Object(resource_version=str(item.revision), json=value),
+            cause=delivery.event.cause,
+        )
+        return framed(event.SerializeToString())
+
+
+def target_of(named: pb.Resource) -> Target:
+    """ApiError (404) for what is not served."""
+    resource = kinds.resource_named(named.group, named.version, named.resource)
+    if resource is None:
+        raise errors.resource_unknown()
+    return Target(resource, named.namespace, named.name, named.subresource)
+
+
+def write_options(
+    request: pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest, caller: Caller
+) -> WriteOptions:
+    return WriteOptions(
+        dry_run=request.dry_run,
+        field_validation=_VALIDATION[request.field_validation],
+        field_manager=request.field_manager or caller.field_manager,
+        force=isinstance(request, pb.PatchRequest) and request.force,
+    )
+
+
+def version(item: Item) -> str:
+    return str(item.revision) if item.revision else ""
+
+
+def object_of(item: Item) -> pb.Object:
+    return pb.Object(
+        resource_version=version(item),
+        namespace=item.namespace,
+        name=item.name,
+        uid=item.uid,
+        json=item.value,
+    )
+
+
+def answer(given: Answer) -> pb.ObjectResponse:
+    return pb.ObjectResponse(object=object_of(given.item), warnings=given.warnings)
+
+
+def event_frame(delivery: Delivery) -> bytes:
+    """One event as a field of a WatchResponse; made once and kept with the event."""
+    event = delivery.event
+    if event.wire is None:
+        event.wire = {}
+    frame: bytes | None = event.wire.get(delivery.type)
+    if frame is None:
+        frame = event.wire[delivery.type] = framed(_encode(delivery))
+    return frame
+
+
+def _encode(delivery: Delivery) -> bytes:
+    entry, event = delivery.entry, delivery.event
+    message = pb.WatchEvent(
+        type=_TYPES[delivery.type],  # type: ignore[arg-type]
+        cause=event.cause,
+        initial_events_end=delivery.initial_events_end,
+    )
+    message.object.resource_version = str(event.revision)
+    if entry is not None:
+        shown, attributes = message.object, entry.attributes
+        shown.namespace, shown.name, shown.uid = attributes.namespace, attributes.name, attributes.uid
+        shown.json = entry.value
+    return message.SerializeToString()
+
+
+def framed(message: bytes) -> bytes:
+    """With the tag and the length that stand before a repeated message field."""
+    length, size = len(message), bytearray()
+    while length > 0x7F:
+        size.append(length & 0x7F | 0x80)
+        length >>= 7
+    size.append(length)
+    return _EVENT_TAG + bytes(size) + message

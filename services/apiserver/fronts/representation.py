@@ -1,0 +1,46 @@
+"""Objects written another way than they are stored: as rows of a Table, or as metadata alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.api.kinds import Resource
+from services.apiserver.registry.request import Item, Listing
+from services.apiserver.tables import IncludeObject, table
+
+Json = dict[str, Any]
+
+
+def full(item: Item) -> Json:
+    """The object with its resourceVersion, as every Kubernetes client knows it."""
+    obj: Json = orjson.loads(item.value)
+    if item.revision and "metadata" in obj:
+        obj["metadata"]["resourceVersion"] = str(item.revision)
+    return obj
+
+
+def table_of_list(resource: Resource, listing: Listing, include: IncludeObject, now: datetime) -> bytes:
+    meta: Json = {"resourceVersion": str(listing.revision)}
+    if listing.continue_token:
+        meta["continue"] = listing.continue_token
+    if listing.remaining is not None:
+        meta["remainingItemCount"] = listing.remaining
+    return orjson.dumps(table(resource, map(full, listing.items), meta, include, now))
+
+
+def table_of_one(
+    resource: Resource, item: Item, include: IncludeObject, now: datetime, *, kind: str = ""
+) -> bytes:
+    meta = {"resourceVersion": str(item.revision)} if item.revision else {}
+    return orjson.dumps(table(resource, [full(item)], meta, include, now, kind=kind))
+
+
+def partial(item: Item) -> bytes:
+    obj = full(item)
+    metadata = obj.get("metadata", {})
+    return orjson.dumps(
+        {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+    )

@@ -1,0 +1,58 @@
+"""Refusals on the gRPC wire: a code, and the whole Kubernetes `Status` in the trailing metadata.
+
+The one place where HTTP-like codes meet gRPC's.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+import grpc.aio
+import orjson
+
+from services.api.errors import ApiError
+
+STATUS_KEY = "kubernetes-status-bin"
+DETAILS_LENGTH_MAX = 1000  # the whole message is in the Status; HTTP/2 headers are bounded
+STATUS_BYTES_MAX = 48 * 1024
+_BY_REASON = {
+    "AlreadyExists": grpc.StatusCode.ALREADY_EXISTS,
+    "Conflict": grpc.StatusCode.ABORTED,
+    "Expired": grpc.StatusCode.OUT_OF_RANGE,
+    "Gone": grpc.StatusCode.OUT_OF_RANGE,
+}
+_BY_CODE = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    405: grpc.StatusCode.UNIMPLEMENTED,
+    406: grpc.StatusCode.INVALID_ARGUMENT,
+    409: grpc.StatusCode.ABORTED,
+    410: grpc.StatusCode.OUT_OF_RANGE,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    415: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    502: grpc.StatusCode.UNAVAILABLE,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def code_of(error: ApiError) -> grpc.StatusCode:
+    return _BY_REASON.get(error.reason) or _BY_CODE.get(error.code, grpc.StatusCode.INTERNAL)
+
+
+async def refuse(context: grpc.aio.ServicerContext[bytes, bytes], error: ApiError) -> NoReturn:
+    """Ends the call with that error."""
+    status = orjson.dumps(error.status)
+    if len(status) > STATUS_BYTES_MAX:
+        short = {**error.status, "message": error.message[: STATUS_BYTES_MAX // 8]}
+        short["details"] = {n: v for n, v in short.get("details", {}).items() if n != "causes"}
+        status = orjson.dumps(short)
+    details = error.message[:DETAILS_LENGTH_MAX]
+    await context.abort(code_of(error), details, ((STATUS_KEY, status),))
+    raise AssertionError("abort returned")

@@ -1,0 +1,110 @@
+"""Subresources that do something instead of being a part of the object: scale, binding, eviction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from services.api import errors
+from services.apiserver.registry import binding, deletion, scale
+from services.apiserver.registry.context import RequestContext
+from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
+from services.apiserver.registry.store import Change, Store, Updater, Written
+from services.apiserver.storage.storage import Stored
+from services.machinery.patch import apply_patch
+
+Json = dict[str, Any]
+# What a posted subresource answers.
+CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    written: Written
+    answer: Answer
+
+
+def decode(body: bytes) -> Json:
+    """A small object that has no strategy of its own. ApiError 400."""
+    try:
+        obj = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type Binding): {error}"
+        ) from None
+    if not isinstance(obj, dict):
+        raise errors.bad_request("the object provided is unrecognized")
+    for field in ("metadata", "target", "deleteOptions", "spec"):
+        if not isinstance(obj.get(field) or {}, dict):
+            raise errors.bad_request(f"the object provided is unrecognized: {field} must be an object")
+    return obj
+
+
+def _created(written: Written) -> Done:
+    status = Item(orjson.dumps(CREATED), written.stored.revision)
+    return Done(written, Answer(status))
+
+
+async def bind(store: Store, target: Target, body: bytes, options: WriteOptions) -> Done:
+    given = decode(body)
+    node = binding.check(given)
+    name = (given.get("metadata") or {}).get("name", "")
+    if name and name != target.name:
+        raise errors.bad_request("name in URL does not match name in Binding object")
+
+    def update(pod: Json, stored: Stored, ctx: RequestContext) -> Change:
+        binding.bind(store.resource, pod, given, node, ctx.now)
+        return Change(pod)
+
+    return _created(await store.update(target, update, options))
+
+
+async def evict(store: Store, target: Target, body: bytes, options: WriteOptions) -> Done:
+    """A deletion that asks politely. Without disruption budgets nobody objects."""
+    given = decode(body)
+    if (given.get("metadata") or {}).get("name", "") != target.name:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
+    wishes = {**(given.get("deleteOptions") or {}), "kind": "DeleteOptions"}
+    parsed = deletion.parse_options(orjson.dumps(wishes))
+    written, _ = await store.delete(target, parsed, options.dry_run or parsed.dry_run)
+    return _created(written)
+
+
+def scale_answer(value: bytes, revision: int) -> Answer:
+    made = scale.of(orjson.loads(value), revision)
+    meta = made["metadata"]
+    wire = {**made, "metadata": {name: v for name, v in meta.items() if name != "resourceVersion"}}
+    return Answer(
+        Item(orjson.dumps(wire), revision, meta.get("namespace", ""), meta["name"], meta.get("uid", ""))
+    )
+
+
+def scale_updater(store: Store, target: Target, body: bytes) -> Updater:
+    given = decode(body)
+    return _scaled(store, target, lambda current: given)
+
+
+def scale_patcher(store: Store, target: Target, body: bytes, patch_type: PatchType) -> Updater:
+    # A Scale has no lists, so that a strategic merge is a merge.
+    strategic = patch_type == "application/strategic-merge-patch+json"
+    kind = "application/merge-patch+json" if strategic else patch_type
+    return _scaled(store, target, lambda current: apply_patch(kind, current, body, None))
+
+
+def _scaled(store: Store, target: Target, make: Any) -> Updater:
+    def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+        given = make(scale.of(old, stored.revision))
+        replicas = scale.check(store.resource, given, target.name)
+        new = orjson.loads(stored.value)
+        new["spec"]["replicas"] = replicas
+        version = (given.get("metadata") or {}).get("resourceVersion", "")
+        if version:
+            new["metadata"]["resourceVersion"] = version
+        return store.checked(target, new, old, stored.revision, ctx, store.strategy)
+
+    return update
+
+
+__all__ = ["Done", "Updater", "bind", "evict", "scale_answer", "scale_patcher", "scale_updater"]

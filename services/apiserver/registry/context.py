@@ -1,0 +1,36 @@
+"""What the rules may ask of the world during one request: the moment, chance, other objects.
+
+`lookup` reads the watch caches, which may be a moment behind. A lookup that found nothing is
+remembered: before a refusal that may rest on it is sent, the store catches up and asks again.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from services.api.kinds import Resource
+
+if TYPE_CHECKING:
+    from services.apiserver.registry.caches import Caches
+
+Json = dict[str, Any]
+
+
+class RequestContext:
+    def __init__(self, caches: Caches, now: datetime, chance: random.Random) -> None:
+        self._caches = caches
+        self.now = now
+        self.random = chance
+        self.missed: list[Resource] = []
+
+    def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        entry = self._caches.find(resource, namespace, name)
+        if entry is None:
+            self.missed.append(resource)
+            return None
+        obj: Json = orjson.loads(entry.value)
+        return obj

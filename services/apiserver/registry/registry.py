@@ -1,0 +1,216 @@
+"""Every verb over every resource: what the fronts call.
+
+Finds the store and the strategy that a request means, and says what became of it. Subresources
+that are not a part of the stored object (`scale`, `binding`, `eviction`) are handled beside it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NoReturn
+
+import orjson
+
+from services.api import errors
+from services.api.kinds import RESOURCES, Resource
+from services.api.object import Object
+from services.apiserver.registry import actions, deletion
+from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.journal import Journal
+from services.apiserver.registry.patching import patch_updater
+from services.apiserver.registry.reading import Reader, parse_version, too_large_version
+from services.apiserver.registry.request import (
+    Answer,
+    Deleted,
+    Item,
+    Listing,
+    ListOptions,
+    PatchType,
+    Target,
+    WatchOptions,
+    WriteOptions,
+)
+from services.apiserver.registry.store import Store, Written, answer, item
+from services.apiserver.registry.strategies import strategy_for
+from services.apiserver.rules.strategy import Strategy
+from services.apiserver.storage.storage import Storage
+from services.apiserver.storage.watchers import Watcher
+from services.machinery.clock import Clock
+from services.process.logging import Logger
+
+# Parts of the object itself, each with a strategy of its own.
+PARTS = ("status", "finalize", "resize", "ephemeralcontainers")
+
+
+class Registry:
+    def __init__(
+        self, storage: Storage, caches: Caches, clock: Clock, chance: random.Random, log: Logger
+    ) -> None:
+        self._journal = Journal(log)
+        self._stores: dict[type[Object], Store] = {}
+        self._readers: dict[type[Object], Reader] = {}
+        self._parts: dict[tuple[type[Object], str], Strategy] = {}
+        for resource in RESOURCES:
+            self._stores[resource.type] = Store(resource, storage, caches, clock, chance)
+            self._readers[resource.type] = Reader(resource, storage, caches.of(resource))
+            for part in resource.subresources:
+                self._parts[resource.type, part.name] = strategy_for(resource, part.name)
+
+    def store(self, resource: Resource) -> Store:
+        return self._stores[resource.type]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def get(self, target: Target, resource_version: str = "") -> Answer:
+        store = self._served(target, "get")
+        revision = parse_version(resource_version)
+        found = None
+        if revision is not None:
+            await self._wait_for(store, revision)
+            entry = store.cache.get(store.key(target.namespace, target.name))
+            if entry is None:
+                raise errors.not_found(target.resource, target.name)
+            found = (entry.value, entry.revision)
+        else:
+            stored = await store.get(target.namespace, target.name)
+            found = (stored.value, stored.revision)
+        if target.subresource == "scale":
+            return actions.scale_answer(*found)
+        uid = orjson.loads(found[0])["metadata"].get("uid", "")
+        return Answer(Item(*found, target.namespace, target.name, uid))
+
+    async def _wait_for(self, store: Store, revision: int) -> None:
+        try:
+            await store.cache.wait_for(revision)
+        except TimeoutError:
+            raise too_large_version(revision, store.cache.revision) from None
+
+    async def list(self, target: Target, options: ListOptions) -> Listing:
+        self._served(target, "list")
+        return await self._readers[target.resource.type].list(target, options)
+
+    async def watch(self, target: Target, options: WatchOptions) -> Watcher:
+        """The caller hands it back to `leave`."""
+        self._served(target, "watch")
+        return await self._readers[target.resource.type].watch(target, options)
+
+    def leave(self, target: Target, watcher: Watcher) -> None:
+        self._readers[target.resource.type].leave(watcher)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    async def create(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
+        store = self._served(target, "create")
+        if target.subresource == "binding":
+            done = await actions.bind(store, target, body, options)
+        elif target.subresource == "eviction":
+            done = await actions.evict(store, target, body, options)
+        else:
+            decoded = store.strategy.decode(body, options.field_validation)
+            written = await store.create(target, decoded, options)
+            self._journal.created(target, written, options)
+            return answer(written)
+        self._journal.updated(target, done.written, options)
+        return done.answer
+
+    async def update(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
+        store = self._served(target, "update")
+        if target.subresource == "scale":
+            return await self._scale(store, target, actions.scale_updater(store, target, body), options)
+        strategy = self._strategy(store, target)
+        written = await store.replace(
+            target, lambda: strategy.decode(body, options.field_validation), options, strategy
+        )
+        self._journal.updated(target, written, options)
+        return answer(written)
+
+    async def patch(
+        self, target: Target, body: bytes, patch_type: PatchType, options: WriteOptions
+    ) -> Answer:
+        store = self._served(target, "patch")
+        if target.subresource == "scale":
+            updater = actions.scale_patcher(store, target, body, patch_type)
+            return await self._scale(store, target, updater, options)
+        strategy = self._strategy(store, target)
+        warnings: list[str] = []
+        updater = patch_updater(store, strategy, target, body, patch_type, options, warnings)
+        written = await store.update(target, updater, options)
+        written.warnings[:0] = warnings
+        self._journal.updated(target, written, options)
+        return answer(written)
+
+    async def _scale(
+        self, store: Store, target: Target, updater: actions.Updater, options: WriteOptions
+    ) -> Answer:
+        written = await store.update(target, updater, options)
+        self._journal.updated(target, written, options)
+        return actions.scale_answer(written.stored.value, written.stored.revision)
+
+    async def delete(self, target: Target, raw_options: bytes, dry_run: bool = False) -> Deleted:
+        store = self._served(target, "delete")
+        options = deletion.parse_options(raw_options)
+        written, gone = await store.delete(target, options, dry_run or options.dry_run)
+        self._journal.deleted(target, written, gone, dry_run or options.dry_run)
+        return store.deleted_answer(written, gone)
+
+    async def delete_collection(
+        self, target: Target, selection: ListOptions, raw_options: bytes, dry_run: bool = False
+    ) -> Listing:
+        """Deletes what the selectors match now; what was created meanwhile stays."""
+        store = self._served(target, "deletecollection")
+        options = deletion.parse_options(raw_options)
+        dry_run = dry_run or options.dry_run
+        listing = await self._readers[target.resource.type].list(target, selection)
+        items = []
+        for each in listing.items:
+            one = Target(target.resource, each.namespace, each.name)
+            try:
+                written, gone = await store.delete(one, options, dry_run)
+            except errors.ApiError as error:
+                if not errors.is_not_found(error):
+                    raise
+                continue
+            self._journal.deleted(one, written, gone, dry_run)
+            items.append(item(written))
+        return Listing(items, listing.revision)
+
+    # -- finding ---------------------------------------------------------------------------------
+
+    def _strategy(self, store: Store, target: Target) -> Strategy:
+        return self._parts[target.resource.type, target.subresource] if target.subresource else store.strategy
+
+    def _served(self, target: Target, verb: str) -> Store:
+        """The store, where the resource knows the verb. ApiError 404, 405."""
+        resource = target.resource
+        if bool(target.namespace) and not resource.namespaced:
+            _unknown()
+        if not target.subresource:
+            if verb not in resource.verbs:
+                raise _not_allowed()
+            needs_name = verb not in ("create", "list", "watch", "deletecollection")
+            needs_namespace = resource.namespaced and (needs_name or verb == "create")
+            if needs_namespace and not target.namespace:
+                if needs_name:
+                    _unknown()
+                raise errors.bad_request("an empty namespace may not be set during creation")
+            if needs_name and not target.name:
+                raise _not_allowed()
+            return self._stores[resource.type]
+        part = next((s for s in resource.subresources if s.name == target.subresource), None)
+        if part is None or part.name == "log" or not target.name:
+            _unknown()
+        if verb not in part.verbs:
+            raise _not_allowed()
+        return self._stores[resource.type]
+
+
+def _unknown() -> NoReturn:
+    raise errors.resource_unknown()
+
+
+def _not_allowed() -> errors.ApiError:
+    message = "the server does not allow this method on the requested resource"
+    return errors.failure(405, "MethodNotAllowed", message, {})
+
+
+__all__ = ["Registry", "Written"]

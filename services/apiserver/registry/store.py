@@ -1,0 +1,305 @@
+"""The ONE generic store: how any object of any kind is read, created, changed and deleted.
+
+Upstream: `registry/generic/registry.Store`. What differs from kind to kind is its strategy. Every
+change is a compare-and-swap loop over what the cache shows: a refusal that rests on a stale
+reading is checked against etcd before it is sent, and a change that changes nothing is not written.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.api.kinds import Resource
+from services.apiserver.registry import deletion, keys, metadata
+from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.context import RequestContext
+from services.apiserver.registry.request import Answer, Deleted, Item, Target, WriteOptions
+from services.apiserver.registry.strategies import strategy_for
+from services.apiserver.rules import admission
+from services.apiserver.rules.strategy import Decoded, Strategy
+from services.apiserver.storage.storage import Storage, Stored
+from services.machinery import trace
+from services.machinery.clock import Clock
+
+Json = dict[str, Any]
+EVENT_TTL_SECONDS = 3600
+SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
+# A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
+ANSWERS_DELETED = {"pods", "services", "serviceaccounts"}
+
+
+@dataclass(slots=True)
+class Change:
+    """What an update wants: the new object, or nothing more than that the old one goes."""
+
+    obj: Json
+    delete: bool = False
+
+
+@dataclass(slots=True)
+class Written:
+    obj: Json
+    stored: Stored
+    changed: bool = True
+    deleted: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+# What is there now, decoded for the taking; the same as stored; what the rules may ask.
+Updater = Callable[[Json, Stored, RequestContext], Change]
+
+
+class Store:
+    """All verbs over one resource; subresources bring their own strategy."""
+
+    def __init__(
+        self, resource: Resource, storage: Storage, caches: Caches, clock: Clock, chance: random.Random
+    ) -> None:
+        self.resource = resource
+        self.strategy = strategy_for(resource)
+        self.cache = caches.of(resource)
+        self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
+        self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
+
+    def context(self) -> RequestContext:
+        return RequestContext(self._caches, self._clock.now(), self._random)
+
+    def key(self, namespace: str, name: str) -> str:
+        return keys.key(self.resource, namespace, name)
+
+    # -- get -------------------------------------------------------------------------------------
+
+    async def get(self, namespace: str, name: str) -> Stored:
+        """The present state. ApiError 404."""
+        stored = (await self._storage.get(self.key(namespace, name))).stored
+        if stored is None:
+            raise errors.not_found(self.resource, name)
+        return stored
+
+    # -- create ----------------------------------------------------------------------------------
+
+    async def create(self, target: Target, decoded: Decoded, options: WriteOptions) -> Written:
+        strategy, obj = self.strategy, decoded.obj
+        metadata.match_target(self.resource, obj, target.namespace, target.name)
+        strategy.default(obj)
+        ctx = await self._admitted("create", target, obj, None)
+        metadata.before_create(obj, ctx.now, ctx.random)
+        strategy.prepare_create(obj, ctx)
+        self._raise_if_invalid(obj, strategy.validate_create(obj))
+        admission.validate("create", self.resource, target.subresource, obj, None, ctx)
+        warnings = [*decoded.warnings, *strategy.warnings(obj, None)]
+        name = obj["metadata"]["name"]
+        key, value = self.key(target.namespace, name), orjson.dumps(obj)
+        if options.dry_run:
+            if (await self._storage.get(key)).stored is not None:
+                raise errors.already_exists(self.resource, name)
+            return Written(obj, Stored(key, value, 0), warnings=warnings)
+        self._caches.causes.note(key, value, trace.current())
+        outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
+        if not outcome.done:
+            raise self._taken(obj, name)
+        return Written(obj, Stored(key, value, outcome.revision), warnings=warnings)
+
+    def _taken(self, obj: Json, name: str) -> ApiError:
+        error = errors.already_exists(self.resource, name)
+        if obj["metadata"].get("generateName"):
+            error.status["details"]["retryAfterSeconds"] = 1
+        return error
+
+    async def _admitted(
+        self, verb: admission.Verb, target: Target, obj: Json, old: Json | None
+    ) -> RequestContext:
+        """Mutating admission, asked again where it may have refused for what a cache did not know yet."""
+        ctx = self.context()
+        try:
+            admission.mutate(verb, self.resource, target.subresource, obj, old, ctx)
+        except ApiError:
+            if not ctx.missed:
+                raise
+            await self._catch_up(ctx)
+            ctx = self.context()
+            admission.mutate(verb, self.resource, target.subresource, obj, old, ctx)
+        return ctx
+
+    async def _catch_up(self, ctx: RequestContext) -> None:
+        for resource in ctx.missed:
+            try:
+                await self._caches.of(resource).catch_up()
+            except TimeoutError:
+                raise errors.unavailable("the API server's caches do not follow etcd") from None
+
+    def _raise_if_invalid(self, obj: Json, causes: Sequence[errors.Cause]) -> None:
+        if causes:
+            name = obj.get("metadata", {}).get("name") or obj.get("metadata", {}).get("generateName", "")
+            raise errors.invalid(self.resource.group, self.resource.kind, name, causes)
+
+    # -- update ----------------------------------------------------------------------------------
+
+    async def replace(
+        self, target: Target, decode: Callable[[], Decoded], options: WriteOptions, strategy: Strategy
+    ) -> Written:
+        """PUT: the object as given, or one part of it where `strategy` is a subresource's."""
+        decoded = decode()
+        metadata.match_target(self.resource, decoded.obj, target.namespace, target.name)
+        warnings = list(decoded.warnings)
+
+        def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+            new = decode().obj
+            metadata.match_target(self.resource, new, target.namespace, target.name)
+            strategy.default(new)
+            return self.checked(target, new, old, stored.revision, ctx, strategy)
+
+        written = await self.update(target, update, options)
+        written.warnings[:0] = [*warnings, *strategy.warnings(written.obj, None)]
+        return written
+
+    def checked(
+        self, target: Target, new: Json, old: Json, revision: int, ctx: RequestContext, strategy: Strategy
+    ) -> Change:
+        """The rules of an update, in upstream's order. ApiError 403, 409, 422."""
+        self._check_version(new, old, revision, strategy)
+        admission.mutate("update", self.resource, target.subresource, new, old, ctx)
+        metadata.before_update(new, old)
+        strategy.prepare_update(new, old, ctx)
+        self._raise_if_invalid(new, strategy.validate_update(new, old))
+        admission.validate("update", self.resource, target.subresource, new, old, ctx)
+        new["metadata"].pop("resourceVersion", None)
+        return Change(new, delete=deletion.is_finished(new, old))
+
+    def _check_version(self, new: Json, old: Json, revision: int, strategy: Strategy) -> None:
+        name = old["metadata"]["name"]
+        given = new["metadata"].get("resourceVersion", "")
+        if not given or given == "0":
+            if not strategy.allows_unconditional_update:
+                cause = {
+                    "reason": "FieldValueInvalid",
+                    "message": "Invalid value: 0: must be specified for an update",
+                    "field": "metadata.resourceVersion",
+                }
+                raise errors.invalid(self.resource.group, self.resource.kind, name, [cause])
+        elif given != str(revision):
+            raise errors.conflict(self.resource, name, errors.STALE)
+        uid, present = new["metadata"].get("uid"), old["metadata"].get("uid")
+        if uid and uid != present:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
+            raise errors.conflict(self.resource, name, why)
+
+    async def update(self, target: Target, update: Updater, options: WriteOptions) -> Written:
+        """The compare-and-swap loop. `update` may run several times and must not keep what it was given."""
+        key = self.key(target.namespace, target.name)
+        current, fresh = await self._current(key, target.name)
+        certain = False  # whether a refusal would rest on the present, and not on what a cache lacked
+        for _ in range(SWAPS_MAX):
+            ctx = self.context()
+            try:
+                change = update(orjson.loads(current.value), current, ctx)
+            except ApiError:
+                if certain:
+                    raise
+                await self._catch_up(ctx)
+                current = await self.get(target.namespace, target.name)
+                certain = fresh = True
+                continue
+            if not change.delete and _same(change.obj, current.value):
+                again = current if fresh else await self.get(target.namespace, target.name)
+                if again.revision == current.revision:
+                    return Written(change.obj, current, changed=False)
+                current, fresh = again, True
+                continue
+            written, current_or_none = await self._swap(key, change, current, options)
+            if written is not None:
+                return written
+            if current_or_none is None:
+                raise errors.not_found(self.resource, target.name)
+            current, fresh, certain = current_or_none, True, False
+        raise errors.conflict(self.resource, target.name, errors.STALE)
+
+    async def _current(self, key: str, name: str) -> tuple[Stored, bool]:
+        """What to start from, and whether it is surely the present."""
+        entry = self.cache.get(key)
+        if entry is not None:
+            return Stored(key, entry.value, entry.revision), False
+        stored = (await self._storage.get(key)).stored
+        if stored is None:
+            raise errors.not_found(self.resource, name)
+        return stored, True
+
+    async def _swap(
+        self, key: str, change: Change, current: Stored, options: WriteOptions
+    ) -> tuple[Written | None, Stored | None]:
+        value = orjson.dumps(change.obj)
+        if options.dry_run:
+            return Written(change.obj, Stored(key, value, current.revision), deleted=change.delete), None
+        if change.delete:
+            self._caches.causes.note(key, None, trace.current())
+            outcome = await self._storage.delete(key, current.revision)
+        else:
+            self._caches.causes.note(key, value, trace.current())
+            outcome = await self._storage.update(key, value, current.revision, ttl_seconds=self._ttl_seconds)
+        if outcome.done:
+            return Written(change.obj, Stored(key, value, outcome.revision), deleted=change.delete), None
+        return None, outcome.current
+
+    # -- delete ----------------------------------------------------------------------------------
+
+    async def delete(self, target: Target, options: deletion.Options, dry_run: bool) -> tuple[Written, bool]:
+        """Deletes, or marks for deletion. The boolean says whether the object is gone."""
+
+        def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+            deletion.check_preconditions(self.resource, old, stored.revision, options)
+            admission.validate("delete", self.resource, target.subresource, None, old, ctx)
+            grace = self.strategy.grace_seconds(old, options.grace_seconds)
+            if self.resource.plural == "namespaces":
+                new, gone = deletion.before_delete_namespace(old, options, ctx.now)
+            else:
+                new, gone = deletion.before_delete(old, options, grace, ctx.now)
+            return Change(new, delete=gone)
+
+        written = await self.update(target, update, WriteOptions(dry_run=dry_run))
+        return written, written.deleted
+
+    def deleted_answer(self, written: Written, gone: bool) -> Deleted:
+        if not gone or self.resource.plural in ANSWERS_DELETED:
+            return Deleted(item(written), gone, tuple(written.warnings))
+        meta = written.obj["metadata"]
+        details = {
+            "name": meta["name"],
+            "group": self.resource.group,
+            "kind": self.resource.plural,
+            "uid": meta["uid"],
+        }
+        status = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": {name: value for name, value in details.items() if value},
+        }
+        return Deleted(Item(orjson.dumps(status), 0), True, tuple(written.warnings))
+
+
+def _same(obj: Json, value: bytes) -> bool:
+    """Whether writing `obj` would change nothing; the order of fields does not count."""
+    return bool(orjson.loads(value) == obj)
+
+
+def item(written: Written) -> Item:
+    meta = written.obj["metadata"]
+    return Item(
+        written.stored.value,
+        written.stored.revision,
+        meta.get("namespace", ""),
+        meta.get("name", ""),
+        meta.get("uid", ""),
+    )
+
+
+def answer(written: Written) -> Answer:
+    return Answer(item(written), tuple(written.warnings))
