@@ -6,7 +6,6 @@ event costs time and never truth. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.kubelet.cri import ContainerRecord, PodRecord, SandboxRecord
@@ -44,15 +43,6 @@ class RuntimeView:
                     break
         self._index()
 
-    def replace(self, records: Iterable[PodRecord]) -> bool:
-        """Takes in a relist. Returns whether it differs from what was known."""
-        new = {record.sandbox.id: record for record in records}
-        if new == self._by_sandbox:
-            return False
-        self._by_sandbox = new
-        self._index()
-        return True
-
     def _index(self) -> None:
         records = self._by_sandbox.values()
         self.sandboxes = sorted(
@@ -69,6 +59,10 @@ class RuntimeView:
         self.current = {}
         for container in sorted(newest, key=lambda c: (c.attempt, c.created_at)):
             self.current[container.name] = container
+
+    def __contains__(self, record: PodRecord) -> bool:
+        """Whether this is what is known of that sandbox already."""
+        return self._by_sandbox.get(record.sandbox.id) == record
 
     @property
     def sandbox(self) -> SandboxRecord | None:

@@ -1,0 +1,155 @@
+"""What a node says of itself: labels, capacity, conditions, software, images. Pure.
+
+Upstream: `pkg/kubelet/nodestatus/setters.go` and `kubelet_node_status.go`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from services.kubelet.cri import ImageRecord, RuntimeInfo
+from services.machinery import quantity
+from services.machinery.clock import rfc3339
+
+KUBELET_VERSION = "v1.36.2"
+IMAGES_MAX = 50  # Upstream's nodeStatusMaxImages.
+NAMES_PER_IMAGE_MAX = 5
+EVICTION_MEMORY_BYTES = 100 * 1024 * 1024  # The default hard threshold, kept back from Pods.
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """The emulated hardware and software."""
+
+    cpu: str = "4"
+    memory: str = "8Gi"
+    storage: str = "100Gi"
+    pods: int = 110
+    architecture: str = "amd64"
+    os_image: str = "Debian GNU/Linux 12 (bookworm)"
+    kernel_version: str = "6.1.0-37-amd64"
+
+
+def capacity(machine: Machine) -> dict[str, str]:
+    return {
+        "cpu": machine.cpu,
+        "ephemeral-storage": _kibibytes(quantity.value(machine.storage)),
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+        "memory": _kibibytes(quantity.value(machine.memory)),
+        "pods": str(machine.pods),
+    }
+
+
+def allocatable(machine: Machine) -> dict[str, str]:
+    """Capacity less what the eviction thresholds keep back."""
+    memory = quantity.value(machine.memory) - EVICTION_MEMORY_BYTES
+    storage = quantity.value(machine.storage) * 9 // 10
+    return capacity(machine) | {"memory": _kibibytes(memory), "ephemeral-storage": str(storage)}
+
+
+def _kibibytes(number: int) -> str:
+    return f"{number // 1024}Ki"
+
+
+def labels(name: str, machine: Machine) -> dict[str, str]:
+    return {
+        "beta.kubernetes.io/arch": machine.architecture,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": machine.architecture,
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+    }
+
+
+def node_info(name: str, machine: Machine, runtime: RuntimeInfo, boot: str) -> dict[str, Any]:
+    """Identifiers are made from the node's name: they survive a restart, as on a real machine."""
+    seed = hashlib.blake2s(name.encode(), digest_size=16)
+    return {
+        "architecture": machine.architecture,
+        "bootID": boot,
+        "containerRuntimeVersion": f"{runtime.name}://{runtime.version}",
+        "kernelVersion": machine.kernel_version,
+        "kubeProxyVersion": "",
+        "kubeletVersion": KUBELET_VERSION,
+        "machineID": seed.hexdigest(),
+        "operatingSystem": "linux",
+        "osImage": machine.os_image,
+        "systemUUID": str(uuid.UUID(bytes=seed.digest())),
+    }
+
+
+def conditions(
+    not_ready: str, old: Sequence[dict[str, Any]], now: datetime
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The node's conditions, and the reasons of those that changed: each is an event.
+
+    `not_ready` is empty when the node can run Pods.
+    """
+    ready = (
+        ("Ready", "False", "KubeletNotReady", not_ready)
+        if not_ready
+        else ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+    )
+    wanted = (
+        (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+        ),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ready,
+    )
+    before = {condition["type"]: condition for condition in old}
+    found, changed = [], []
+    for kind, status, reason, message in wanted:
+        was = before.get(kind)
+        same = was is not None and was["status"] == status
+        if not same:
+            changed.append(_event_reason(kind, status))
+        found.append(
+            {
+                "lastHeartbeatTime": rfc3339(now),
+                "lastTransitionTime": was["lastTransitionTime"] if same and was else rfc3339(now),
+                "message": message,
+                "reason": reason,
+                "status": status,
+                "type": kind,
+            }
+        )
+    return found, changed
+
+
+def _event_reason(kind: str, status: str) -> str:
+    return {
+        ("MemoryPressure", "False"): "NodeHasSufficientMemory",
+        ("DiskPressure", "False"): "NodeHasNoDiskPressure",
+        ("PIDPressure", "False"): "NodeHasSufficientPID",
+        ("Ready", "True"): "NodeReady",
+    }.get((kind, status), "NodeNotReady")
+
+
+def images(records: Iterable[ImageRecord]) -> list[dict[str, Any]]:
+    """The largest first; the scheduler places Pods where theirs are."""
+    largest = sorted(records, key=lambda image: (-image.size_bytes, image.id))[:IMAGES_MAX]
+    return [
+        {"names": [*image.digests, *image.tags][:NAMES_PER_IMAGE_MAX], "sizeBytes": image.size_bytes}
+        for image in largest
+    ]
+
+
+def same_but_for_heartbeats(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether a new status need not be written before its time."""
+
+    def stripped(status: dict[str, Any]) -> dict[str, Any]:
+        kept = [{k: v for k, v in c.items() if k != "lastHeartbeatTime"} for c in status["conditions"]]
+        return {**status, "conditions": kept}
+
+    return bool(old) and stripped(old) == stripped(new)
