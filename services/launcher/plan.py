@@ -135,5 +135,5 @@ def etcd_argv(binary: str, data: Path, client: str, peer: str) -> tuple[str, ...
         *("--initial-cluster", f"etcd=http://{peer}"),
         # Fewer log entries kept in memory; the store is small and one member needs no long tail.
         *("--snapshot-count", "5000"),
-        *("--logger", "zap", "--log-level", "warn"),
+        *("--logger", "zap", "--log-level", "error"),
     )
