@@ -1,0 +1,156 @@
+"""What the cluster is and serves: `cluster-info`, `api-resources`, `api-versions`, `version`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.api import kinds
+from services.api.errors import ApiError
+from services.kubectl.commands.registry import Command
+from services.kubectl.errors import Fail
+from services.kubectl.flags import Flag, boolean, text, texts
+from services.kubectl.output.columns import align
+from services.kubectl.session import Session
+
+Json = dict[str, Any]
+
+CLIENT_VERSION = "v1.36.2"
+KUSTOMIZE_VERSION = "v5.8.1"
+
+
+async def cluster_info(session: Session) -> None:
+    await session.client.version()
+    session.print(f"Kubernetes control plane is running at https://{session.address}")
+    session.print(
+        f"\nTo further debug and diagnose cluster problems, use '{session.world.program} cluster-info dump'."
+    )
+
+
+def client_version() -> Json:
+    import platform
+
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return {
+        "major": "1",
+        "minor": "36",
+        "gitVersion": CLIENT_VERSION,
+        "platform": f"{platform.system().lower()}/{machine}",
+    }
+
+
+async def version(session: Session) -> None:
+    flags = session.flags
+    if flags["output"] not in ("", "json", "yaml"):
+        raise Fail("--output must be 'yaml' or 'json'")
+    report: Json = {"clientVersion": client_version(), "kustomizeVersion": KUSTOMIZE_VERSION}
+    failed: ApiError | None = None
+    if not flags["client"]:
+        try:
+            report["serverVersion"] = await session.client.version()
+        except ApiError as error:
+            failed = error
+    if flags["output"]:
+        from services.kubectl.output import printers
+
+        session.write(
+            printers.structured(flags["output"])(report) + ("\n" if flags["output"] == "yaml" else "")
+        )
+    else:
+        session.print(f"Client Version: {CLIENT_VERSION}\nKustomize Version: {KUSTOMIZE_VERSION}")
+        if "serverVersion" in report:
+            session.print(f"Server Version: {report['serverVersion'].get('gitVersion', '')}")
+    if failed is not None:
+        raise failed
+
+
+async def api_versions(session: Session) -> None:
+    versions = {resource.api_version for resource in kinds.RESOURCES}
+    for name in sorted(versions):
+        session.print(name)
+
+
+async def api_resources(session: Session) -> None:
+    flags = session.flags
+    if flags["output"] not in ("", "wide", "name"):
+        raise Fail(f"--output {flags['output']} is not available")
+    if flags["sort-by"] not in ("", "name", "kind"):
+        raise Fail("--sort-by accepts only name or kind")
+    chosen = [resource for resource in kinds.RESOURCES if _matches(resource, session)]
+    if flags["sort-by"]:
+        chosen.sort(key=lambda r: r.plural if flags["sort-by"] == "name" else r.kind)
+    else:
+        chosen.sort(key=lambda r: (r.group, r.plural))
+    if flags["output"] == "name":
+        for resource in chosen:
+            session.print(resource.qualified)
+        return
+    wide = flags["output"] == "wide"
+    rows = [_row(resource, wide=wide) for resource in chosen]
+    if not flags["no-headers"] and rows:
+        head = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
+        rows.insert(0, [*head, "VERBS", "CATEGORIES"] if wide else head)
+    for line in align(rows):
+        session.print(line)
+
+
+def _matches(resource: kinds.Resource, session: Session) -> bool:
+    flags = session.flags
+    if flags.changed("api-group") and resource.group != flags["api-group"]:
+        return False
+    if flags.changed("namespaced") and resource.namespaced != flags["namespaced"]:
+        return False
+    if flags["categories"] and not set(flags["categories"]) <= set(resource.categories):
+        return False
+    return set(flags["verbs"]) <= set(resource.verbs)
+
+
+def _row(resource: kinds.Resource, *, wide: bool) -> list[str]:
+    row = [
+        resource.plural,
+        ",".join(resource.short_names),
+        resource.api_version,
+        "true" if resource.namespaced else "false",
+        resource.kind,
+    ]
+    return [*row, ",".join(resource.verbs), ",".join(resource.categories)] if wide else row
+
+
+CLUSTER_INFO = Command(
+    "cluster-info",
+    "cluster-info",
+    "Display addresses of the control plane and services with label kubernetes.io/cluster-service=true.",
+    run=cluster_info,
+)
+VERSION = Command(
+    "version",
+    "version",
+    "Print the client and server version information for the current context.",
+    run=version,
+    flags=(
+        boolean("client", "Only the client's"),
+        text("output", "json or yaml", short="o"),
+    ),
+)
+API_VERSIONS = Command(
+    "api-versions",
+    "api-versions",
+    'Print the supported API versions on the server, in the form of "group/version".',
+    run=api_versions,
+)
+_RESOURCE_FLAGS: tuple[Flag, ...] = (
+    text("api-group", "Only of this group"),
+    boolean("cached", "Accepted for compatibility"),
+    texts("categories", "Only in these categories"),
+    boolean("namespaced", "Only with, or only without, a namespace", default=True),
+    boolean("no-headers", "Leave the headers out"),
+    text("output", "wide or name", short="o"),
+    text("sort-by", "name or kind"),
+    texts("verbs", "Only with these verbs"),
+)
+API_RESOURCES = Command(
+    "api-resources",
+    "api-resources",
+    "Print the supported API resources on the server.",
+    run=api_resources,
+    flags=_RESOURCE_FLAGS,
+)

@@ -1,0 +1,275 @@
+"""`create`: from files, or one object put together from arguments (see the `create_*` modules)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.api import kinds
+from services.api.errors import ApiError
+from services.kubectl import manifests
+from services.kubectl.commands import create_config, create_service, create_workload
+from services.kubectl.commands.registry import Command
+from services.kubectl.errors import Fail, raise_all, with_source
+from services.kubectl.flags import boolean, text, texts
+from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, VALIDATE, Results
+from services.kubectl.session import Session
+
+Json = dict[str, Any]
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+async def run(session: Session) -> None:
+    flags = session.flags
+    if session.args:
+        raise session.usage_error(f"Unexpected args: [{' '.join(session.args)}]")
+    if not flags["filename"] and not flags["kustomize"]:
+        raise Fail("must specify one of -f and -k")
+    dry_run = session.dry_run()
+    results = Results(session, "created", dry_run)
+    errors: list[Exception] = []
+    count = 0
+    for item in manifests.read(session):
+        if isinstance(item, manifests.Unreadable):
+            errors.append(item.error)
+            continue
+        count += 1
+        try:
+            results.show(await create(session, item, dry_run))
+        except ApiError as error:
+            errors.append(with_source("creating", item.source, error))
+    if not count and not errors:
+        raise Fail("no objects passed to create")
+    raise_all(errors)
+
+
+async def create(session: Session, item: manifests.Manifest, dry_run: str) -> Json:
+    if session.flags.get("save-config"):
+        remember(item.object)
+    if dry_run == "client":
+        return item.object
+    answer = await session.client.create(
+        item.resource,
+        item.object,
+        item.namespace,
+        dry_run=dry_run == "server",
+        field_validation=session.validation(),
+        field_manager=session.flags["field-manager"] or "kubectl-create",
+    )
+    return session.took(answer)
+
+
+def remember(obj: Json) -> None:
+    """Notes inside the object what it was applied from."""
+    import orjson
+
+    metadata = obj.setdefault("metadata", {})
+    annotations = metadata.setdefault("annotations", {})
+    annotations.pop(LAST_APPLIED, None)
+    annotations[LAST_APPLIED] = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+
+
+async def generated(session: Session, obj: Json) -> None:
+    """Creates an object that arguments described. The name of the kind stands in what fails."""
+    resource = kinds.resource_of_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None
+    dry_run = session.dry_run()
+    results = Results(session, "created", dry_run)
+    namespace = session.namespace if resource.namespaced else ""
+    if resource.namespaced and session.namespace_given:
+        obj["metadata"]["namespace"] = session.namespace
+    if session.flags.get("save-config"):
+        remember(obj)
+    if dry_run != "client":
+        try:
+            answer = await session.client.create(
+                resource,
+                obj,
+                namespace,
+                dry_run=dry_run == "server",
+                field_validation=session.validation(),
+                field_manager=session.flags["field-manager"] or "kubectl-create",
+            )
+        except ApiError as error:
+            raise _failed(obj["kind"], error) from error
+        obj = session.took(answer)
+    results.show(obj)
+
+
+# For these, kubectl wraps what the server said into a sentence of its own.
+_WRAPPED = {
+    "ConfigMap": "configmap",
+    "Deployment": "deployment",
+    "Secret": "secret",
+    "ServiceAccount": "serviceaccount",
+    "Service": "{type} service",
+}
+
+
+def _failed(kind: str, error: ApiError) -> Exception:
+    if kind in ("Namespace", "Service") or error.reason == "Invalid":
+        return error
+    word = _WRAPPED.get(kind, kind.lower())
+    return Fail(f"failed to create {word}: {error.message}")
+
+
+def name_of(session: Session) -> str:
+    if len(session.args) != 1:
+        raise session.usage_error(f"exactly one NAME is required, got {len(session.args)}")
+    return session.args[0]
+
+
+FILE_FLAGS = (
+    *PRINT_FLAGS,
+    DRY_RUN,
+    FIELD_MANAGER,
+    VALIDATE,
+    texts("filename", "Files, directories or - for stdin with what to create", short="f"),
+    text("kustomize", "Not supported", short="k"),
+    boolean("recursive", "Read directories with all that is in them", short="R"),
+    boolean("save-config", "Note in an annotation what the object was made from"),
+    boolean("edit", "Edit before creating"),
+    text("raw", "Path to send a file to, unchanged"),
+    text("selector", "Only objects of the files whose labels match", short="l"),
+    boolean("windows-line-endings", "Only for --edit"),
+)
+
+
+async def _configmap(session: Session) -> None:
+    await generated(session, create_config.configmap(session, name_of(session)))
+
+
+async def _secret_generic(session: Session) -> None:
+    await generated(session, create_config.generic_secret(session, name_of(session)))
+
+
+async def _secret_docker(session: Session) -> None:
+    await generated(session, create_config.docker_secret(session, name_of(session)))
+
+
+async def _secret_tls(session: Session) -> None:
+    await generated(session, create_config.tls_secret(session, name_of(session)))
+
+
+async def _namespace(session: Session) -> None:
+    obj = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name_of(session)},
+        "spec": {},
+        "status": {},
+    }
+    await generated(session, obj)
+
+
+async def _service_account(session: Session) -> None:
+    obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name_of(session)}}
+    await generated(session, obj)
+
+
+async def _deployment(session: Session) -> None:
+    await generated(session, create_workload.deployment(session))
+
+
+async def _service(session: Session) -> None:
+    await generated(session, create_service.service(session, name_of(session)))
+
+
+_COMMON = (
+    *PRINT_FLAGS,
+    DRY_RUN,
+    FIELD_MANAGER,
+    VALIDATE,
+    boolean("save-config", "Note in an annotation what the object was made from"),
+)
+
+_SECRETS = (
+    Command(
+        "docker-registry",
+        "docker-registry NAME --docker-username=user --docker-password=password [--docker-server=server]",
+        "Create a secret for use with a Docker registry.",
+        run=_secret_docker,
+        flags=(*_COMMON, *create_config.DOCKER_FLAGS),
+    ),
+    Command(
+        "generic",
+        "generic NAME [--type=string] [--from-file=[key=]source] [--from-literal=key1=value1]",
+        "Create a secret from a local file, directory, or literal value.",
+        run=_secret_generic,
+        flags=(*_COMMON, *create_config.SOURCE_FLAGS, text("type", "The type of the secret")),
+    ),
+    Command(
+        "tls",
+        "tls NAME --cert=path/to/cert/file --key=path/to/key/file",
+        "Create a TLS secret.",
+        run=_secret_tls,
+        flags=(*_COMMON, *create_config.TLS_FLAGS),
+    ),
+)
+
+CREATE = Command(
+    "create",
+    "create -f FILENAME",
+    "Create a resource from a file or from stdin.\n\n JSON and YAML formats are accepted.",
+    run=run,
+    flags=FILE_FLAGS,
+    children=(
+        Command(
+            "configmap",
+            "configmap NAME [--from-file=[key=]source] [--from-literal=key1=value1]",
+            "Create a config map from a local file, directory or literal value.",
+            run=_configmap,
+            flags=(*_COMMON, *create_config.SOURCE_FLAGS),
+            aliases=("cm",),
+        ),
+        Command(
+            "deployment",
+            "deployment NAME --image=image -- [COMMAND] [args...]",
+            "Create a deployment with the specified name.",
+            run=_deployment,
+            flags=(*_COMMON, *create_workload.DEPLOYMENT_FLAGS),
+            aliases=("deploy",),
+        ),
+        Command(
+            "namespace",
+            "namespace NAME",
+            "Create a namespace with the specified name.",
+            run=_namespace,
+            flags=_COMMON,
+            aliases=("ns",),
+        ),
+        Command(
+            "secret",
+            "secret (docker-registry | generic | tls)",
+            "Create a secret with specified type.\n\n A docker-registry type secret is for accessing a"
+            " container registry.\n\n A generic type secret indicate an Opaque secret type.\n\n"
+            " A tls type secret holds TLS certificate and its associated key.",
+            children=_SECRETS,
+        ),
+        Command(
+            "service",
+            "service [flags]",
+            "Create a service using a specified subcommand.",
+            children=tuple(
+                Command(kind, use, long, run=_service, flags=(*_COMMON, *flags))
+                for kind, use, long, flags in create_service.COMMANDS
+            ),
+            aliases=("svc",),
+        ),
+        Command(
+            "serviceaccount",
+            "serviceaccount NAME",
+            "Create a service account with the specified name.",
+            run=_service_account,
+            flags=_COMMON,
+            aliases=("sa",),
+        ),
+    ),
+    examples="""
+  # What a file describes
+  {program} create -f kubia-rc.yaml
+
+  # What is typed
+  cat pod.json | {program} create -f -
+""",
+)

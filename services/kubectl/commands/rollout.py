@@ -1,0 +1,273 @@
+"""`rollout`: how a Deployment's change goes on, what it was before, and back to it.
+
+The revisions of a Deployment are its ReplicaSets. DaemonSets and StatefulSets come with their kinds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.client.transport import PatchType
+from services.kubectl import following, manifests, resources, revisions
+from services.kubectl.commands.create import LAST_APPLIED
+from services.kubectl.commands.registry import Command
+from services.kubectl.errors import Fail, quote, raise_all
+from services.kubectl.flags import Flag, boolean, integer, seconds, text, texts
+from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
+from services.kubectl.resources import Found
+from services.kubectl.session import Session
+from services.machinery.clock import rfc3339
+
+Json = dict[str, Any]
+
+_TARGETS: tuple[Flag, ...] = (
+    texts("filename", "Files that name the objects", short="f"),
+    text("kustomize", "Not supported", short="k"),
+    boolean("recursive", "Read directories with all that is in them", short="R"),
+    text("selector", "Only objects whose labels match", short="l"),
+)
+_CHANGES: tuple[Flag, ...] = (*_TARGETS, *PRINT_FLAGS, FIELD_MANAGER)
+
+
+async def _found(session: Session) -> list[Found]:
+    flags = session.flags
+    if flags["filename"]:
+        wanted = manifests.references(session)
+    elif not session.args:
+        raise Fail("required resource not specified")
+    else:
+        wanted = resources.parse(session, session.args)
+        resources.check(wanted, selector=flags["selector"])
+    found, errors = await resources.fetch(session, wanted, labels=flags["selector"])
+    raise_all(errors)
+    return found
+
+
+async def status(session: Session) -> None:
+    flags = session.flags
+    found = await _found(session)
+    if not found:
+        session.complain(f"No resources found in {session.namespace} namespace.")
+    for item in found:
+        if item.resource.kind != "Deployment":
+            raise Fail(f"no status viewer has been implemented for {item.resource.kind}")
+        try:
+            async with session.world.clock.timeout(flags["timeout"] or None):
+                await _follow(session, item)
+        except TimeoutError as error:
+            raise Fail("timed out waiting for the condition") from error
+
+
+async def _follow(session: Session, item: Found) -> None:
+    """Prints the state of the rollout whenever it reads differently, until it is done."""
+    last = ""
+    async for obj in following.states(session.client, item.resource, item.namespace, item.name):
+        if obj is None:
+            raise Fail("object has been deleted")
+        message, done = progress(obj, session.flags["revision"])
+        if message != last:
+            session.print(message)
+            session.world.out.flush()
+            last = message
+        if done or not session.flags["watch"]:
+            return
+
+
+def progress(deployment: Json, revision: int = 0) -> tuple[str, bool]:
+    """One sentence about a rollout, and whether it is over. Fail when it cannot succeed any more."""
+    name = quote(deployment["metadata"]["name"])
+    spec, state = deployment.get("spec") or {}, deployment.get("status") or {}
+    current = revisions.number(deployment)
+    if revision > 0 and revision != current:
+        raise Fail(f"desired revision ({revision}) is different from the running revision ({current})")
+    if deployment["metadata"].get("generation", 0) > state.get("observedGeneration", 0):
+        return "Waiting for deployment spec update to be observed...", False
+    for condition in state.get("conditions") or ():
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            raise Fail(f"deployment {name} exceeded its progress deadline")
+    desired, updated = spec.get("replicas", 1), state.get("updatedReplicas", 0)
+    total, available = state.get("replicas", 0), state.get("availableReplicas", 0)
+    waiting = f"Waiting for deployment {name} rollout to finish:"
+    if updated < desired:
+        return f"{waiting} {updated} out of {desired} new replicas have been updated...", False
+    if total > updated:
+        return f"{waiting} {total - updated} old replicas are pending termination...", False
+    if available < updated:
+        return f"{waiting} {available} of {updated} updated replicas are available...", False
+    return f"deployment {name} successfully rolled out", True
+
+
+async def history(session: Session) -> None:
+    found = await _found(session)
+    for item in found:
+        if item.resource.kind != "Deployment":
+            raise Fail(f"no history viewer has been implemented for {quote(_group_kind(item))}")
+        past = await revisions.of(session, item)
+        revision = session.flags["revision"]
+        if revision < 0:
+            raise Fail("revision must be a positive integer: " + str(revision))
+        operation = f"with revision #{revision}" if revision > 0 else ""
+        Results(session, f"{operation}\n{revisions.show(past, revision)}").show(item.object)
+
+
+def _group_kind(item: Found) -> str:
+    return f"{item.resource.kind}.{item.resource.group}" if item.resource.group else item.resource.kind
+
+
+async def undo(session: Session) -> None:
+    dry_run = session.dry_run()
+    wanted = session.flags["to-revision"]
+    for item in await _found(session):
+        if item.resource.kind != "Deployment":
+            raise Fail(f"no rollbacker has been implemented for {quote(_group_kind(item))}")
+        if LAST_APPLIED in (item.object["metadata"].get("annotations") or {}):
+            session.warn(
+                f"resource {item.resource.plural}/{item.name} was previously managed with 'kubectl apply'."
+                f" Rolling back will not update the {LAST_APPLIED} annotation, which may cause unexpected"
+                " behavior on future 'kubectl apply' operations. Consider using 'kubectl apply' with your"
+                " previous configuration file instead."
+            )
+        target = revisions.choose(await revisions.of(session, item), wanted, item.name)
+        operation = await _roll_back(session, item, target, dry_run)
+        Results(session, operation, dry_run).show(item.object)
+
+
+async def _roll_back(session: Session, item: Found, target: Json, dry_run: str) -> str:
+    if dry_run == "client":
+        return revisions.template_text(target["spec"]["template"])
+    if (item.object.get("spec") or {}).get("paused"):
+        raise Fail(
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again"
+        )
+    template = revisions.without_hash(target["spec"]["template"])
+    if revisions.same_template(template, item.object["spec"]["template"]):
+        return f"skipped rollback (current template already matches revision {revisions.number(target)})"
+    annotations = revisions.annotations_after(item.object, target)
+    patch = [
+        {"op": "replace", "path": "/spec/template", "value": template},
+        {"op": "replace", "path": "/metadata/annotations", "value": annotations},
+    ]
+    await session.client.patch(
+        item.resource,
+        item.name,
+        item.namespace,
+        patch,
+        patch_type=PatchType.JSON,
+        dry_run=dry_run == "server",
+        field_manager="kubectl-rollout",
+    )
+    return "rolled back"
+
+
+async def _change(session: Session, operation: str, patch_for: Any) -> None:
+    results = Results(session, operation)
+    errors: list[Exception] = []
+    for item in await _found(session):
+        try:
+            patch = patch_for(item)
+        except Fail as error:
+            errors.append(error)
+            continue
+        answer = await session.client.patch(
+            item.resource,
+            item.name,
+            item.namespace,
+            patch,
+            patch_type=PatchType.STRATEGIC,
+            field_manager=session.flags["field-manager"] or "kubectl-rollout",
+        )
+        results.show(resources.complete(item.resource, session.took(answer)))
+    raise_all(errors)
+
+
+def _only_deployments(item: Found, doing: str) -> None:
+    if item.resource.kind != "Deployment":
+        raise Fail(f"{item.resource.qualified} {quote(item.name)} {doing} is not supported")
+
+
+async def pause(session: Session) -> None:
+    def patch(item: Found) -> Json:
+        _only_deployments(item, "pausing")
+        if item.object["spec"].get("paused"):
+            raise Fail(f"{item.resource.qualified} {quote(item.name)} is already paused")
+        return {"spec": {"paused": True}}
+
+    await _change(session, "paused", patch)
+
+
+async def resume(session: Session) -> None:
+    def patch(item: Found) -> Json:
+        _only_deployments(item, "resuming")
+        if not item.object["spec"].get("paused"):
+            raise Fail(f"{item.resource.qualified} {quote(item.name)} is not paused")
+        return {"spec": {"paused": None}}
+
+    await _change(session, "resumed", patch)
+
+
+async def restart(session: Session) -> None:
+    moment = rfc3339(session.world.clock.now())
+
+    def patch(item: Found) -> Json:
+        _only_deployments(item, "restarting")
+        if item.object["spec"].get("paused"):
+            raise Fail(
+                f"{item.resource.qualified} {quote(item.name)} can't restart paused deployment"
+                " (run rollout resume first)"
+            )
+        annotations = {"kubectl.kubernetes.io/restartedAt": moment}
+        return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+
+    await _change(session, "restarted", patch)
+
+
+def _command(name: str, use: str, long: str, run: Any, *flags: Flag) -> Command:
+    return Command(name, f"{name} {use}", long, run=run, flags=flags)
+
+
+ROLLOUT = Command(
+    "rollout",
+    "rollout SUBCOMMAND",
+    "Manage the rollout of one or many resources.\n        \n Valid resource types include:\n\n  *  deployments",
+    children=(
+        _command(
+            "history",
+            "(TYPE NAME | TYPE/NAME) [flags]",
+            "View rollout history",
+            history,
+            *_TARGETS,
+            *PRINT_FLAGS,
+            integer("revision", "Show this revision in full"),
+        ),
+        _command("pause", "RESOURCE", "Mark the provided resource as paused", pause, *_CHANGES),
+        _command("restart", "RESOURCE", "Restart a resource", restart, *_CHANGES),
+        _command("resume", "RESOURCE", "Resume a paused resource", resume, *_CHANGES),
+        _command(
+            "status",
+            "(TYPE NAME | TYPE/NAME) [flags]",
+            "Show the status of the rollout",
+            status,
+            *_TARGETS,
+            integer("revision", "Only wait for this revision"),
+            seconds("timeout", "How long to wait; 0: as long as it takes"),
+            boolean("watch", "Go on until the rollout is done", short="w", default=True),
+        ),
+        _command(
+            "undo",
+            "(TYPE NAME | TYPE/NAME) [flags]",
+            "Undo a previous rollout",
+            undo,
+            *_TARGETS,
+            *PRINT_FLAGS,
+            DRY_RUN,
+            integer("to-revision", "The revision to go back to; 0: the one before"),
+        ),
+    ),
+    examples="""
+  # Back to what was before
+  {program} rollout undo deployment/kubia
+
+  # Wait until the change is done
+  {program} rollout status deployment/kubia
+""",
+)

@@ -1,0 +1,238 @@
+"""Manifests: files, directories and stdin as a stream of objects with their kinds and namespaces.
+
+YAML of several documents, JSON, and Lists, which stand for their items. What is wrong with a file
+is told as kubectl tells it; whether an object is valid, only the server knows. Nothing is fetched
+from the network: an address of a file is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.api import kinds
+from services.kubectl.errors import Fail, quote
+from services.kubectl.resources import Wanted
+from services.kubectl.session import Session
+
+Json = dict[str, Any]
+
+SUFFIXES = (".json", ".yaml", ".yml")
+VALIDATE_HINT = "; if you choose to ignore these errors, turn validation off with --validate=false"
+
+
+@dataclass
+class Manifest:
+    """One object as somebody wrote it."""
+
+    source: str
+    object: Json
+    resource: kinds.Resource
+    namespace: str
+
+    @property
+    def name(self) -> str:
+        return str((self.object.get("metadata") or {}).get("name") or "")
+
+
+@dataclass
+class Unreadable:
+    """A document that is no object of this cluster; the others are still dealt with."""
+
+    error: Fail
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as JSON: dates stay text, keys become text, and a key may stand only once."""
+
+    yaml_implicit_resolvers = {
+        letter: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for letter, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                line = key_node.start_mark.line + 1
+                raise DuplicateKey(
+                    f"unmarshal errors:\n  line {line}: key {quote(key_node.value)} already set in map"
+                )
+            seen.add(key_node.value)
+        mapping = super().construct_mapping(node, deep=deep)
+        return {_key(key): value for key, value in mapping.items()}
+
+
+class DuplicateKey(ValueError):
+    """The same key twice in one mapping."""
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return str(key)
+
+
+def read(session: Session) -> list[Manifest | Unreadable]:
+    """Every object of the files that `-f` names."""
+    if session.flags.get("kustomize"):
+        raise Fail("kustomizations are not supported; render them first and use -f")
+    result: list[Manifest | Unreadable] = []
+    for source, text in _sources(session):
+        for document in documents(text, source):
+            for obj in _flatten(document):
+                result.append(_manifest(session, source, obj))
+    return result
+
+
+def objects(session: Session) -> list[Manifest]:
+    """As `read`, but the first unreadable document ends it."""
+    result = []
+    for item in read(session):
+        if isinstance(item, Unreadable):
+            raise item.error
+        result.append(item)
+    return result
+
+
+def references(session: Session) -> list[Wanted]:
+    """The objects that files name, to be read from the server."""
+    return [Wanted(item.resource, item.name) for item in objects(session)]
+
+
+def _sources(session: Session) -> Iterator[tuple[str, bytes]]:
+    for name in session.flags["filename"]:
+        if name == "-":
+            yield "STDIN", session.world.stdin.read()
+        elif name.startswith(("http://", "https://")):
+            raise Fail(f"the URL {quote(name)} is not read: download the file first and name it with -f")
+        else:
+            for path in _paths(name, recursive=bool(session.flags.get("recursive"))):
+                try:
+                    yield str(path), path.read_bytes()
+                except OSError as error:
+                    raise Fail(f"open {path}: {str(error.strerror).lower()}") from error
+
+
+def _paths(name: str, *, recursive: bool) -> list[Path]:
+    path = Path(name)
+    if not path.exists():
+        raise Fail(f'the path "{name}" does not exist')
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob("*") if recursive else path.glob("*"))
+    files = [file for file in found if file.suffix in SUFFIXES and file.is_file()]
+    if not files:
+        raise Fail(f"error reading [{name}]: recognized file extensions are [.json .yaml .yml]")
+    return files
+
+
+def documents(text: bytes, source: str) -> Iterator[Any]:
+    """The decoded documents of a file, empty ones left out."""
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError as error:
+        raise Fail(
+            f"error parsing {source}: error converting YAML to JSON: yaml: invalid leading UTF-8 octet"
+        ) from error
+    if decoded.lstrip().startswith("{"):
+        parsed = _json_documents(decoded)
+        if parsed is not None:
+            yield from parsed
+            return
+    try:
+        for document in yaml.load_all(decoded, _Loader):
+            if document is not None:
+                yield document
+    except DuplicateKey as error:
+        raise Fail(f"error parsing {source}: error converting YAML to JSON: yaml: {error}") from error
+    except yaml.YAMLError as error:
+        raise Fail(f"error parsing {source}: error converting YAML to JSON: yaml: {_where(error)}") from error
+    except RecursionError as error:
+        raise Fail(
+            f"error parsing {source}: error converting YAML to JSON: yaml: exceeded max depth"
+        ) from error
+
+
+def _json_documents(text: str) -> list[Any] | None:
+    """The objects of a stream of JSON; None when it is no JSON, and YAML should judge it."""
+    decoder, found, rest = json.JSONDecoder(), [], text.lstrip()
+    while rest:
+        try:
+            value, end = decoder.raw_decode(rest)
+        except (ValueError, RecursionError):
+            return None
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """go-yaml's form of the same libyaml complaint."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    if mark is None:
+        return problem
+    line = mark.line + (1 if isinstance(error, yaml.scanner.ScannerError) else 0)
+    return f"line {line}: {problem}" if line else problem
+
+
+def _flatten(document: Any) -> Iterator[Any]:
+    is_list = isinstance(document, dict) and str(document.get("kind", "")).endswith("List")
+    if is_list and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _flatten(item)
+    else:
+        yield document
+
+
+def _manifest(session: Session, source: str, obj: Any) -> Manifest | Unreadable:
+    if not isinstance(obj, dict):
+        return _invalid(source, "invalid object to validate")
+    api_version, kind = obj.get("apiVersion"), obj.get("kind")
+    missing = [name for name, value in (("apiVersion", api_version), ("kind", kind)) if not value]
+    if missing:
+        faults = [f"{name} not set" for name in missing]
+        return _invalid(source, faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
+    resource = kinds.resource_of_kind(str(api_version), str(kind))
+    metadata = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
+    assert isinstance(metadata, dict)
+    if resource is None:
+        return Unreadable(
+            Fail(
+                f"resource mapping not found for name: {quote(str(metadata.get('name') or ''))}"
+                f" namespace: {quote(str(metadata.get('namespace') or ''))} from {quote(source)}:"
+                f" no matches for kind {quote(str(kind))} in version {quote(str(api_version))}\n"
+                "ensure CRDs are installed first"
+            )
+        )
+    return _placed(session, source, obj, resource, metadata)
+
+
+def _placed(
+    session: Session, source: str, obj: Json, resource: kinds.Resource, metadata: Json
+) -> Manifest | Unreadable:
+    if not resource.namespaced:
+        return Manifest(source, obj, resource, "")
+    written = metadata.get("namespace") or ""
+    if written and session.namespace_given and written != session.namespace:
+        return Unreadable(
+            Fail(
+                f"the namespace from the provided object {quote(str(written))} does not match the namespace"
+                f" {quote(session.namespace)}. You must pass '--namespace={written}' to perform this operation."
+            )
+        )
+    if not written and isinstance(obj.get("metadata"), dict):
+        metadata["namespace"] = session.namespace
+    return Manifest(source, obj, resource, str(written or session.namespace))
+
+
+def _invalid(source: str, fault: str) -> Unreadable:
+    return Unreadable(
+        Fail(f"error validating {quote(source)}: error validating data: {fault}{VALIDATE_HINT}")
+    )
