@@ -48,7 +48,13 @@ class Observed:
         """Nobody holds it, or we do, or its holder has been silent for too long."""
         if self.spec is None or not self.spec.holder_identity or self.spec.holder_identity == identity:
             return True
-        return now >= self.changed_at + (self.spec.lease_duration_seconds or lease_seconds)
+        return self.seconds_left(lease_seconds, now) <= 0
+
+    def seconds_left(self, lease_seconds: float, now: float) -> float:
+        """Until a silent holder may be replaced; not positive once it may."""
+        if self.spec is None:
+            return 0.0
+        return self.changed_at + (self.spec.lease_duration_seconds or lease_seconds) - now
 
 
 class LeaderElector:
@@ -97,7 +103,11 @@ class LeaderElector:
     async def _acquire(self) -> None:
         while not await self._try():
             seconds = self._retry_seconds
-            await self._clock.sleep(jitter(seconds, JITTER, self._random) if self._random else seconds)
+            if self._random:
+                seconds = jitter(seconds, JITTER, self._random)
+            # Not a moment later than the Lease runs out: a handover is a gap that users see.
+            left = self._observed.seconds_left(self._lease_seconds, self._clock.monotonic())
+            await self._clock.sleep(min(seconds, left) if left > 0 else seconds)
         self.is_leader = True
 
     async def _renew(self) -> None:
