@@ -40,6 +40,7 @@ class ApiServer:
             DiscoveryFront(chance, log),
         )
         self.health = Health()
+        self.serving = asyncio.Event()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:
@@ -60,6 +61,7 @@ class ApiServer:
             for name in NAMESPACES:
                 await self._make_namespace(name)
             await self.health.set_serving(True)
+            self.serving.set()
             self._log.info("Serving")
 
     async def _make_namespace(self, name: str) -> None:
