@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import platform
 import socket
 import sys
@@ -56,7 +55,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 async def _serve(flags: argparse.Namespace, process: Process) -> None:
     names = await _names(flags)
-    root = Path(os.path.abspath(flags.root_dir))
+    root = await asyncio.to_thread(Path(flags.root_dir).absolute)
     health = Health()
     async with (
         connect(flags.apiserver, user_agent=f"kubelet/{KUBELET_VERSION}", field_manager="kubelet") as client,
