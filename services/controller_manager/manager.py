@@ -1,14 +1,14 @@
 """The list of controllers, and how one process runs them.
 
-All share one client, one set of informers and one event queue; each speaks under its own name. The garbage
-collector comes last: of kinds that nobody else reads it keeps metadata only.
+All share one client, one set of informers and one event queue. The garbage collector
+comes last: of kinds that nobody else reads it keeps metadata only.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.client.client import Client
@@ -49,60 +49,29 @@ class Settings:
     root_ca: str = ""  # the certificate itself, in PEM; empty: there is none to publish
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    name: str  # upstream's, for --controllers
-    component: str  # the name on its events
-    make: Callable[[ControllerContext, Settings], Running]
+Make = Callable[[ControllerContext, Settings], Running]
 
-
-CONTROLLERS: tuple[Entry, ...] = (
-    Entry("deployment-controller", "deployment-controller", lambda context, _: DeploymentController(context)),
-    Entry("replicaset-controller", "replicaset-controller", lambda context, _: ReplicaSetController(context)),
-    Entry(
-        "replicationcontroller-controller",
-        "replication-controller",
-        lambda context, _: ReplicationManager(context),
+# By upstream's names, which --controllers takes.
+CONTROLLERS: dict[str, Make] = {
+    "deployment-controller": lambda context, _: DeploymentController(context),
+    "replicaset-controller": lambda context, _: ReplicaSetController(context),
+    "replicationcontroller-controller": lambda context, _: ReplicationManager(context),
+    "node-lifecycle-controller": lambda context, to: NodeLifecycleController(
+        context, to.node_monitor_grace_seconds
     ),
-    Entry(
-        "node-lifecycle-controller",
-        "node-controller",
-        lambda context, to: NodeLifecycleController(context, to.node_monitor_grace_seconds),
+    "taint-eviction-controller": lambda context, _: TaintEvictionController(context),
+    "node-ipam-controller": lambda context, to: NodeIpamController(context, to.cluster_cidr),
+    "ttl-controller": lambda context, _: TtlController(context),
+    "namespace-controller": lambda context, _: NamespaceController(context),
+    "serviceaccount-controller": lambda context, _: ServiceAccountController(context),
+    "root-ca-certificate-publisher-controller": lambda context, to: RootCaPublisher(context, to.root_ca),
+    "pod-garbage-collector-controller": lambda context, to: PodGarbageCollector(
+        context, to.terminated_pods_max
     ),
-    Entry(
-        "taint-eviction-controller",
-        "taint-eviction-controller",
-        lambda context, _: TaintEvictionController(context),
-    ),
-    Entry(
-        "node-ipam-controller",
-        "cidrAllocator",
-        lambda context, to: NodeIpamController(context, to.cluster_cidr),
-    ),
-    Entry("ttl-controller", "ttl-controller", lambda context, _: TtlController(context)),
-    Entry("namespace-controller", "namespace-controller", lambda context, _: NamespaceController(context)),
-    Entry(
-        "serviceaccount-controller",
-        "serviceaccount-controller",
-        lambda context, _: ServiceAccountController(context),
-    ),
-    Entry(
-        "root-ca-certificate-publisher-controller",
-        "root-ca-cert-publisher",
-        lambda context, to: RootCaPublisher(context, to.root_ca),
-    ),
-    Entry(
-        "pod-garbage-collector-controller",
-        "pod-garbage-collector",
-        lambda context, to: PodGarbageCollector(context, to.terminated_pods_max),
-    ),
-    Entry(
-        "garbage-collector-controller",
-        "garbage-collector-controller",
-        lambda context, _: GarbageCollector(context),
-    ),
-)
-NAMES = tuple(entry.name for entry in CONTROLLERS)
+    "garbage-collector-controller": lambda context, _: GarbageCollector(context),
+}
+NAMES = tuple(CONTROLLERS)
+_ROOT_CA = "root-ca-certificate-publisher-controller"
 
 
 def chosen(words: Sequence[str]) -> list[str]:
@@ -123,19 +92,15 @@ async def run_controllers(client: Client, process: Process, settings: Settings, 
     informers = InformerFactory(client, process.clock, process.random, process.log)
     recorder = EventRecorder(client, process.clock, COMPONENT, log=process.log)
     shared = ControllerContext(client, informers, recorder, process.clock, process.random, process.log)
-    if not settings.root_ca and "root-ca-certificate-publisher-controller" in names:
-        names = [name for name in names if name != "root-ca-certificate-publisher-controller"]
+    if not settings.root_ca and _ROOT_CA in names:
+        names = [name for name in names if name != _ROOT_CA]
         process.log.info("Not publishing a root CA: no --root-ca-file was given")
-    made = [
-        (entry, entry.make(replace(shared, recorder=recorder.named(entry.component)), settings))
-        for entry in CONTROLLERS
-        if entry.name in names
-    ]
+    made = [(name, make(shared, settings)) for name, make in CONTROLLERS.items() if name in names]
     process.log.info("Starting the controllers", controllers=len(made))
     async with asyncio.TaskGroup() as group:
         group.create_task(recorder.run(), name="recorder")
         group.create_task(informers.run(), name="informers")
-        for entry, controller in made:
-            group.create_task(controller.run(), name=entry.name)
+        for name, controller in made:
+            group.create_task(controller.run(), name=name)
         await informers.wait_synced()
         process.log.info("The caches are filled: controllers are at work")

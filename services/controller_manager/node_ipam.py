@@ -48,6 +48,7 @@ class CidrSet:
 
 class NodeIpamController(Controller[Node]):
     name = "node-ipam"
+    event_source = "cidrAllocator"
     workers = 1  # Ranges are given one by one.
     watches = (For(Node, when=lambda old, new: old is None or new is None or not new.spec.pod_cidr),)
 

@@ -25,6 +25,7 @@ REPLICA_FAILURE = "ReplicaFailure"
 
 class ReplicationManager(Controller[ReplicationController]):
     name = "replicationcontroller"
+    event_source = "replication-controller"
     watches = (For(ReplicationController), Owns(Pod, when=replication.concerns_owner))
 
     def __init__(self, context: ControllerContext) -> None:

@@ -17,12 +17,13 @@ from services.api.apps_v1 import Deployment, DeploymentStatus, ReplicaSet
 from services.api.core_v1 import Pod
 from services.api.errors import ApiError, is_already_exists
 from services.api.object import ObjectKey
-from services.client.controller import Controller, For, Owns, Stores, Watches
+from services.client.controller import Controller, ControllerContext, For, Owns, Stores, Watches
 from services.controller_manager.deployment import revisions, sizes, status
 from services.controller_manager.deployment.claim import claim
 from services.controller_manager.deployment.revisions import REVISION
 from services.controller_manager.deployment.sizes import Resize, size, wanted
 from services.controller_manager.deployment.status import View
+from services.controller_manager.written import Written
 from services.machinery import pods
 from services.machinery.owners import controller_of, is_controlled_by
 
@@ -53,7 +54,15 @@ class DeploymentController(Controller[Deployment]):
         Watches(Pod, map=_waiting_for_old_pods, when=_is_gone),
     )
 
+    def __init__(self, context: ControllerContext) -> None:
+        super().__init__(context)
+        self._written: Written[Deployment] = Written()
+
+    async def reconcile_deleted(self, key: ObjectKey) -> None:
+        self._written.forget(key)
+
     async def reconcile(self, deployment: Deployment) -> None:
+        deployment = self._written.newest(deployment)
         replicasets = await claim(self.client, self.store(ReplicaSet), deployment)
         paused = status.paused_or_resumed(deployment, self.clock.now())
         if paused is not None and not deployment.metadata.deletion_timestamp:
@@ -241,7 +250,7 @@ class DeploymentController(Controller[Deployment]):
             self.requeue_after(deployment.key, wait)
 
     async def _write_status(self, deployment: Deployment) -> Deployment:
-        return await self.client.update(deployment, subresource="status")
+        return self._written.remember(await self.client.update(deployment, subresource="status"))
 
     def _progressing(self, deployment: Deployment, value: str, reason: str, message: str) -> Deployment:
         return status.with_progressing(deployment, value, reason, message, self.clock.now())

@@ -41,6 +41,7 @@ def _node_of(lease: Lease, stores: Stores) -> Iterable[ObjectKey]:
 
 class NodeLifecycleController(Controller[Node]):
     name = "node-lifecycle"
+    event_source = "node-controller"
     watches = (For(Node), Watches(Lease, map=_node_of))
 
     def __init__(self, context: ControllerContext, grace_seconds: float = MONITOR_GRACE_SECONDS) -> None:
