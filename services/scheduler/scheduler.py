@@ -92,7 +92,7 @@ class Scheduler:
                 await self._slots.acquire()
                 pod = await self._next_pod()
                 with trace.scope(pod.cause):
-                    if not self._schedule_one(pod, group):
+                    if not self._try_one(pod, group):
                         self._slots.release()
                 # Bindings and watch events get their turn between two decisions.
                 await self._clock.sleep(0)
@@ -105,8 +105,16 @@ class Scheduler:
 
     # The scheduling cycle.
 
-    def _schedule_one(self, pod: QueuedPod, group: asyncio.TaskGroup) -> bool:
+    def _try_one(self, pod: QueuedPod, group: asyncio.TaskGroup) -> bool:
         """Whether a binding was started, which then owns the slot."""
+        try:
+            return self._schedule_one(pod, group)
+        except Exception as error:
+            # The one loop to which errors rise: a plugin that cannot cope with one Pod must not stop all.
+            self._broke(pod, error)
+            return False
+
+    def _schedule_one(self, pod: QueuedPod, group: asyncio.TaskGroup) -> bool:
         info = pod.info
         if self._skip(info):
             self._queue.done(info.uid)
@@ -166,6 +174,9 @@ class Scheduler:
                 info.pod, "Normal", "Scheduled", f"Successfully assigned {info.key} to {node_name}"
             )
             await self._framework.run_post_bind(state, info, node_name)
+        except Exception as error:
+            self._framework.run_unreserve(state, info, node_name)
+            self._broke(pod, error)
         finally:
             self._slots.release()
 
@@ -235,6 +246,12 @@ class Scheduler:
                 "Could not schedule the Pod, which is gone or bound", **_names(pod.info), why=message
             )
         self.wake()
+
+    def _broke(self, pod: QueuedPod, error: Exception) -> None:
+        """Our own fault, so the stack is in the log."""
+        self._log.error("A plugin failed", **_names(pod.info), exc_info=error)
+        self._cache.forget(pod.info.uid)
+        self._failed(pod, f"{type(error).__name__}: {error}")
 
     def _still_waiting(self, pod: QueuedPod) -> Pod | None:
         """The Pod as the watch shows it now, put into the queue's entry; None when it is gone or bound."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from services.api.core_v1 import Pod, TopologySpreadConstraint
 from services.machinery import labels, node_affinity, taints
-from services.machinery.labels import Requirement, Selector
+from services.machinery.labels import Requirement, Selector, SelectorError
 from services.scheduler.framework.events import ClusterEvent, Happening
 from services.scheduler.framework.interface import (
     NODE_SCORE_MAX,
@@ -102,7 +102,10 @@ class PodTopologySpread(PreFilter, Filter, PreScore, Score):
     # DoNotSchedule.
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeList) -> Status:
-        constraints = own_constraints(pod.pod, DO_NOT_SCHEDULE)
+        try:
+            constraints = own_constraints(pod.pod, DO_NOT_SCHEDULE)
+        except SelectorError as error:
+            return Status.error(str(error))
         if not constraints:
             return SKIP
         counts: list[dict[str, int]] = [{} for _ in constraints]
