@@ -84,6 +84,8 @@ class Generator:
         self.definitions[name] = entry
         if "map-type" in self.extensions.get(name, {}):
             entry["map"] = self.extensions[name]["map-type"]
+        if any(go_type.endswith("TypeMeta") for _, go_type, _ in package.structs[struct]):
+            entry["typed"] = True
         self._fields(name, package, struct, entry["fields"])
 
     def _fields(self, name: str, package: Package, struct: str, into: dict[str, Any]) -> None:
@@ -106,6 +108,8 @@ class Generator:
             entry["pointer"] = True
         if "omitempty" not in options and "omitzero" not in options:
             entry["always"] = True
+        if "omitzero" in options:
+            entry["omitzero"] = True
         facts = self.extensions.get(f"{name}.{wire}", {})
         for fact, short in (("patch-strategy", "patch"), ("patch-merge-key", "key"), ("list-type", "list"),
                             ("list-map-keys", "keys"), ("map-type", "map")):  # fmt: skip

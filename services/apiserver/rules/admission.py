@@ -1,27 +1,202 @@
 """Admission: what the cluster as a whole adds to a request, or forbids.
 
-Upstream's plugins of the same names: NamespaceLifecycle, ServiceAccount, Priority,
-DefaultTolerationSeconds, TaintNodesByCondition. `mutate` runs before validation, `validate` after.
+Upstream's plugins of the same names: NamespaceLifecycle, ServiceAccount, TaintNodesByCondition,
+Priority, DefaultTolerationSeconds, RuntimeClass. `mutate` runs before validation, `validate` after.
 """
 
 from __future__ import annotations
 
+import random
 from typing import Any, Literal
 
-from services.api import kinds
+from services.api import core_v1, errors, kinds
 from services.apiserver.rules.context import Context
+from services.machinery import names
 
 Json = dict[str, Any]
 Verb = Literal["create", "update", "delete"]
+
+_NAMESPACES = kinds.resource_of(core_v1.Namespace)
+_SERVICE_ACCOUNTS = kinds.resource_of(core_v1.ServiceAccount)
+_PROTECTED = ("default", "kube-system", "kube-public")
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MIRROR = "kubernetes.io/config.mirror"
+_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
+_TOLERATION_SECONDS = 300
+_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def mutate(
     verb: Verb, resource: kinds.Resource, subresource: str, obj: Json, old: Json | None, ctx: Context
 ) -> None:
     """Completes `obj` in place. ApiError (403, 404) where a plugin refuses."""
+    if verb == "create":
+        _namespace_lifecycle(resource, obj, ctx)
+    if subresource:
+        return
+    if resource.kind == "Pod":
+        if verb == "create":
+            _service_account(resource, obj, ctx)
+            _priority(resource, obj)
+            _runtime_class(resource, obj)
+        _tolerations(obj)
+    elif resource.kind == "Node" and verb == "create":
+        _taint_new_node(obj)
 
 
 def validate(
     verb: Verb, resource: kinds.Resource, subresource: str, obj: Json | None, old: Json | None, ctx: Context
 ) -> None:
     """ApiError where a plugin refuses the finished object, or (`obj` None) the deletion of `old`."""
+    if verb == "delete" and resource.kind == "Namespace" and old is not None and not subresource:
+        name = old["metadata"].get("name", "")
+        if name in _PROTECTED:
+            raise errors.forbidden(resource, name, "this namespace may not be deleted")
+
+
+def _namespace_lifecycle(resource: kinds.Resource, obj: Json, ctx: Context) -> None:
+    """Nothing new in a namespace that does not exist, or that is going."""
+    if not resource.namespaced:
+        return
+    meta = obj["metadata"]
+    namespace, name = meta.get("namespace", ""), meta.get("name") or meta.get("generateName", "")
+    found = ctx.lookup(_NAMESPACES, "", namespace)
+    if found is None:
+        raise errors.not_found(_NAMESPACES, namespace)
+    if found["status"].get("phase") == "Terminating" or found["metadata"].get("deletionTimestamp"):
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        error = errors.forbidden(resource, name, why)
+        cause = {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+        error.status["details"]["causes"] = [cause]
+        raise error
+
+
+def _service_account(resource: kinds.Resource, obj: Json, ctx: Context) -> None:
+    spec, meta = obj["spec"], obj["metadata"]
+    if _MIRROR in meta.get("annotations", {}):
+        return _mirror_pod(resource, obj)
+    name = spec.get("serviceAccountName") or "default"
+    spec["serviceAccountName"] = spec["serviceAccount"] = name
+    namespace = meta.get("namespace", "")
+    account = ctx.lookup(_SERVICE_ACCOUNTS, namespace, name)
+    if account is None:
+        why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+        raise errors.forbidden(resource, _shown_name(obj), why)
+    if spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True)):
+        _mount_token(spec, ctx.random)
+    if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+    return None
+
+
+def _mirror_pod(resource: kinds.Resource, obj: Json) -> None:
+    """The image of a static Pod has no rights of its own."""
+    spec, name = obj["spec"], _shown_name(obj)
+    if spec.get("serviceAccountName"):
+        raise errors.forbidden(resource, name, "a mirror pod may not reference service accounts")
+    for volume in spec.get("volumes", ()):
+        if "secret" in volume:
+            raise errors.forbidden(resource, name, "a mirror pod may not reference secrets")
+
+
+def _shown_name(obj: Json) -> str:
+    return str(obj["metadata"].get("name") or obj["metadata"].get("generateName", ""))
+
+
+def _mount_token(spec: Json, chance: random.Random) -> None:
+    volume = next(
+        (
+            found["name"]
+            for found in spec.get("volumes", ())
+            if found.get("name", "").startswith("kube-api-access-") and "projected" in found
+        ),
+        "",
+    )
+    existing = {found.get("name") for found in spec.get("volumes", ())}
+    needed = False
+    for field in ("initContainers", "containers"):
+        for container in spec.get(field) or ():
+            mounts = container.get("volumeMounts", [])
+            if any(mount.get("mountPath") == _TOKEN_PATH for mount in mounts):
+                continue
+            if not volume:
+                volume = f"kube-api-access-{names.random_suffix(chance)}"
+            needed = True
+            mount = {"name": volume, "readOnly": True, "mountPath": _TOKEN_PATH}
+            container["volumeMounts"] = [*mounts, mount]
+    if needed and volume not in existing:
+        spec["volumes"] = [*spec.get("volumes", ()), _token_volume(volume)]
+
+
+def _token_volume(name: str) -> Json:
+    """The projected volume through which a Pod reaches the API: a token, the CA, its namespace."""
+    reference = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+    sources = [
+        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": reference}]}},
+    ]
+    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
+
+
+def _priority(resource: kinds.Resource, obj: Json) -> None:
+    spec = obj["spec"]
+    name = spec.get("priorityClassName", "")
+    if name and name not in _PRIORITIES:
+        raise errors.forbidden(resource, _shown_name(obj), f"no PriorityClass with name {name} was found")
+    value = _PRIORITIES.get(name, 0)
+    given = spec.get("priority")
+    if given is not None and given != value:
+        why = (
+            f"the integer value of priority ({given}) must not be provided in pod spec; priority admission"
+            f" controller computed {value} from the given PriorityClass name"
+        )
+        raise errors.forbidden(resource, _shown_name(obj), why)
+    spec["priority"] = value
+    preemption = spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    if preemption != "PreemptLowerPriority":
+        why = (
+            f"the string value of PreemptionPolicy ({preemption}) must not be provided in pod spec; priority"
+            " admission controller computed PreemptLowerPriority from the given PriorityClass name"
+        )
+        raise errors.forbidden(resource, _shown_name(obj), why)
+
+
+def _runtime_class(resource: kinds.Resource, obj: Json) -> None:
+    name = obj["spec"].get("runtimeClassName")
+    if name:
+        why = f'pod rejected: RuntimeClass "{name}" not found'
+        raise errors.forbidden(resource, _shown_name(obj), why)
+
+
+def _tolerations(obj: Json) -> None:
+    """A Pod stays for five minutes on a node that went away, unless it says otherwise."""
+    tolerations = obj["spec"].get("tolerations", [])
+    missing = [key for key in _TOLERATED if not any(_covers(found, key) for found in tolerations)]
+    if missing:
+        added = [
+            {
+                "key": key,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": _TOLERATION_SECONDS,
+            }
+            for key in missing
+        ]
+        obj["spec"]["tolerations"] = [*tolerations, *added]
+
+
+def _covers(toleration: Json, key: str) -> bool:
+    return toleration.get("key", "") in (key, "") and toleration.get("effect", "") in ("NoExecute", "")
+
+
+def _taint_new_node(obj: Json) -> None:
+    """A Node takes no Pods before its kubelet has said that it is ready."""
+    taints = obj["spec"].get("taints", [])
+    key = "node.kubernetes.io/not-ready"
+    if not any(taint.get("key") == key and taint.get("effect") == "NoSchedule" for taint in taints):
+        obj["spec"]["taints"] = [*taints, {"key": key, "effect": "NoSchedule"}]

@@ -6,6 +6,7 @@ The generic store implements it, once for each request; tests use a plain object
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -23,4 +24,8 @@ class Context(Protocol):
 
     def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """The object as last seen, or None. Rules read only what a request's own fate hangs on."""
+        ...
+
+    def every(self, resource: Resource) -> Iterable[Json]:
+        """All objects of a resource as last seen; for what must be unique in the whole cluster."""
         ...

@@ -26,6 +26,7 @@ _PREFIXES = {
     "policy/v1": "policy.v1",
     "scheduling.k8s.io/v1": "scheduling.v1",
 }
+_GO_STRUCTS = frozenset(("struct", "quantity", "intorstring", "time", "microtime", "duration", "raw"))
 _GO_LEAVES = {
     "bytes": "[]uint8",
     "time": "v1.Time",
@@ -45,6 +46,7 @@ class Field:
     schema: Schema
     pointer: bool = False  # Absent and empty are different things.
     always: bool = False  # Written even when empty: Go's tag has no omitempty.
+    omitzero: bool = False  # Left out when empty even though its Go type is a struct.
     go_type: str = ""  # As Go's errors print it, "v1.PullPolicy".
     default: Any = None  # The schema's own default, which a list key may rely on.
     patch_strategies: tuple[str, ...] = ()  # "merge", "retainKeys"
@@ -55,7 +57,15 @@ class Field:
 
     @property
     def omits_empty(self) -> bool:
-        return not self.always and not self.pointer
+        """Whether an empty value and none are the same, and neither is written."""
+        return not self.pointer and not self.written
+
+    @property
+    def written(self) -> bool:
+        """Whether upstream's encoder writes it even when nobody set it: omitempty spares no struct."""
+        if self.always:
+            return True
+        return not self.pointer and not self.omitzero and self.schema.type in _GO_STRUCTS
 
 
 class Schema:
@@ -81,6 +91,11 @@ class Schema:
     def map_type(self) -> str:
         """ "atomic" where the whole struct is one value to server-side apply."""
         return str(self._entry.get("map", ""))
+
+    @property
+    def typed(self) -> bool:
+        """Whether it may carry `apiVersion` and `kind` besides its fields."""
+        return bool(self._entry.get("typed", False))
 
     @cached_property
     def fields(self) -> dict[str, Field]:
@@ -113,6 +128,7 @@ def _field(name: str, entry: dict[str, Any]) -> Field:
         schema=schema,
         pointer=entry.get("pointer", False),
         always=entry.get("always", False),
+        omitzero=entry.get("omitzero", False),
         go_type=entry.get("go", schema.go_type),
         default=entry.get("default"),
         patch_strategies=tuple(entry["patch"].split(",")) if "patch" in entry else (),

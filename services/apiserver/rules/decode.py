@@ -1,0 +1,169 @@
+"""From a request's body to an object in normal form, or a refusal in upstream's words.
+
+Regular bodies take one fast pass (`machinery.schema.normal`); anything else is looked at again by
+`strict`, which knows what to say. The group, version and kind of the body must be those of the
+resource; a body that leaves them out means the resource's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from services.api import kinds
+from services.api.errors import ApiError, bad_request
+from services.apiserver.rules import json_text, strict
+from services.machinery.schema import Schema, schema_of
+from services.machinery.schema.normal import Irregular, normaliser
+
+Json = dict[str, Any]
+FieldValidation = Literal["Ignore", "Warn", "Strict"]
+
+_HEADER = (
+    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+)
+_SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+
+
+@dataclass(slots=True)
+class Decoded:
+    """An object in normal form with its apiVersion and kind, and what the caller should be told."""
+
+    obj: Json
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a body must be."""
+
+    api_version: str
+    kind: str
+    schema: Schema
+
+    @property
+    def version(self) -> str:
+        return self.api_version.rpartition("/")[2]
+
+    @property
+    def internal(self) -> str:
+        """Upstream's internal type, as its conversion errors name it."""
+        return f"{_short(self.api_version)}.{self.kind}"
+
+
+def _short(api_version: str) -> str:
+    """The first part of the group's name, `core` for the core group."""
+    return api_version.rpartition("/")[0].partition(".")[0] or "core"
+
+
+def target_for(api_version: str, kind: str) -> Target:
+    schema = schema_of(api_version, kind)
+    if schema is None:
+        raise KeyError(f"{api_version} {kind}")
+    return Target(api_version, kind, schema)
+
+
+def decode(raw: bytes, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
+    """ApiError (400) when the body is not JSON, is something else, or does not have the schema's form."""
+    try:
+        value = json_text.read(raw)
+        if json_text.may_repeat_keys(raw, value):
+            value = json_text.read_exactly(raw)
+    except json_text.SyntaxFault as fault:
+        raise _unrecognised(raw, target, f"json parse error: {fault}") from fault
+    _require_header(raw, value, target)
+    return _decoded(raw, {} if value is None else value, target, field_validation)
+
+
+def decode_object(obj: Json, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
+    """The same for a value that is decoded already; there are no repeated keys to find in it."""
+    _require_header(b"", obj, target)
+    return _decoded(b"", obj, target, field_validation)
+
+
+def _decoded(raw: bytes, value: Json, target: Target, field_validation: FieldValidation) -> Decoded:
+    warnings: list[str] = []
+    try:
+        if type(value) is not dict:
+            raise Irregular
+        obj = normaliser(target.schema)(value)
+    except Irregular:
+        obj, warnings = _inspected(raw, value, target, field_validation)
+    obj["apiVersion"], obj["kind"] = target.api_version, target.kind
+    return Decoded(obj, warnings)
+
+
+def _inspected(
+    raw: bytes, value: Json, target: Target, field_validation: FieldValidation
+) -> tuple[Json, list[str]]:
+    if raw:
+        value = json_text.read_exactly(raw) or {}  # The fast reader has lost the digits of numbers.
+    try:
+        findings = strict.inspect(value, target.schema)
+    except strict.Unreadable as error:
+        raise _unhandled(value, target, str(error)) from error
+    if findings.faults and field_validation == "Strict":
+        raise _unhandled(value, target, "strict decoding error: " + ", ".join(findings.faults))
+    return findings.obj, findings.faults if field_validation == "Warn" else []
+
+
+def _require_header(raw: bytes, value: Any, target: Target) -> None:
+    """apiVersion and kind, where given, must be the target's."""
+    if not isinstance(value, dict):
+        if value is not None:
+            what = strict.mismatch(strict.json_type(value), "", (), _HEADER)
+            raise _unrecognised(raw, target, f"json parse error: {what}")
+        return
+    for name in ("apiVersion", "kind"):
+        given = value.get(name)
+        if given is not None and not isinstance(given, str):
+            what = strict.mismatch(strict.json_type(given), "", (name,), "string")
+            raise _unrecognised(raw, target, f"json parse error: {what}")
+    api_version = value.get("apiVersion") or target.api_version
+    kind = value.get("kind") or target.kind
+    if api_version == target.api_version and kind == target.kind:
+        return
+    if _is_known(api_version, kind):
+        reason = (
+            f"converting ({api_version.rpartition('/')[2]}.{kind}) to ({target.internal}): unknown conversion"
+        )
+    else:
+        reason = f'no kind "{kind}" is registered for version "{api_version}" in scheme "{_SCHEME}"'
+    raise _unhandled(value, target, reason)
+
+
+_OTHERS = {
+    "v1": ["List", "LimitRange", "PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota", "Status"],
+    "apps/v1": ["DaemonSet", "StatefulSet"],
+    "batch/v1": ["Job", "CronJob"],
+}  # fmt: skip
+
+
+def _is_known(api_version: str, kind: str) -> bool:
+    """Whether upstream has such a kind, served here or not."""
+    if kinds.resource_of_kind(api_version, kind.removesuffix("List") or kind):
+        return True
+    return kind.removesuffix("List") in _OTHERS.get(api_version, ()) or kind in _OTHERS.get(api_version, ())
+
+
+def _unhandled(value: Any, target: Target, reason: str) -> ApiError:
+    kind, version = target.kind, target.api_version
+    if isinstance(value, dict):
+        kind, version = value.get("kind") or kind, value.get("apiVersion") or version
+    version = version.rpartition("/")[2]
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {target.kind}: {reason}')
+
+
+def _unrecognised(raw: bytes, target: Target, reason: str) -> ApiError:
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {target.kind}): couldn't get version/kind; "
+        f"{reason} ({_summary(raw)})"
+    )
+
+
+def _summary(raw: bytes, shown_bytes_max: int = 30) -> str:
+    if not raw:
+        return "<empty>"
+    shown = raw[:shown_bytes_max]
+    text = shown.decode("utf-8", "replace") if raw[:1] == b"{" else shown.hex()
+    return text + (" ..." if len(raw) > shown_bytes_max else "")

@@ -1,0 +1,66 @@
+"""How upstream prints a difference: both objects in its internal form, as a unified diff.
+
+The internal form is indented JSON with Go's field names, every field written. Only where a refusal
+shows it (a changed Pod spec, a changed ephemeral container) does it exist at all.
+"""
+
+from __future__ import annotations
+
+import json
+from difflib import unified_diff
+from typing import Any
+
+from services.machinery.schema import Schema, definition
+
+Json = dict[str, Any]
+
+_NAMES = {
+    "dnsPolicy": "DNSPolicy", "dnsConfig": "DNSConfig", "httpGet": "HTTPGet", "tcpSocket": "TCPSocket",
+    "grpc": "GRPC", "httpHeaders": "HTTPHeaders", "tty": "TTY", "uid": "UID", "fsGroup": "FSGroup",
+    "fsType": "FSType", "apiVersion": "APIVersion", "setHostnameAsFQDN": "SetHostnameAsFQDN", "os": "OS",
+    "csi": "CSI", "nfs": "NFS", "iscsi": "ISCSI", "fc": "FC", "rbd": "RBD", "cephfs": "CephFS", "ip": "IP",
+    "storageos": "StorageOS", "seLinuxOptions": "SELinuxOptions", "iqn": "IQN",
+    "seLinuxChangePolicy": "SELinuxChangePolicy", "fsGroupChangePolicy": "FSGroupChangePolicy",
+    "awsElasticBlockStore": "AWSElasticBlockStore", "gcePersistentDisk": "GCEPersistentDisk",
+}  # fmt: skip
+_HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
+
+
+def difference(kind: str, old: Json, new: Json) -> str:
+    """What changed between two values of a core type, `PodSpec` or `EphemeralContainer`."""
+    schema = definition(f"core.v1.{kind}")
+    before, after = (json.dumps(_internal(value, schema), indent=1).splitlines() for value in (old, new))
+    lines = list(unified_diff(before, after, lineterm=""))[2:]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _internal(value: Any, schema: Schema) -> Any:
+    if value is None:
+        return None
+    if schema.type == "list" and schema.items is not None:
+        return [_internal(item, schema.items) for item in value] or None
+    if schema.type == "map" and schema.items is not None:
+        return {key: _internal(item, schema.items) for key, item in sorted(value.items())} or None
+    if schema.type != "struct":
+        return value
+    out: Json = {}
+    for name, field in schema.fields.items():
+        if name in value:
+            out[_go_name(name)] = _internal(value[name], field.schema)
+        elif field.pointer or field.schema.type in ("list", "map"):
+            out[_go_name(name)] = None
+        else:
+            out[_go_name(name)] = (
+                _ZEROS[field.schema.type] if field.schema.type != "struct" else (_internal({}, field.schema))
+            )
+    return out
+
+
+_ZEROS = {
+    "string": "", "bool": False, "int32": 0, "int64": 0, "float64": 0, "quantity": "0", "intorstring": 0,
+    "bytes": None, "time": None, "microtime": None, "duration": 0, "raw": None,
+}  # fmt: skip
+
+
+def _go_name(name: str) -> str:
+    return _NAMES.get(name) or name[:1].upper() + name[1:]

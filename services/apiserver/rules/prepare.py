@@ -1,0 +1,268 @@
+"""Preparation: what a caller may not decide. Status at creation, generation always, and everything
+outside the part that a subresource is for.
+
+In place, on objects in normal form. The store copies nothing afterwards, so parts are shared with
+the old object where they did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from services.apiserver.rules.validation.pod import quality_of_service
+
+Json = dict[str, Any]
+Create = Callable[[Json], None]
+Update = Callable[[Json, Json], None]
+
+
+def metadata_update(new: Json, old: Json) -> None:
+    """What every update keeps: the identity, the birth, and a deletion once it has begun."""
+    meta, before = new["metadata"], old["metadata"]
+    for field in ("generation", "creationTimestamp"):
+        _restore(meta, before, field)
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        if field in before:
+            meta[field] = before[field]
+    for field in ("uid", "namespace", "name"):
+        if not meta.get(field) and field in before:
+            meta[field] = before[field]
+    meta.pop("selfLink", None)
+
+
+def _restore(new: Json, old: Json, field: str) -> None:
+    if field in old:
+        new[field] = old[field]
+    else:
+        new.pop(field, None)
+
+
+def _bump(new: Json, old: Json) -> None:
+    """A new spec is a new generation."""
+    if new.get("spec") != old.get("spec"):
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def with_status_create(obj: Json) -> None:
+    """For kinds whose generation counts their specs."""
+    obj["status"] = _EMPTY_STATUS.get(obj["kind"], dict)()
+    obj["metadata"]["generation"] = 1
+
+
+_EMPTY_STATUS: dict[str, Callable[[], Json]] = {
+    "ReplicaSet": lambda: {"replicas": 0},
+    "ReplicationController": lambda: {"replicas": 0},
+}
+
+
+def with_status_update(new: Json, old: Json) -> None:
+    new["status"] = old["status"]
+    _bump(new, old)
+
+
+def status_update(new: Json, old: Json) -> None:
+    """The `status` subresource: the status counts, and annotations: a Deployment's revision comes with it."""
+    if "spec" in old:
+        new["spec"] = old["spec"]
+    annotations = new["metadata"].get("annotations")
+    _metadata_for_status(new["metadata"], old["metadata"])
+    if annotations:
+        new["metadata"]["annotations"] = annotations
+
+
+def _metadata_for_status(meta: Json, before: Json) -> None:
+    for field in ("labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp", "selfLink"):
+        _restore(meta, before, field)
+
+
+def pod_create(obj: Json) -> None:
+    obj["metadata"]["generation"] = 1
+    obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj)}
+    if obj["spec"].get("schedulingGates"):
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "lastProbeTime": None,
+            "lastTransitionTime": None,
+            "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }
+        obj["status"]["conditions"] = [condition]
+    _match_label_keys(obj)
+
+
+def _match_label_keys(obj: Json) -> None:
+    """`matchLabelKeys` become part of the selector, with the values this Pod has."""
+    labels, affinity = obj["metadata"].get("labels", {}), obj["spec"].get("affinity") or {}
+    for kind in ("podAffinity", "podAntiAffinity"):
+        part = affinity.get(kind) or {}
+        terms = list(part.get("requiredDuringSchedulingIgnoredDuringExecution", ()))
+        for weighted in part.get("preferredDuringSchedulingIgnoredDuringExecution", ()):
+            terms.append(weighted.get("podAffinityTerm", {}))
+        for term in terms:
+            _extend_selector(term, "matchLabelKeys", "In", labels)
+            _extend_selector(term, "mismatchLabelKeys", "NotIn", labels)
+    for constraint in obj["spec"].get("topologySpreadConstraints", ()):
+        _extend_selector(constraint, "matchLabelKeys", "In", labels)
+
+
+def _extend_selector(term: Json, field: str, operator: str, labels: Json) -> None:
+    selector = term.get("labelSelector")
+    if selector is None:
+        return
+    for key in term.get(field, ()):
+        if key in labels:
+            requirement = {"key": key, "operator": operator, "values": [labels[key]]}
+            selector.setdefault("matchExpressions", []).append(requirement)
+
+
+def pod_status(new: Json, old: Json) -> None:
+    new["spec"] = old["spec"]
+    meta, before = new["metadata"], old["metadata"]
+    # Old kubelets corrupt owner references; and no status report ends a Pod's life.
+    for field in ("deletionTimestamp", "ownerReferences"):
+        _restore(meta, before, field)
+    status, held = new["status"], old["status"]
+    if not status.get("qosClass") and held.get("qosClass"):
+        status["qosClass"] = held["qosClass"]
+    if not status.get("observedGeneration") and held.get("observedGeneration"):
+        status["observedGeneration"] = held["observedGeneration"]
+    generations = {
+        condition.get("type"): condition["observedGeneration"]
+        for condition in held.get("conditions", ())
+        if condition.get("observedGeneration")
+    }
+    if generations:
+        for condition in status.get("conditions", ()):
+            seen = generations.get(condition.get("type"))
+            if seen and not condition.get("observedGeneration"):
+                condition["observedGeneration"] = seen
+
+
+def pod_ephemeral(new: Json, old: Json) -> None:
+    wanted = new["spec"].get("ephemeralContainers")
+    new["spec"], new["status"] = {**old["spec"]}, old["status"]
+    new["spec"].pop("ephemeralContainers", None)
+    if wanted:
+        new["spec"]["ephemeralContainers"] = wanted
+    _metadata_for_status(new["metadata"], old["metadata"])
+    _bump(new, old)
+
+
+def pod_resize(new: Json, old: Json) -> None:
+    spec, before = new["spec"], old["spec"]
+    for field in ("containers", "initContainers"):
+        if len(spec.get(field) or ()) != len(before.get(field) or ()):
+            return  # Validation will say so.
+    merged = {**before}
+    for field in ("containers", "initContainers"):
+        if before.get(field):
+            merged[field] = [_with_resources(held, sent) for held, sent in zip(before[field], spec[field])]
+    new["spec"], new["status"] = merged, old["status"]
+    _metadata_for_status(new["metadata"], old["metadata"])
+    _bump(new, old)
+
+
+def _with_resources(held: Json, sent: Json) -> Json:
+    if held.get("name") != sent.get("name"):
+        return sent
+    kept = {**held, "resources": sent.get("resources", {})}
+    if "resizePolicy" in sent:
+        kept["resizePolicy"] = sent["resizePolicy"]
+    return kept
+
+
+def namespace_create(obj: Json) -> None:
+    obj["status"] = {"phase": "Active"}
+    finalizers = obj["spec"].setdefault("finalizers", [])
+    if "kubernetes" not in finalizers:
+        finalizers.append("kubernetes")
+    obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
+
+
+def namespace_update(new: Json, old: Json) -> None:
+    new["spec"] = {**new["spec"]}
+    _restore(new["spec"], old["spec"], "finalizers")
+    new["status"] = old["status"]
+
+
+def namespace_finalize(new: Json, old: Json) -> None:
+    new["status"] = old["status"]
+
+
+def node_create(obj: Json) -> None:
+    """Kubelets register with a status, so it stays."""
+    _both_pod_cidrs(obj["spec"])
+
+
+def _both_pod_cidrs(spec: Json) -> None:
+    """One range, and the list of ranges that it is the first of."""
+    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+        spec["podCIDRs"] = [spec["podCIDR"]]
+    elif spec.get("podCIDRs"):
+        spec["podCIDR"] = spec["podCIDRs"][0]
+
+
+def node_update(new: Json, old: Json) -> None:
+    new["status"] = old["status"]
+    _both_pod_cidrs(new["spec"])
+
+
+def node_status(new: Json, old: Json) -> None:
+    new["spec"] = old["spec"]
+
+
+def service_create(obj: Json) -> None:
+    """One address, and the list of addresses that it is the first of."""
+    spec = obj["spec"]
+    obj["status"] = {"loadBalancer": {}}
+    _both_cluster_ips(spec)
+
+
+def _both_cluster_ips(spec: Json) -> None:
+    if spec.get("clusterIP") and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]
+    elif spec.get("clusterIPs") and not spec.get("clusterIP"):
+        spec["clusterIP"] = spec["clusterIPs"][0]
+
+
+_ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+
+
+def service_update(new: Json, old: Json) -> None:
+    spec, before = new["spec"], old["spec"]
+    new["status"] = old["status"]
+    if spec.get("type") == "ExternalName" or before.get("type") == "ExternalName":
+        if spec.get("type") == "ExternalName":
+            # What a former address left behind goes with it, unless the caller asks to keep it.
+            for field in _ALLOCATED:
+                if spec.get(field) == before.get(field):
+                    spec.pop(field, None)
+    else:
+        for field in _ALLOCATED:
+            if not spec.get(field) and before.get(field):
+                spec[field] = before[field]
+        _keep_node_ports(spec, before)
+    _both_cluster_ips(spec)
+
+
+def _keep_node_ports(spec: Json, before: Json) -> None:
+    """A port that is still there keeps the node port it was given."""
+    if spec.get("type") not in ("NodePort", "LoadBalancer"):
+        old = {port.get("nodePort") for port in before.get("ports", ())}
+        for port in spec.get("ports", ()):
+            if before.get("type") != spec.get("type") and port.get("nodePort") in old:
+                port.pop("nodePort", None)
+        return
+    held = {
+        (port.get("protocol"), port.get("port")): port.get("nodePort") for port in before.get("ports", ())
+    }
+    taken = {port["nodePort"] for port in spec.get("ports", ()) if port.get("nodePort")}
+    for port in spec.get("ports", ()):
+        number = held.get((port.get("protocol"), port.get("port")))
+        if not port.get("nodePort") and number and number not in taken:
+            port["nodePort"] = number
+    if before.get("healthCheckNodePort") and not spec.get("healthCheckNodePort"):
+        if spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+            spec["healthCheckNodePort"] = before["healthCheckNodePort"]
