@@ -7,6 +7,7 @@ remembered: before a refusal that may rest on it is sent, the store catches up a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,3 +35,7 @@ class RequestContext:
             return None
         obj: Json = orjson.loads(entry.value)
         return obj
+
+    def every(self, resource: Resource) -> Iterator[Json]:
+        for entry in list(self._caches.of(resource).entries.values()):
+            yield orjson.loads(entry.value)
