@@ -7,6 +7,7 @@ and with `force` a takeover. Upstream: structured-merge-diff's `merge.Updater.Ap
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -35,12 +36,34 @@ def parse(body: bytes) -> Json:
 
 
 def _parse_yaml(body: bytes) -> Any:
+    """YAML 1.1 as upstream reads it: times stay text, and keys become text, `y` that of a boolean."""
     import yaml  # Few clients send YAML.
 
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {
+            first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:y|Y|n|N)$"), list("yYnN"))
+    booleans = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+    Loader.bool_values = booleans
     try:
-        return yaml.safe_load(body)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return _with_text_keys(yaml.load(body, Loader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"error decoding YAML: {error}") from None
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_key_text(key): _with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_text_keys(item) for item in value]
+    return value
+
+
+def _key_text(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def apply(
@@ -63,8 +86,7 @@ def apply(
     _check(config, manager, api_version, kind)
     shape = shape_of(schema)
     if faults := validate.faults(config, shape):
-        name = config.get("metadata") or {}
-        about = f"{name.get('namespace', '')}/{name.get('name', '')}; {api_version}, Kind={kind}"
+        about = f"{_full_name(config)}; {api_version}, Kind={kind}"
         listed = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
         raise failure(500, "", f"failed to create typed patch object ({about}): {listed}")
     current = {"apiVersion": api_version, "kind": kind, "metadata": {}} if live is None else live
@@ -89,6 +111,13 @@ def apply(
     return _settle(before, merged, managers, identity, last, force, now, schema, live is None)
 
 
+def _full_name(config: Json) -> str:
+    metadata = config.get("metadata")
+    if not isinstance(metadata, dict):
+        return "/"
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+
+
 def _check(config: Json, manager: str, api_version: str, kind: str) -> None:
     if not manager:
         cause = {
@@ -97,7 +126,8 @@ def _check(config: Json, manager: str, api_version: str, kind: str) -> None:
             "field": "fieldManager",
         }
         raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
-    if (config.get("metadata") or {}).get("managedFields"):
+    metadata = config.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
     if config.get("apiVersion") != api_version:
         given = config.get("apiVersion") or ""

@@ -29,16 +29,24 @@ def apply_patch(content_type: str, current: Json, body: bytes, schema: Schema | 
     except orjson.JSONDecodeError as error:
         raise bad_request(f"error decoding patch: {error}") from None
     if content_type == JSON:
-        return json_patch(current, patch)
+        return _with_reset_kept(json_patch(current, patch))
     if not isinstance(patch, dict):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
         )
     if content_type == MERGE:
-        return merge_patch(current, patch)
+        return _with_reset_kept(merge_patch(current, patch))
     if schema is None:
         raise unsupported(content_type)
-    return strategic_merge(current, patch, schema)
+    return _with_reset_kept(strategic_merge(current, patch, schema))
+
+
+def _with_reset_kept(patched: Json) -> Json:
+    """An empty managedFields list resets the tracking. Decoding would drop it: this is its other form."""
+    metadata = patched.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("managedFields") == []:
+        return {**patched, "metadata": {**metadata, "managedFields": [{}]}}
+    return patched
 
 
 def unsupported(content_type: str) -> Exception:

@@ -1,7 +1,7 @@
 """JSON patch, RFC 6902, with the refusals of upstream's API server.
 
-The operations are `jsonpatch`'s; what it lets pass and upstream does not is refused here. It is
-imported on first use: few clients send such patches.
+The operations are `jsonpatch`'s; where upstream's library reads the RFC more freely (replacing
+a field that is not there adds it), so do we. It is imported on first use: few clients send such patches.
 """
 
 from __future__ import annotations
@@ -33,9 +33,17 @@ def json_patch(current: Json, operations: Any) -> Json:
         )
     document = orjson.loads(orjson.dumps(current))
     try:
-        result = jsonpatch.JsonPatch(operations).apply(document, in_place=True)
+        for operation in operations:
+            if operation.get("op") == "replace" and _names_new_field(document, operation, jsonpointer):
+                operation = operation | {"op": "add"}
+            document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError):
         raise failure(422, "Invalid", _REJECTED) from None
-    if not isinstance(result, dict):
+    if not isinstance(document, dict):
         raise failure(422, "Invalid", _REJECTED)
-    return result
+    return document
+
+
+def _names_new_field(document: Json, operation: Json, jsonpointer: Any) -> bool:
+    parent, part = jsonpointer.JsonPointer(operation.get("path", "")).to_last(document)
+    return isinstance(parent, dict) and part is not None and part not in parent

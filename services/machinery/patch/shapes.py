@@ -119,6 +119,11 @@ def _shape_of_field(field: Field) -> Shape:
 def _key(field: Field) -> Key:
     assert field.schema.items is not None
     fields = field.schema.items.fields
-    return tuple(
-        (name, fields[name].default if name in fields else None) for name in sorted(field.list_map_keys)
-    )
+    return tuple((name, _default(fields[name])) for name in sorted(field.list_map_keys))
+
+
+def _default(field: Field) -> Any:
+    """What stands for a key that is left out: the schema's default, or zero where Go always writes one."""
+    if field.default is not None or not field.always or field.pointer:
+        return field.default
+    return {"string": "", "int32": 0, "int64": 0}.get(field.schema.type)
