@@ -29,7 +29,7 @@ from services.scheduler.algorithm import Algorithm, PluginError
 from services.scheduler.cache import Cache
 from services.scheduler.explain import Explanation
 from services.scheduler.framework.events import ClusterEvent, Happening
-from services.scheduler.framework.fit_error import Diagnosis, FitError
+from services.scheduler.framework.fit_error import NO_NODES, Diagnosis, FitError
 from services.scheduler.framework.interface import CycleState
 from services.scheduler.framework.pod_info import PodInfo
 from services.scheduler.framework.runtime import Framework
@@ -219,7 +219,9 @@ class Scheduler:
         self._freed(pod)
 
     def _unschedulable(self, pod: QueuedPod, message: str) -> None:
-        details: dict[str, str | int] = {"why": message, "rejected_by": ",".join(sorted(pod.rejected_by))}
+        details: dict[str, str | int] = {"why": message}
+        if message != NO_NODES:
+            details["rejected_by"] = ",".join(sorted(pod.rejected_by))
         sentence = "No node fits the Pod: it waits for a change that could help"
         self._tell(
             pod, Explanation(str(pod.info.key), "", sentence, details), repeated=message == pod.message

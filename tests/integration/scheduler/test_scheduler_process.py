@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from services.api.core_v1 import Container, Event, Node, NodeStatus, Pod, PodSpec, ResourceRequirements
+from services.api.core_v1 import (
+    Container,
+    Event,
+    Node,
+    NodeStatus,
+    Pod,
+    PodSpec,
+    ResourceRequirements,
+    ServiceAccount,
+)
 from services.api.meta_v1 import ObjectMeta
 from services.client.client import Client, connect
 from services.client.informer import InformerFactory
@@ -28,6 +37,8 @@ def plane(tmp_path: Path) -> Iterator[ControlPlane]:
 
 
 async def make_nodes(client: Client, count: int, cpu: str = "8") -> None:
+    """The nodes, and the account that Pods need before the server takes them."""
+    await client.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
     for number in range(count):
         name = f"node-{number}"
         amounts = {"cpu": cpu, "memory": "32Gi", "pods": "110"}
