@@ -89,7 +89,7 @@ def apply(
         about = f"{_full_name(config)}; {api_version}, Kind={kind}"
         listed = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
         raise failure(500, "", f"failed to create typed patch object ({about}): {listed}")
-    current = {"apiVersion": api_version, "kind": kind, "metadata": {}} if live is None else live
+    current: Json = live or {"apiVersion": api_version, "kind": kind, "metadata": {}}
     before = _unmanaged(current)
     managers = managed_fields.decode(current["metadata"].get("managedFields")) or Managers()
     if live is not None and not managers.owners:
