@@ -85,8 +85,9 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiError:
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiError:
     """422: the object was understood and breaks rules; one cause for each, in upstream's order."""
-    texts = [f"{cause['field']}: {cause['message']}" for cause in causes]
-    joined = texts[0] if len(texts) == 1 else "[" + ", ".join(dict.fromkeys(texts)) + "]"
+    # Upstream reports some faults twice; its message says everything once.
+    texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
+    joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     subject = f"{kind}.{group}" if group else kind
     message = f'{subject} "{name}" is invalid: {joined}' if texts else f'{subject} "{name}" is invalid'
     details = {"name": name, "group": group, "kind": kind, "causes": list(causes)}

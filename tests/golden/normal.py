@@ -36,7 +36,7 @@ def normal(value: Any, ignore: Collection[str] = (), key: str = "") -> Any:
         made = {name: normal(each, ignore, name) for name, each in value.items() if name not in ignore}
         for name in UNORDERED:
             if isinstance(made.get(name), list):
-                made[name] = sorted(made[name], key=repr)
+                made[name] = sorted(made[name], key=lambda each: repr(normal_order(each)))
         for name in RANDOM_FIELDS & made.keys():
             if made[name] not in ("", None, "None", ["None"]):
                 made[name] = "*"
@@ -44,6 +44,11 @@ def normal(value: Any, ignore: Collection[str] = (), key: str = "") -> Any:
     if isinstance(value, list):
         return [normal(each, ignore, key) for each in value]
     return text(value) if isinstance(value, str) else value
+
+
+def normal_order(value: Any) -> Any:
+    """Something to sort by that does not depend on the order of fields."""
+    return sorted(value.items()) if isinstance(value, dict) else value
 
 
 def text(value: str) -> str:

@@ -1,7 +1,8 @@
 """The rules alone, played against recorded exchanges: an API server without etcd, watches or a wire.
 
-Objects live in a dict. What is compared is what the rules decide: normal form, defaults, admission, preparation,
-refusals and warnings of POST, PUT and PATCH. Reads, deletions and managed fields belong to the store.
+Objects live in a dict. What is compared is what the rules decide: normal form, defaults, admission,
+preparation, refusals and warnings of POST and PUT. The rest (reads, patches, deletions, managed fields)
+belongs to the store and is compared by the runner.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _cluster_ip(obj: Json, spec: Json, others: list[Json], random: Random) -> No
 
 def _is_kubernetes(obj: Json) -> bool:
     meta = obj["metadata"]
-    return meta.get("namespace") == "default" and meta.get("name") == "kubernetes"
+    return (meta.get("namespace"), meta.get("name")) == ("default", "kubernetes")
 
 
 def _draw(draw: Callable[[], Any], taken: set[Any]) -> Any:

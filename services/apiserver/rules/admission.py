@@ -135,10 +135,12 @@ def _mount_token(spec: Json, chance: random.Random) -> None:
 def _token_volume(name: str) -> Json:
     """The projected volume through which a Pod reaches the API: a token, the CA, its namespace."""
     reference = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+    service_ca = {"key": "service-ca.crt", "path": "service-ca.crt"}
     sources = [
         {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": reference}]}},
+        {"configMap": {"name": "openshift-service-ca.crt", "items": [service_ca]}},
     ]
     return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
 

@@ -132,10 +132,11 @@ def _require_header(raw: bytes, value: Any, target: Target) -> None:
     raise _unhandled(value, target, reason)
 
 
+# Kinds that upstream knows and this cluster does not serve.
 _OTHERS = {
-    "v1": ["List", "LimitRange", "PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota", "Status"],
-    "apps/v1": ["DaemonSet", "StatefulSet"],
-    "batch/v1": ["Job", "CronJob"],
+    "v1": ("List", "LimitRange", "PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota"),
+    "apps/v1": ("DaemonSet", "StatefulSet"),
+    "batch/v1": ("Job", "CronJob"),
 }  # fmt: skip
 
 

@@ -269,9 +269,9 @@ def service(obj: Json) -> None:
         port.setdefault("protocol", "TCP")
         if port.get("targetPort") in (0, "", None):
             port["targetPort"] = port.get("port", 0)
-    if spec["type"] in ("NodePort", "LoadBalancer") or spec.get("externalIPs"):
-        if not spec.get("externalTrafficPolicy"):
-            spec["externalTrafficPolicy"] = "Cluster"
+    reachable = spec["type"] in ("NodePort", "LoadBalancer") or spec.get("externalIPs")
+    if reachable and not spec.get("externalTrafficPolicy"):
+        spec["externalTrafficPolicy"] = "Cluster"
     if spec["type"] in ("NodePort", "LoadBalancer", "ClusterIP"):
         spec.setdefault("internalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":

@@ -83,7 +83,7 @@ def _keys(value: Any, depth: int) -> int:
     if depth > DEPTH_MAX:
         raise SyntaxFault("exceeded max depth")
     if type(value) is dict:
-        count, inner = len(value), value.values()
+        count, inner = len(value), list(value.values())
     elif type(value) is list:
         count, inner = 0, value
     else:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.apiserver.rules.validation.pod import quality_of_service
+from services.apiserver.rules.validation.service import needs_health_check
 
 Json = dict[str, Any]
 Create = Callable[[Json], None]
@@ -78,13 +79,15 @@ def _metadata_for_status(meta: Json, before: Json) -> None:
 
 def pod_create(obj: Json) -> None:
     obj["metadata"]["generation"] = 1
+    if obj["spec"].get("terminationGracePeriodSeconds", 0) < 0:
+        obj["spec"]["terminationGracePeriodSeconds"] = 1
     obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(obj)}
     if obj["spec"].get("schedulingGates"):
         condition = {
             "type": "PodScheduled",
             "status": "False",
             "lastProbeTime": None,
-            "lastTransitionTime": None,
+            "lastTransitionTime": obj["metadata"].get("creationTimestamp"),
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }
@@ -263,6 +266,5 @@ def _keep_node_ports(spec: Json, before: Json) -> None:
         number = held.get((port.get("protocol"), port.get("port")))
         if not port.get("nodePort") and number and number not in taken:
             port["nodePort"] = number
-    if before.get("healthCheckNodePort") and not spec.get("healthCheckNodePort"):
-        if spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
-            spec["healthCheckNodePort"] = before["healthCheckNodePort"]
+    if needs_health_check(spec) and before.get("healthCheckNodePort"):
+        spec.setdefault("healthCheckNodePort", before["healthCheckNodePort"])

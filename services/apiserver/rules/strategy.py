@@ -137,8 +137,10 @@ class Strategy:
                 api_version = f"{found.group}/{version}" if found.group else version
         self._target = decode.target_for(api_version, kind)
         self._default = defaults.DEFAULTS.get(kind, _nothing)
-        self._rules = _SUBRESOURCES.get((resource.kind, subresource)) if subresource else _KINDS.get(kind)
-        self._rules = self._rules or Rules()
+        found_rules = (
+            _SUBRESOURCES.get((resource.kind, subresource)) if subresource else _KINDS.get(resource.kind)
+        )
+        self._rules = found_rules or Rules()
         if self._rules.is_status:
             self._default = defaults.STATUS_DEFAULTS.get(kind, _nothing)
         self.allows_create_on_update = self._rules.allows_create_on_update

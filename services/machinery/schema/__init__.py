@@ -5,6 +5,6 @@ and never change. The API server's decoding and defaulting and the patch code al
 `schema_of`. What is not here has no schema: unknown kinds give None.
 """
 
-from services.machinery.schema.schema import Field, Schema, SchemaType, definition, schema_of
+from services.machinery.schema.schema import Field, Schema, SchemaType, definition, in_order, schema_of
 
-__all__ = ["Field", "Schema", "SchemaType", "definition", "schema_of"]
+__all__ = ["Field", "Schema", "SchemaType", "definition", "in_order", "schema_of"]

@@ -166,6 +166,21 @@ def definition(name: str) -> Schema:
     return _schema(name)
 
 
+def in_order(value: Any, schema: Schema) -> Any:
+    """The same value with the fields of structs in upstream's order, as its messages print them."""
+    if schema.items is not None and isinstance(value, list):
+        return [in_order(item, schema.items) for item in value]
+    if schema.items is not None and isinstance(value, dict):
+        return {key: in_order(value[key], schema.items) for key in sorted(value)}
+    if schema.type == "struct" and isinstance(value, dict):
+        return {
+            name: in_order(value[name], field.schema)
+            for name, field in schema.fields.items()
+            if name in value
+        }
+    return value
+
+
 def schema_of(api_version: str, kind: str) -> Schema | None:
     """The schema of a kind as a manifest names it: `schema_of("apps/v1", "Deployment")`.
 

@@ -13,6 +13,7 @@ from services.machinery.field_errors import (
     required,
     too_long,
 )
+from services.machinery.schema import definition, in_order
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ def _accessories(meta: Json, path: str, out: Causes) -> None:
     if "labels" in meta:
         labels(meta["labels"], f"{path}.labels", out)
     if "annotations" in meta:
-        annotations(meta["annotations"], f"{path}.annotations", out)
+        check_annotations(meta["annotations"], f"{path}.annotations", out)
     if "ownerReferences" in meta:
         _owners(meta["ownerReferences"], f"{path}.ownerReferences", out)
 
@@ -67,7 +68,7 @@ def labels(values: Mapping[str, str], path: str, out: Causes) -> None:
             names.check(faults, path, value, out)
 
 
-def annotations(values: Mapping[str, str], path: str, out: Causes) -> None:
+def check_annotations(values: Mapping[str, str], path: str, out: Causes) -> None:
     size = 0
     for key, value in values.items():
         # Upstream looks at the key in lower case; capitals in the prefix are forgiven.
@@ -93,7 +94,8 @@ def _owners(references: list[Json], path: str, out: Causes) -> None:
                     'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{first} and {name}"
                 )
-                out.append(invalid(path, references, detail))
+                shown = [in_order(each, definition("meta.v1.OwnerReference")) for each in references]
+                out.append(invalid(path, shown, detail))
             else:
                 first = name
 
@@ -111,7 +113,8 @@ def _owner(reference: Json, path: str, out: Causes) -> None:
         if not reference.get(field):
             out.append(invalid(f"{path}.{field}", "", "must not be empty"))
     if banned := _BANNED_OWNERS.get((api_version, kind)):
-        out.append(invalid(path, reference, f"{banned} is disallowed from being an owner"))
+        shown = in_order(reference, definition("meta.v1.OwnerReference"))
+        out.append(invalid(path, shown, f"{banned} is disallowed from being an owner"))
 
 
 def finalizers(meta: Json, path: str, out: Causes) -> None:
@@ -164,6 +167,11 @@ _ACCESSORIES = ("labels", "annotations", "ownerReferences")
 def immutable(new: Any, old: Any, path: str, out: Causes) -> None:
     if new != old:
         out.append(invalid(path, new, IMMUTABLE))
+
+
+def shown_selector(selector: Json | None) -> Json | None:
+    """A LabelSelector as a message prints it."""
+    return None if selector is None else dict(in_order(selector, definition("meta.v1.LabelSelector")))
 
 
 def not_negative(holder: Json, field: str, path: str, out: Causes) -> None:

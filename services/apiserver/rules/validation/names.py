@@ -33,7 +33,8 @@ _SUBDOMAIN_RULE = (
 )
 _LABEL_1035_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
-    f" character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', {_USED} '{_LABEL_1035}')"
+    " character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123',"
+    f" {_USED} '{_LABEL_1035}')"
 )
 _UNDERSCORE = r"[a-z0-9_]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9])?)*"
 _UNDERSCORE_RE = re.compile(_UNDERSCORE)

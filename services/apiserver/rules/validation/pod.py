@@ -164,13 +164,10 @@ def update_status(new: Json, old: Json, out: Causes) -> None:
         names.check(names.dns1123_subdomain(nominated), "status.nominatedNodeName", nominated, out)
     immutable(status.get("qosClass", ""), before.get("qosClass", ""), "status.qosClass", out)
     policy = old["spec"].get("restartPolicy")
-    for field, rule in (
-        ("containerStatuses", policy), ("initContainerStatuses", policy), ("ephemeralContainerStatuses", "Never")
-    ):  # fmt: skip
-        if rule != "Always":
-            _transitions(
-                status.get(field, ()), before.get(field, ()), rule, old["spec"], f"status.{field}", out
-            )
+    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+        rule = "Never" if field == "ephemeralContainerStatuses" else policy
+        if rule != "Always" and field in before:
+            _transitions(status.get(field, ()), before[field], rule, old["spec"], f"status.{field}", out)
     for field in ("podIPs", "hostIPs"):
         for index, address in enumerate(status.get(field, ())):
             names.ip_address(f"status.{field}[{index}]", address.get("ip", ""), out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.apiserver.rules.validation import containers, names, resources, scheduling, security
-from services.apiserver.rules.validation.meta import annotations, labels
+from services.apiserver.rules.validation.meta import check_annotations, labels
 from services.apiserver.rules.validation.volumes import volumes
 from services.machinery.field_errors import Causes, duplicate, forbidden, invalid, not_supported, required
 
@@ -185,7 +185,7 @@ def template(found: Json, path: str, out: Causes) -> None:
     """A Pod template, as workloads carry it."""
     meta, spec = found.get("metadata", {}), found.get("spec", {})
     labels(meta.get("labels", {}), f"{path}.labels", out)
-    annotations(meta.get("annotations", {}), f"{path}.annotations", out)
+    check_annotations(meta.get("annotations", {}), f"{path}.annotations", out)
     pod_annotations(meta.get("annotations", {}), spec, f"{path}.annotations", out)
     pod_spec(spec, f"{path}.spec", out)
     if spec.get("ephemeralContainers"):

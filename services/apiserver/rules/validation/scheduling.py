@@ -170,9 +170,7 @@ def taints(values: list[Json], path: str, out: Causes) -> None:
         elif effect not in TAINT_EFFECTS:
             out.append(not_supported(f"{here}.effect", effect, TAINT_EFFECTS))
         if (key, effect) in seen:
-            shown = {
-                "Key": key, "Value": taint.get("value", ""), "Effect": effect, "TimeAdded": taint.get("timeAdded"),
-            }  # fmt: skip
+            shown = {"Key": key, "Value": taint.get("value", ""), "Effect": effect, "TimeAdded": None}
             out.append(duplicate(here, shown, "taints must be unique by key and effect pair"))
         seen.add((key, effect))
 

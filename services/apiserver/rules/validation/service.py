@@ -19,7 +19,7 @@ _AFFINITY_SECONDS_MAX = 86400
 
 
 def headless(spec: Json) -> bool:
-    return (spec.get("clusterIPs") or [spec.get("clusterIP")])[0] == "None"
+    return bool((spec.get("clusterIPs") or [spec.get("clusterIP")])[0] == "None")
 
 
 def externally_accessible(spec: Json) -> bool:
@@ -168,10 +168,8 @@ def _duplicates(ports: list[Json], kind: str, out: Causes) -> None:
     for index, port in enumerate(ports):
         key = (port.get("protocol", ""), port.get("port", 0))
         if key in numbers:
-            shown = {
-                "Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1], "TargetPort": 0, "NodePort": 0,
-            }  # fmt: skip
-            out.append(duplicate(f"spec.ports[{index}]", shown))
+            shown = {"Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1]}
+            out.append(duplicate(f"spec.ports[{index}]", {**shown, "TargetPort": 0, "NodePort": 0}))
         numbers.add(key)
 
 
@@ -223,9 +221,9 @@ def service_update(new: Json, old: Json, out: Causes) -> None:
     if "ExternalName" not in (spec.get("type"), before.get("type")):
         _same_cluster_ip(spec.get("clusterIPs", []), before.get("clusterIPs", []), out)
         _same_family(spec.get("ipFamilies", []), before.get("ipFamilies", []), out)
-    if needs_health_check(spec) and needs_health_check(before):
-        if spec.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
-            out.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
+    checked = needs_health_check(spec) and needs_health_check(before)
+    if checked and spec.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
+        out.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
     service(new, out)
 
 

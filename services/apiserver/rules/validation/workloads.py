@@ -14,6 +14,7 @@ from services.apiserver.rules.validation.meta import (
     object_meta,
     object_meta_update,
     selects,
+    shown_selector,
 )
 from services.apiserver.rules.validation.pod_spec import template
 from services.machinery.field_errors import Causes, forbidden, invalid, not_supported, required
@@ -33,7 +34,13 @@ def deployment_update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     if new["spec"] != old["spec"]:
         _deployment_spec(new["spec"], out)
-        immutable(new["spec"].get("selector"), old["spec"].get("selector"), "spec.selector", out)
+        _same_selector(new["spec"], old["spec"], out)
+
+
+def _same_selector(spec: Json, before: Json, out: Causes) -> None:
+    immutable(
+        shown_selector(spec.get("selector")), shown_selector(before.get("selector")), "spec.selector", out
+    )
 
 
 def _deployment_spec(spec: Json, out: Causes) -> None:
@@ -61,7 +68,7 @@ def _selector(selector: Json | None, kind: str, out: Causes) -> bool:
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         out.append(invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
     if faulty:
-        out.append(invalid("spec.selector", selector, "invalid label selector"))
+        out.append(invalid("spec.selector", shown_selector(selector), "invalid label selector"))
     return not faulty
 
 
@@ -70,9 +77,13 @@ def _template(found: Json, selector: Json | None, out: Causes, kind: str) -> Non
     if selector is None or selector.get("matchLabels") or selector.get("matchExpressions"):
         labels = found.get("metadata", {}).get("labels")
         if not selects(selector, labels or {}):
-            out.append(invalid(f"{path}.metadata.labels", labels, _NOT_SELECTED))
+            out.append(invalid(f"{path}.metadata.labels", _sorted(labels), _NOT_SELECTED))
     template(found, path, out)
     _always_restarted(found, out, kind)
+
+
+def _sorted(labels: dict[str, str] | None) -> dict[str, str] | None:
+    return None if labels is None else dict(sorted(labels.items()))
 
 
 def _always_restarted(found: Json, out: Causes, kind: str) -> None:
@@ -177,7 +188,7 @@ def replica_set_update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     if new["spec"] != old["spec"]:
         _replica_set_spec(new["spec"], out)
-        immutable(new["spec"].get("selector"), old["spec"].get("selector"), "spec.selector", out)
+        _same_selector(new["spec"], old["spec"], out)
 
 
 def _replica_set_spec(spec: Json, out: Causes) -> None:
@@ -219,7 +230,7 @@ def _replication_controller_spec(spec: Json, out: Causes) -> None:
         return
     labels = found.get("metadata", {}).get("labels")
     if selector and not selects({"matchLabels": selector}, labels or {}):
-        out.append(invalid("spec.template.metadata.labels", labels, _NOT_SELECTED))
+        out.append(invalid("spec.template.metadata.labels", _sorted(labels), _NOT_SELECTED))
     template(found, "spec.template", out)
     _always_restarted(found, out, "ReplicationController")
 
