@@ -17,6 +17,7 @@ import orjson
 from services.api import errors, kinds
 from services.apiserver.fronts.discovery import DiscoveryFront
 from services.apiserver.fronts.grpc import ResourceFront
+from services.apiserver.fronts.node import NodeFront
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
@@ -27,7 +28,7 @@ from services.process.logging import Logger
 
 NAMESPACES = ("default", "kube-system", "kube-node-lease", "kube-public")
 RETRY_SECONDS = 0.5
-SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService")
+SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService", "node.v1.NodeService")
 
 
 class ApiServer:
@@ -38,6 +39,7 @@ class ApiServer:
         self._fronts = (
             ResourceFront(self.registry, clock, chance, log),
             DiscoveryFront(chance, log),
+            NodeFront(self.registry, clock, chance, log),
         )
         self.health = Health()
         self.serving = asyncio.Event()

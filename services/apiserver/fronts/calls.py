@@ -8,9 +8,9 @@ once with its stack, and the caller gets a 500 that says nothing of the inside.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.apiserver.fronts.status import refuse
+from services.apiserver.fronts.status import hand_on, metadata_of, refuse
 from services.machinery import trace
 from services.process.logging import Logger
 
@@ -39,6 +39,8 @@ class Caller:
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Handle = Callable[[Any, Caller], Awaitable[Message]]
 HandleStream = Callable[[Any, Caller, Context], Awaitable[None]]
+HandleDuplex = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Calls:
@@ -48,38 +50,59 @@ class Calls:
         self._random, self._log = chance, log
 
     def unary(self, request_type: Any, handle: Handle) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def work(raw: bytes, context: Context) -> bytes:
+            request = parse(request_type, raw)
+            caller, cause = self._enter(context)
+            with trace.scope(cause):
+                return (await handle(request, caller)).SerializeToString()
+
         async def call(raw: bytes, context: Context) -> bytes:
-            try:
-                request = parse(request_type, raw)
-                caller, cause = self._enter(context)
-                with trace.scope(cause):
-                    return (await handle(request, caller)).SerializeToString()
-            except ApiError as error:
-                await refuse(context, error)
-            except RecursionError:
-                await refuse(context, errors.bad_request("the object is nested too deeply"))
-            except Exception as error:  # the edge: whatever happened, the caller gets a Status
-                await refuse(context, self._fault(error))
+            return await self._guard(work(raw, context), context)
 
         return grpc.unary_unary_rpc_method_handler(call)
 
     def stream(self, request_type: Any, handle: HandleStream) -> grpc.RpcMethodHandler[bytes, bytes]:
         """`handle` writes bytes that are encoded already."""
 
+        async def work(raw: bytes, context: Context) -> None:
+            request = parse(request_type, raw)
+            caller, cause = self._enter(context)
+            with trace.scope(cause):
+                await handle(request, caller, context)
+
         async def call(raw: bytes, context: Context) -> None:
-            try:
-                request = parse(request_type, raw)
-                await handle(request, self._enter(context)[0], context)
-            except ApiError as error:
-                await refuse(context, error)
-            except Exception as error:  # as above
-                await refuse(context, self._fault(error))
+            await self._guard(work(raw, context), context)
 
         return grpc.unary_stream_rpc_method_handler(call)
 
+    def duplex(self, handle: HandleDuplex) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """`handle` reads and writes bytes."""
+
+        async def work(messages: AsyncIterator[bytes], context: Context) -> None:
+            with trace.scope(self._enter(context)[1]):
+                await handle(messages, context)
+
+        async def call(messages: AsyncIterator[bytes], context: Context) -> None:
+            await self._guard(work(messages, context), context)
+
+        return grpc.stream_stream_rpc_method_handler(call)
+
+    async def _guard(self, work: Awaitable[T], context: Context) -> T:
+        """The one place where what went wrong becomes an answer."""
+        try:
+            return await work
+        except ApiError as error:
+            await refuse(context, error)
+        except grpc.aio.AioRpcError as error:
+            await hand_on(context, error)
+        except RecursionError:
+            await refuse(context, errors.bad_request("the object is nested too deeply"))
+        except Exception as error:  # the edge: whatever happened, the caller gets a Status
+            await refuse(context, self._fault(error))
+
     def _enter(self, context: Context) -> tuple[Caller, str]:
         """Who asks, and because of what; a request without a cause begins a story of its own."""
-        metadata = dict(context.invocation_metadata() or ())
+        metadata = metadata_of(context.invocation_metadata())
         traceparent = metadata.get("traceparent", "")
         if not isinstance(traceparent, str) or not trace.valid(traceparent):
             traceparent = trace.start(self._random)

@@ -5,13 +5,13 @@ The one place where HTTP-like codes meet gRPC's.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 import orjson
 
-from services.api.errors import ApiError
+from services.api.errors import ApiError, failure
 
 STATUS_KEY = "kubernetes-status-bin"
 DETAILS_LENGTH_MAX = 1000  # the whole message is in the Status; HTTP/2 headers are bounded
@@ -56,3 +56,16 @@ async def refuse(context: grpc.aio.ServicerContext[bytes, bytes], error: ApiErro
     details = error.message[:DETAILS_LENGTH_MAX]
     await context.abort(code_of(error), details, ((STATUS_KEY, status),))
     raise AssertionError("abort returned")
+
+
+async def hand_on(context: grpc.aio.ServicerContext[bytes, bytes], error: grpc.aio.AioRpcError) -> NoReturn:
+    """Ends the call as a kubelet ended the one behind it."""
+    status = metadata_of(error.trailing_metadata()).get(STATUS_KEY)
+    if isinstance(status, bytes):
+        await context.abort(error.code(), error.details() or "", ((STATUS_KEY, status),))
+    await refuse(context, failure(500, "", f"error dialing backend: {error.details()}"))
+
+
+def metadata_of(entries: Any) -> dict[str, str | bytes]:
+    """A call's metadata as a mapping (the library's types do not say that its entries are pairs)."""
+    return dict(entries or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,19 +82,21 @@ def scale_answer(value: bytes, revision: int) -> Answer:
     )
 
 
-def scale_updater(store: Store, target: Target, body: bytes) -> Updater:
+def scale_updater(store: Store, target: Target, body: bytes, options: WriteOptions) -> Updater:
     given = decode(body)
-    return _scaled(store, target, lambda current: given)
+    return _scaled(store, target, lambda current: given, options)
 
 
-def scale_patcher(store: Store, target: Target, body: bytes, patch_type: PatchType) -> Updater:
+def scale_patcher(
+    store: Store, target: Target, body: bytes, patch_type: PatchType, options: WriteOptions
+) -> Updater:
     # A Scale has no lists, so that a strategic merge is a merge.
     strategic = patch_type == "application/strategic-merge-patch+json"
     kind = "application/merge-patch+json" if strategic else patch_type
-    return _scaled(store, target, lambda current: apply_patch(kind, current, body, None))
+    return _scaled(store, target, lambda current: apply_patch(kind, current, body, None), options)
 
 
-def _scaled(store: Store, target: Target, make: Any) -> Updater:
+def _scaled(store: Store, target: Target, make: Callable[[Json], Json], options: WriteOptions) -> Updater:
     def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         given = make(scale.of(old, stored.revision))
         replicas = scale.check(store.resource, given, target.name)
@@ -102,7 +105,7 @@ def _scaled(store: Store, target: Target, make: Any) -> Updater:
         version = (given.get("metadata") or {}).get("resourceVersion", "")
         if version:
             new["metadata"]["resourceVersion"] = version
-        return store.checked(target, new, old, stored.revision, ctx, store.strategy)
+        return store.checked(target, new, old, stored.revision, ctx, store.strategy, options)
 
     return update
 

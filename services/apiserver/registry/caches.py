@@ -9,8 +9,7 @@ import orjson
 from services.api.kinds import RESOURCES, Resource
 from services.api.object import Object
 from services.apiserver.registry import keys
-from services.apiserver.registry.strategies import strategy_for
-from services.apiserver.rules.strategy import Strategy
+from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.apiserver.storage.causes import CauseLedger
 from services.apiserver.storage.entries import Attributes, Describe, Entry
 from services.apiserver.storage.storage import Storage

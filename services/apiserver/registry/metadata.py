@@ -22,7 +22,8 @@ KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSec
 
 def match_target(resource: Resource, obj: Json, namespace: str, name: str) -> None:
     """Fills in namespace and name from the request's target. ApiError (400) where they contradict it."""
-    metadata: Json = obj.setdefault("metadata", {})
+    metadata: Json = obj.get("metadata") or {}
+    obj["metadata"] = metadata
     if not resource.namespaced:
         if metadata.get("namespace"):
             raise errors.bad_request(

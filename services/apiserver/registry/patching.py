@@ -12,38 +12,38 @@ import orjson
 from services.apiserver.registry import metadata
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import PatchType, Target, WriteOptions
-from services.apiserver.registry.store import Change, Store, Updater
+from services.apiserver.registry.store import Change, Store, Written
 from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Stored
 from services.machinery.patch import apply_patch
-from services.machinery.schema import schema_of
 
 Json = dict[str, Any]
 
 
-def patch_updater(
+async def patch(
     store: Store,
     strategy: Strategy,
     target: Target,
     body: bytes,
     patch_type: PatchType,
     options: WriteOptions,
-    warnings: list[str],
-) -> Updater:
-    """What the store is to do with the present object; warnings are those of the last attempt."""
-    schema = schema_of(store.resource.api_version, store.resource.kind)
+) -> Written:
+    """JSON patch, merge patch, strategic merge patch. ApiError where it does not apply."""
+    warnings: list[str] = []  # of the last attempt
 
     def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         base = orjson.loads(stored.value)
         # A patch may test or name the version, as clients do to be refused when it has moved on.
         base["metadata"]["resourceVersion"] = str(stored.revision)
-        patched = apply_patch(patch_type, base, body, schema)
+        patched = apply_patch(patch_type, base, body, store.ownership.schema)
         decoded = strategy.decode_object(patched, options.field_validation)
         new = decoded.obj
         metadata.match_target(store.resource, new, target.namespace, target.name)
         strategy.default(new)
-        change = store.checked(target, new, old, stored.revision, ctx, strategy)
+        change = store.checked(target, new, old, stored.revision, ctx, strategy, options)
         warnings[:] = [*decoded.warnings, *strategy.warnings(new, old)]
         return change
 
-    return update
+    written = await store.update(target, update, options)
+    written.warnings[:0] = warnings
+    return written

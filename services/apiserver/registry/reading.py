@@ -16,7 +16,7 @@ from services.apiserver.registry import continue_token, keys
 from services.apiserver.registry.caches import describer
 from services.apiserver.registry.continue_token import Token
 from services.apiserver.registry.request import Item, Listing, ListOptions, Target, WatchOptions
-from services.apiserver.registry.strategies import strategy_for
+from services.apiserver.rules.strategy import strategy_for
 from services.apiserver.storage.entries import Entry, Selection
 from services.apiserver.storage.storage import Compacted, Storage
 from services.apiserver.storage.watch_cache import WatchCache
@@ -42,7 +42,7 @@ class Reader:
         self._storage, self._cache = storage, cache
         self._strategy = strategy_for(resource)
         self._describe = describer(self._strategy)
-        self._known_fields = set(self._strategy.selectable_fields({"metadata": {}}))
+        self._known_fields = set(self._strategy.selectable_fields({"metadata": {}, "spec": {}, "status": {}}))
 
     # -- list ------------------------------------------------------------------------------------
 

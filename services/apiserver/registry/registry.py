@@ -14,10 +14,10 @@ import orjson
 from services.api import errors
 from services.api.kinds import RESOURCES, Resource
 from services.api.object import Object
-from services.apiserver.registry import actions, deletion
+from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.journal import Journal
-from services.apiserver.registry.patching import patch_updater
+from services.apiserver.registry.ownership import check_manager
 from services.apiserver.registry.reading import Reader, parse_version, too_large_version
 from services.apiserver.registry.request import (
     Answer,
@@ -31,8 +31,7 @@ from services.apiserver.registry.request import (
     WriteOptions,
 )
 from services.apiserver.registry.store import Store, Written, answer, item
-from services.apiserver.registry.strategies import strategy_for
-from services.apiserver.rules.strategy import Strategy
+from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.apiserver.storage.storage import Storage
 from services.apiserver.storage.watchers import Watcher
 from services.machinery.clock import Clock
@@ -100,7 +99,7 @@ class Registry:
     # -- writing ---------------------------------------------------------------------------------
 
     async def create(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
-        store = self._served(target, "create")
+        store = self._writable(target, "create", options)
         if target.subresource == "binding":
             done = await actions.bind(store, target, body, options)
         elif target.subresource == "eviction":
@@ -114,9 +113,11 @@ class Registry:
         return done.answer
 
     async def update(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
-        store = self._served(target, "update")
+        store = self._writable(target, "update", options)
         if target.subresource == "scale":
-            return await self._scale(store, target, actions.scale_updater(store, target, body), options)
+            return await self._scale(
+                store, target, actions.scale_updater(store, target, body, options), options
+            )
         strategy = self._strategy(store, target)
         written = await store.replace(
             target, lambda: strategy.decode(body, options.field_validation), options, strategy
@@ -127,15 +128,15 @@ class Registry:
     async def patch(
         self, target: Target, body: bytes, patch_type: PatchType, options: WriteOptions
     ) -> Answer:
-        store = self._served(target, "patch")
+        store = self._writable(target, "patch", options)
         if target.subresource == "scale":
-            updater = actions.scale_patcher(store, target, body, patch_type)
+            updater = actions.scale_patcher(store, target, body, patch_type, options)
             return await self._scale(store, target, updater, options)
         strategy = self._strategy(store, target)
-        warnings: list[str] = []
-        updater = patch_updater(store, strategy, target, body, patch_type, options, warnings)
-        written = await store.update(target, updater, options)
-        written.warnings[:0] = warnings
+        if patch_type == "application/apply-patch+yaml":
+            written = await applying.apply(store, strategy, target, body, options)
+        else:
+            written = await patching.patch(store, strategy, target, body, patch_type, options)
         self._journal.updated(target, written, options)
         return answer(written)
 
@@ -178,6 +179,10 @@ class Registry:
 
     def _strategy(self, store: Store, target: Target) -> Strategy:
         return self._parts[target.resource.type, target.subresource] if target.subresource else store.strategy
+
+    def _writable(self, target: Target, verb: str, options: WriteOptions) -> Store:
+        check_manager(options.field_manager)
+        return self._served(target, verb)
 
     def _served(self, target: Target, verb: str) -> Store:
         """The store, where the resource knows the verb. ApiError 404, 405."""

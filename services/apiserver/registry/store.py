@@ -20,10 +20,10 @@ from services.api.kinds import Resource
 from services.apiserver.registry import deletion, keys, metadata
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.context import RequestContext
+from services.apiserver.registry.ownership import Ownership
 from services.apiserver.registry.request import Answer, Deleted, Item, Target, WriteOptions
-from services.apiserver.registry.strategies import strategy_for
 from services.apiserver.rules import admission
-from services.apiserver.rules.strategy import Decoded, Strategy
+from services.apiserver.rules.strategy import Decoded, Strategy, strategy_for
 from services.apiserver.storage.storage import Storage, Stored
 from services.machinery import trace
 from services.machinery.clock import Clock
@@ -64,6 +64,7 @@ class Store:
     ) -> None:
         self.resource = resource
         self.strategy = strategy_for(resource)
+        self.ownership = Ownership(resource)
         self.cache = caches.of(resource)
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
@@ -86,26 +87,35 @@ class Store:
     # -- create ----------------------------------------------------------------------------------
 
     async def create(self, target: Target, decoded: Decoded, options: WriteOptions) -> Written:
-        strategy, obj = self.strategy, decoded.obj
+        written = await self.create_decoded(target, decoded.obj, options)
+        written.warnings[:0] = [*decoded.warnings, *self.strategy.warnings(written.obj, None)]
+        return written
+
+    async def create_decoded(
+        self, target: Target, obj: Json, options: WriteOptions, *, tracked: bool = False
+    ) -> Written:
+        """The rules of a creation, in upstream's order. ApiError 403, 404, 409, 422."""
+        strategy = self.strategy
         metadata.match_target(self.resource, obj, target.namespace, target.name)
         strategy.default(obj)
+        if not tracked:
+            self.ownership.track(None, obj, options.field_manager, "", self._clock.now())
         ctx = await self._admitted("create", target, obj, None)
         metadata.before_create(obj, ctx.now, ctx.random)
         strategy.prepare_create(obj, ctx)
         self._raise_if_invalid(obj, strategy.validate_create(obj))
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
-        warnings = [*decoded.warnings, *strategy.warnings(obj, None)]
         name = obj["metadata"]["name"]
         key, value = self.key(target.namespace, name), orjson.dumps(obj)
         if options.dry_run:
             if (await self._storage.get(key)).stored is not None:
-                raise errors.already_exists(self.resource, name)
-            return Written(obj, Stored(key, value, 0), warnings=warnings)
+                raise self._taken(obj, name)
+            return Written(obj, Stored(key, value, 0))
         self._caches.causes.note(key, value, trace.current())
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
             raise self._taken(obj, name)
-        return Written(obj, Stored(key, value, outcome.revision), warnings=warnings)
+        return Written(obj, Stored(key, value, outcome.revision))
 
     def _taken(self, obj: Json, name: str) -> ApiError:
         error = errors.already_exists(self.resource, name)
@@ -154,17 +164,37 @@ class Store:
             new = decode().obj
             metadata.match_target(self.resource, new, target.namespace, target.name)
             strategy.default(new)
-            return self.checked(target, new, old, stored.revision, ctx, strategy)
+            return self.checked(target, new, old, stored.revision, ctx, strategy, options)
 
-        written = await self.update(target, update, options)
+        try:
+            written = await self.update(target, update, options)
+        except ApiError as error:
+            absent = errors.is_not_found(error) and strategy.allows_create_on_update
+            if not absent or decoded.obj["metadata"].get("resourceVersion", "0") not in ("", "0"):
+                raise
+            return await self.create(target, decode(), options)
         written.warnings[:0] = [*warnings, *strategy.warnings(written.obj, None)]
         return written
 
     def checked(
-        self, target: Target, new: Json, old: Json, revision: int, ctx: RequestContext, strategy: Strategy
+        self,
+        target: Target,
+        new: Json,
+        old: Json,
+        revision: int,
+        ctx: RequestContext,
+        strategy: Strategy,
+        options: WriteOptions,
+        *,
+        tracked: bool = False,
     ) -> Change:
-        """The rules of an update, in upstream's order. ApiError 403, 409, 422."""
+        """The rules of an update, in upstream's order; `tracked` where an apply knows its owners already.
+
+        ApiError 403, 409, 422.
+        """
         self._check_version(new, old, revision, strategy)
+        if not tracked:
+            self.ownership.track(old, new, options.field_manager, target.subresource, ctx.now)
         admission.mutate("update", self.resource, target.subresource, new, old, ctx)
         metadata.before_update(new, old)
         strategy.prepare_update(new, old, ctx)
