@@ -7,7 +7,7 @@ Each step that fails says so in an event and leaves the reason for the container
 from __future__ import annotations
 
 from services.api.core_v1 import Container, LifecycleHandler, Pod
-from services.kubelet import downward, environment, references, runtime_config, volumes
+from services.kubelet import downward, environment, runtime_config, volumes
 from services.kubelet.container_status import Waiting
 from services.kubelet.cri import ContainerRecord, ContainerState, CriError, SandboxRecord
 from services.kubelet.environment import Surroundings
@@ -105,7 +105,7 @@ class ContainerStarter:
         if sandbox is not None and not address and downward.needs_pod_ip(pod):
             address = (await context.cri.pod(sandbox.id)).sandbox.ip
         return Surroundings(
-            sources=await references.fetch(context.client, pod),
+            sources=await context.references.fetch(pod),
             services=environment.service_variables(pod, context.services()),
             host_ip=context.ip,
             pod_ip=address,

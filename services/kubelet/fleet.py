@@ -28,6 +28,7 @@ from services.kubelet.node_context import NodeContext
 from services.kubelet.node_status import Machine
 from services.kubelet.pod_worker import PodWorker
 from services.kubelet.prober import Prober
+from services.kubelet.references import References
 from services.kubelet.status_manager import StatusManager
 from services.kubelet.timers import Timers
 from services.machinery.clock import Clock
@@ -75,6 +76,7 @@ class Fleet:
         self._informers = InformerFactory(client, clock, random, log)
         self._recorder = EventRecorder(client, clock, "kubelet", log=log)
         self._timers = Timers(clock)
+        self._references = References(client, clock)
         self._statuses = StatusManager(client, self._timers, log)
         self.members: dict[str, Member] = {}
         self._pods: Informer[Pod]
@@ -133,6 +135,7 @@ class Fleet:
             timers=self._timers,
             group=group,
             statuses=self._statuses,
+            references=self._references,
             services=lambda: self._services.store.list(),
             capacity=node_status.capacity(config.machine),
             allocatable=node_status.allocatable(config.machine),

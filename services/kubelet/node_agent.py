@@ -8,6 +8,7 @@ next beat. Upstream: `kubelet_node_status.go`, `component-helpers/apimachinery/l
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -45,6 +46,7 @@ class NodeAgent:
         self._lease: Lease | None = None
         self._cidr = ""
         self._stale_images = False
+        self._reporting = asyncio.Lock()
         self._images: list[dict[str, Any]] = []
 
     async def start(self) -> None:
@@ -139,6 +141,10 @@ class NodeAgent:
 
     async def report(self) -> None:
         """Writes the Node's status if it has changed, or not been written for five minutes."""
+        async with self._reporting:
+            await self._report()
+
+    async def _report(self) -> None:
         context = self._context
         now = context.clock.monotonic()
         status, changed = self._status()
@@ -163,7 +169,7 @@ class NodeAgent:
         for reason in changed:
             self._event(reason, f"Node {context.name} status is now: {reason}")
             if reason in ("NodeReady", "NodeNotReady"):
-                word = "ready" if reason == "NodeReady" else "not ready: " + context.network_message
+                word = "ready" if reason == "NodeReady" else "not ready yet: it has no Pod network"
                 context.log.info(f"The node is {word}", kind="Node", name=context.name)
 
     async def _register_again(self) -> None:

@@ -12,6 +12,7 @@ from services.api.core_v1 import Container, Node, Pod, Service
 from services.client.client import Client
 from services.client.recorder import EventRecorder
 from services.kubelet.cri import Cri
+from services.kubelet.references import References
 from services.kubelet.status_manager import StatusManager
 from services.kubelet.timers import Timers
 from services.machinery.clock import Clock
@@ -37,6 +38,7 @@ class NodeContext:
     timers: Timers
     group: asyncio.TaskGroup
     statuses: StatusManager
+    references: References
     services: Callable[[], Iterable[Service]]
     capacity: dict[str, str]
     allocatable: dict[str, str]

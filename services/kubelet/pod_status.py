@@ -17,7 +17,7 @@ from services.api.core_v1 import Container, Pod
 from services.kubelet.container_status import HEALTHY, Health, Status, Waiting, container_status
 from services.kubelet.runtime_view import RuntimeView
 from services.machinery.clock import rfc3339
-from services.machinery.pods import compute_qos_class, is_restartable_init
+from services.machinery.pods import is_restartable_init
 
 CREATING = Waiting("ContainerCreating")
 INITIALIZING = Waiting("PodInitializing")
@@ -52,7 +52,8 @@ def generate(pod: Pod, view: RuntimeView, facts: Facts, old: Status, now: dateti
         status["reason"] = facts.reason
     if facts.message:
         status["message"] = facts.message
-    status["qosClass"] = pod.status.qos_class or compute_qos_class(pod)
+    if pod.status.qos_class:
+        status["qosClass"] = pod.status.qos_class  # The API server decides it, for good.
     status["startTime"] = old.get("startTime") or rfc3339(now)
     if facts.failed and not view.containers:
         return status  # Refused at the door: nothing ever ran here, and there is nothing to report of it.

@@ -140,16 +140,16 @@ class PodSync:
         await worker.interruptible(stop)
 
     async def _start(self, worker: PodWorker, container: Container) -> None:
-        if self._backs_off(worker, container):
-            return
         sandbox = worker.view.ready_sandbox
-        if sandbox is None:
+        now = self._context.clock.monotonic()
+        if sandbox is None or worker.not_before.get(container.name, 0.0) > now:
+            return  # Pokes for other reasons do not make it come sooner.
+        if self._backs_off(worker, container):
             return
         try:
             await self._starter.start(worker, container, sandbox)
         except StartError as error:
-            worker.waiting[container.name] = error.waiting
-            self._retry(worker, error.retry_seconds)
+            self._wait(worker, container, error.waiting, error.retry_seconds)
             return
         self._context.log.info(
             "Started the container",
@@ -159,6 +159,11 @@ class PodSync:
             container=container.name,
         )
         await self._remove_dead(worker, container.name)
+
+    def _wait(self, worker: PodWorker, container: Container, why: Waiting, seconds: float) -> None:
+        worker.waiting[container.name] = why
+        worker.not_before[container.name] = self._context.clock.monotonic() + seconds
+        self._retry(worker, seconds)
 
     def _backs_off(self, worker: PodWorker, container: Container) -> bool:
         """Whether it ended too lately to be started again. If so, it waits as CrashLoopBackOff."""
@@ -180,8 +185,7 @@ class PodSync:
         )
         delay = go_duration(worker.restarts.delay(container.name))
         message = f"back-off {delay} restarting failed container={container.name} pod={worker.name_with_uid}"
-        worker.waiting[container.name] = Waiting("CrashLoopBackOff", message)
-        self._retry(worker, left)
+        self._wait(worker, container, Waiting("CrashLoopBackOff", message), left)
         context.log.info(
             "Waiting before the container is restarted",
             kind="Pod",

@@ -52,6 +52,7 @@ class PodWorker:
     cause: str = ""
     grace_seconds: int = GRACE_SECONDS
     waiting: dict[str, Waiting] = field(default_factory=dict)
+    not_before: dict[str, float] = field(default_factory=dict)  # when a container may be tried again
     awaited: set[str] = field(default_factory=set)  # started containers that no event has shown yet
     killing: set[str] = field(default_factory=set)
     restarts: RestartBackoff = field(default_factory=RestartBackoff)

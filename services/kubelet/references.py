@@ -8,12 +8,19 @@ costs nothing while nothing starts.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from services.api import errors
 from services.api.core_v1 import ConfigMap, Container, Pod, Secret
 from services.client.client import Client
+from services.machinery.clock import Clock
+
+K = TypeVar("K", ConfigMap, Secret)
+
+# What admission mounts into every Pod.
+CLUSTER_CAS = ("kube-root-ca.crt", "openshift-service-ca.crt")
+SHARED_SECONDS = 60.0
 
 
 class ConfigError(Exception):
@@ -79,27 +86,43 @@ def _named_by_container(container: Container, config_maps: set[str | None], secr
             secrets.add(source.secret_key_ref.name)
 
 
-async def fetch(client: Client, pod: Pod) -> Sources:
-    """Reads them from the API server. ApiError when it cannot be asked; what is missing is None."""
-    namespace = pod.metadata.namespace or ""
-    sources = Sources(namespace)
-    config_maps, secrets = named_by(pod)
-    await _fetch_config_maps(client, sources, config_maps)
-    for name in secrets:
+class References:
+    """Reads them from the API server. One for all nodes of a process.
+
+    The cluster's CAs, which every Pod mounts, are read once a minute at most. A cluster that does not
+    publish them has Pods all the same: their volume then lacks the files.
+    """
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self._shared: dict[tuple[str, str], tuple[float, ConfigMap]] = {}
+
+    async def fetch(self, pod: Pod) -> Sources:
+        """ApiError when the server cannot be asked; what is missing is None."""
+        namespace = pod.metadata.namespace or ""
+        sources = Sources(namespace)
+        config_maps, secrets = named_by(pod)
+        for name in config_maps:
+            if name in CLUSTER_CAS:
+                sources.config_maps[name] = await self._cluster_ca(name, namespace)
+            else:
+                sources.config_maps[name] = await self._get(ConfigMap, name, namespace)
+        for name in secrets:
+            sources.secrets[name] = await self._get(Secret, name, namespace)
+        return sources
+
+    async def _cluster_ca(self, name: str, namespace: str) -> ConfigMap:
+        now = self._clock.monotonic()
+        known = self._shared.get((namespace, name))
+        if known is None or now - known[0] > SHARED_SECONDS:
+            known = (now, await self._get(ConfigMap, name, namespace) or ConfigMap())
+            self._shared[namespace, name] = known
+        return known[1]
+
+    async def _get(self, kind: type[K], name: str, namespace: str) -> K | None:
         try:
-            sources.secrets[name] = await client.get(Secret, name, namespace)
+            return await self._client.get(kind, name, namespace)
         except errors.ApiError as error:
             if not errors.is_not_found(error):
                 raise
-            sources.secrets[name] = None
-    return sources
-
-
-async def _fetch_config_maps(client: Client, sources: Sources, names: Iterable[str]) -> None:
-    for name in names:
-        try:
-            sources.config_maps[name] = await client.get(ConfigMap, name, sources.namespace)
-        except errors.ApiError as error:
-            if not errors.is_not_found(error):
-                raise
-            sources.config_maps[name] = None
+            return None

@@ -156,12 +156,8 @@ class StatusManager:
     def _retry(self, entry: _Entry, error: errors.ApiError) -> None:
         delay = entry.backoff.next()
         # A server that is away is a state of the cluster, not a story of each Pod.
-        self._log.debug(
-            "Could not write the Pod's status; trying again",
-            pod=_text(entry),
-            error=error.message,
-            delay=delay,
-        )
+        tell = self._log.debug if error.code >= 500 else self._log.warning
+        tell("Could not write the Pod's status; trying again", pod=_text(entry), error=error.message)
         self._timers.after(delay, lambda: self._enqueue(entry))
 
 

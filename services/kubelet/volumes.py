@@ -17,7 +17,7 @@ from services.api.core_v1 import Container, KeyToPath, Pod, Volume
 from services.kubelet import downward
 from services.kubelet.cri import Mount
 from services.kubelet.environment import Surroundings, expand
-from services.kubelet.references import ConfigError
+from services.kubelet.references import CLUSTER_CAS, ConfigError
 
 Files = dict[str, bytes]  # by path inside the volume
 
@@ -70,7 +70,8 @@ def _projected(pod: Pod, volume: Volume, around: Surroundings) -> Files:
     files: Files = {}
     for source in volume.projected.sources if volume.projected else ():
         if source.config_map:
-            optional = bool(source.config_map.optional)
+            # A cluster without a CA has no such file; see references.References.
+            optional = bool(source.config_map.optional) or source.config_map.name in CLUSTER_CAS
             found = around.sources.config_map(source.config_map.name or "", optional=optional)
             files |= _select(found, source.config_map.items, optional)
         if source.secret:
