@@ -34,8 +34,8 @@ def number(obj: Json) -> int:
     return int(text) if text.isdigit() else 0
 
 
-async def of(session: Session, deployment: Found) -> list[Json]:
-    """The Deployment's ReplicaSets that have a revision, oldest first."""
+async def of(session: Session, deployment: Found, *, numbered: bool = True) -> list[Json]:
+    """The Deployment's ReplicaSets, oldest revision first; `numbered` leaves out those without one."""
     resource = kinds.resource_of_kind("apps/v1", "ReplicaSet")
     assert resource is not None
     uid = deployment.object["metadata"].get("uid")
@@ -45,7 +45,7 @@ async def of(session: Session, deployment: Found) -> list[Json]:
         for rs in sets
         if any(o.get("controller") and o["uid"] == uid for o in rs["metadata"].get("ownerReferences") or ())
     ]
-    return sorted((rs for rs in owned if number(rs)), key=number)
+    return sorted((rs for rs in owned if number(rs) or not numbered), key=number)
 
 
 def show(past: Sequence[Json], revision: int) -> str:

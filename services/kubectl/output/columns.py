@@ -25,7 +25,7 @@ def align(rows: Iterable[Sequence[str]], widths: list[int] | None = None) -> lis
     for row in rows:
         remembered.extend([MIN_WIDTH] * (len(row) - 1 - len(remembered)))
         for index, cell in enumerate(row[:-1]):
-            remembered[index] = max(remembered[index], len(cell) + PADDING if cell or index else 0)
+            remembered[index] = max(remembered[index], len(cell) + PADDING)
     return [
         "".join(cell.ljust(width) for cell, width in zip(row[:-1], remembered)) + row[-1]
         for row in rows
