@@ -81,6 +81,14 @@ def decode_object(obj: Json, target: Target, field_validation: FieldValidation =
     return _decoded(b"", obj, target, field_validation)
 
 
+def decode_status(obj: Json, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
+    """`decode_object` where the spec does not count: it is passed on unseen, since the old one replaces it."""
+    decoded = decode_object({**obj, "spec": None}, target, field_validation)
+    if "spec" in obj:
+        decoded.obj["spec"] = obj["spec"]
+    return decoded
+
+
 def _decoded(raw: bytes, value: Json, target: Target, field_validation: FieldValidation) -> Decoded:
     warnings: list[str] = []
     try:

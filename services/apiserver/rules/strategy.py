@@ -152,6 +152,8 @@ class Strategy:
 
     def decode_object(self, obj: Json, field_validation: FieldValidation = "Warn") -> Decoded:
         """The same for what is decoded already: the result of a patch."""
+        if self._rules.is_status:
+            return decode.decode_status(obj, self._target, field_validation)
         return decode.decode_object(obj, self._target, field_validation)
 
     def default(self, obj: Json) -> None:

@@ -77,7 +77,7 @@ def _pod(obj: Json) -> Iterator[str]:
 
 
 def _workload(obj: Json, found: Json, created: bool) -> Iterator[str]:
-    if (created and obj["kind"] != "ReplicaSet") or (obj["kind"] == "ReplicaSet" and created):
+    if created:
         name = obj["metadata"].get("name", "")
         if faults := names.dns1123_label(name):
             listed = "[" + " ".join(faults) + "]"

@@ -45,8 +45,10 @@ def volumes(values: list[Json], pod_name: str, path: str, out: Causes) -> Volume
 
 def _sources(volume: Json, path: str, pod_name: str, out: Causes) -> None:
     count = 0
-    for kind, check in _SOURCES.items():
-        source = volume.get(kind)
+    # Nearly every volume has one source; only where there are more does their order matter.
+    kinds = _SOURCES if len(volume) > 2 else [kind for kind in volume if kind in _SOURCES]
+    for kind in kinds:
+        source, check = volume.get(kind), _SOURCES[kind]
         if source is None:
             continue
         if count and kind != "emptyDir":
