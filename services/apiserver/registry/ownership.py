@@ -1,4 +1,4 @@
-"""Who owns which field: the store's door to `machinery.patch.managed_fields`.
+"""Who owns which field of an object: what the store asks of `machinery.patch.managed_fields`.
 
 Called after defaulting and before admission, as upstream: what the caller asked for is the
 caller's, what admission and strategies add belongs to nobody.
@@ -9,44 +9,48 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.apiserver.registry.request import Target, WriteOptions
-from services.machinery.patch import apply as server_side
+from services.api import errors
+from services.api.kinds import Resource
 from services.machinery.patch import managed_fields
-from services.machinery.schema import schema_of
+from services.machinery.schema import Schema, schema_of
 
 Json = dict[str, Any]
 
-
-def track(target: Target, new: Json, old: Json | None, options: WriteOptions, now: datetime) -> None:
-    """Records a Create (`old` None), Update or Patch in `new`'s managedFields."""
-    resource = target.resource
-    schema = schema_of(resource.api_version, resource.kind)
-    if schema is None:
-        return
-    managed_fields.update(
-        old,
-        new,
-        manager=options.field_manager,
-        subresource=target.subresource,
-        api_version=resource.api_version,
-        now=now,
-        schema=schema,
-    )
+MANAGER_LENGTH_MAX = 128
 
 
-def apply(target: Target, body: bytes, old: Json | None, options: WriteOptions, now: datetime) -> Json:
-    """The object with the applied configuration in it. ApiError 400, 409, 415, 422, 500."""
-    resource = target.resource
-    schema = schema_of(resource.api_version, resource.kind)
-    assert schema is not None  # Every served kind has one.
-    return server_side.apply(
-        old,
-        server_side.parse(body),
-        manager=options.field_manager,
-        force=options.force,
-        subresource=target.subresource,
-        api_version=resource.api_version,
-        kind=resource.kind,
-        now=now,
-        schema=schema,
-    )
+class Ownership:
+    """The tracking of one resource."""
+
+    def __init__(self, resource: Resource) -> None:
+        schema = schema_of(resource.api_version, resource.kind)
+        assert schema is not None  # Every served kind has one.
+        self.schema: Schema = schema
+        self._api_version = resource.api_version
+
+    def track(self, old: Json | None, new: Json, manager: str, subresource: str, now: datetime) -> None:
+        """Records a Create (`old` None), Update or Patch in `new`'s managedFields."""
+        managed_fields.update(
+            old,
+            new,
+            manager=manager,
+            subresource=subresource,
+            api_version=self._api_version,
+            now=now,
+            schema=self.schema,
+        )
+
+
+def check_manager(manager: str) -> None:
+    """ApiError (422) for a name that no entry can carry."""
+    if len(manager.encode()) > MANAGER_LENGTH_MAX:
+        message = f"Too long: may not be more than {MANAGER_LENGTH_MAX} bytes"
+        cause = {"reason": "FieldValueTooLong", "message": message, "field": "fieldManager"}
+    else:
+        bad = next((at for at, character in enumerate(manager) if not character.isprintable()), None)
+        if bad is None:
+            return
+        shown = f"invalid character U+{ord(manager[bad]):04X} (at position {bad})"
+        message = f'Invalid value: "{manager}": {shown}'
+        cause = {"reason": "FieldValueInvalid", "message": message, "field": "fieldManager"}
+    raise errors.invalid("meta.k8s.io", "PatchOptions", "", [cause])
