@@ -35,7 +35,7 @@ if not (GOLDEN / "controllers").is_dir():
     pytest.skip(f"no golden data at {GOLDEN}", allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-STATE_SECONDS_MAX = 20.0
+STATE_SECONDS_MAX = 6.0
 PAUSE_SECONDS = 0.08  # A pause this long between two actions was made to let the cluster get quiet.
 ROOT_CA = "-----BEGIN CERTIFICATE-----\n"
 
@@ -197,7 +197,8 @@ class Scene:
         assert resource is not None, path
         name = parts[1] if len(parts) > 1 else ""
         if re.fullmatch(r".*-p\d{4}", name):
-            name = self.live.names.actual(name) or name
+            alive = {each for kind, each in self.live.objects if kind == "Pod"}
+            name = self.live.names.actual(name, alive)
         return resource, namespace, name, parts[2] if len(parts) > 2 else ""
 
 

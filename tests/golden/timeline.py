@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,11 +89,14 @@ class Names:
             value = value.replace(old, new)
         return re.sub(r"\bkw-\d\b", "kw-*", value)
 
-    def actual(self, recorded: str) -> str | None:
-        """The live name of the pod that the recording calls by its number (`w-p0001`)."""
-        wanted = int(recorded[-4:])
+    def actual(self, recorded: str, alive: Collection[str]) -> str:
+        """The live name of the pod that the recording calls by its number (`w-p0001`).
+
+        Where chance took another one than in the recording, any that is left stands for it.
+        """
         generated = [name for name, new in self.renames.items() if not new.startswith("HASH")]
-        return generated[wanted - 1] if wanted <= len(generated) else None
+        name = generated[int(recorded[-4:]) - 1]
+        return name if name in alive else next(each for each in generated if each in alive)
 
 
 @dataclass
@@ -103,7 +106,7 @@ class Timeline:
     names: Names
     objects: dict[Key, Flat] = field(default_factory=dict)
     stories: dict[Key, list[Flat]] = field(default_factory=dict)
-    events: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    _events: set[tuple[str, ...]] = field(default_factory=set)
 
     def put(self, kind: str, name: str, flat: Flat) -> None:
         kept = {path: self.names.apply(value) for path, value in flat.items() if _keep(kind, path, value)}
@@ -119,7 +122,12 @@ class Timeline:
         self.objects.pop((kind, name), None)
 
     def event(self, about: str, type_: str, reason: str, message: str, component: str) -> None:
-        self.events[tuple(self.names.apply(text) for text in (about, type_, reason, message, component))] = 1
+        self._events.add((about, type_, reason, message, component))
+
+    @property
+    def events(self) -> set[tuple[str, ...]]:
+        """Renamed late: an Event may be seen before the object that it is about."""
+        return {tuple(self.names.apply(text) for text in event) for event in self._events}
 
     def state(self, ignore: re.Pattern[str]) -> Counter[tuple[Any, ...]]:
         """Everything that exists now; objects that chance named alike are counted."""
@@ -160,7 +168,7 @@ def recorded(entries: Iterable[Json], names: Names, until: float) -> Timeline:
             continue
         key = (kind, entry["name"])
         if verb == "ADDED":
-            names.learn(kind, _named(entry))
+            names.learn(kind, entry["object"])
             raw[key] = flatten(entry["object"])
         for path, change in entry.get("changed", {}).items():
             _apply(raw.setdefault(key, {}), path, change["to"])
@@ -172,12 +180,6 @@ def recorded(entries: Iterable[Json], names: Names, until: float) -> Timeline:
         if verb == "DELETED":
             raw.pop(key, None)
     return timeline
-
-
-def _named(entry: Json) -> Json:
-    """The recorder's pod names have a number where chance was; a name that a user gave has none."""
-    obj: Json = entry["object"]
-    return obj
 
 
 def _apply(flat: Flat, path: str, value: Any) -> None:

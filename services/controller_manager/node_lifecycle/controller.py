@@ -139,12 +139,13 @@ class NodeLifecycleController(Controller[Node]):
             patch["metadata"] = {"labels": labels}
         if taints != node.spec.taints:
             patch["spec"] = {"taints": msgspec.to_builtins(taints) or None}
-            self._log_taints(node, taints)
         if not patch:
             return
         guarded = {"resourceVersion": node.metadata.resource_version}
         patch["metadata"] = {**patch.get("metadata", {}), **guarded}
         await self.client.patch(Node, node.key.name, "", patch)
+        if taints != node.spec.taints:
+            self._log_taints(node, taints)
 
     def _with_eviction(self, node: Node, taints: list[Taint], now_seconds: float) -> list[Taint]:
         """The taint that empties the node, as soon as its zone's budget allows one more."""
