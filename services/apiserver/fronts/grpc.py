@@ -29,6 +29,7 @@ from services.apiserver.registry.request import (
 from services.apiserver.storage.entries import Delivery
 from services.apiserver.tables import IncludeObject
 from services.machinery.clock import Clock
+from services.machinery.patch import APPLY
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.process.logging import Logger
 
@@ -72,8 +73,9 @@ class ResourceFront:
 
     async def _get(self, request: pb.GetRequest, caller: Caller) -> pb.ObjectResponse:
         target = target_of(request.resource)
-        item = (await self._registry.get(target, request.resource_version)).item
-        return pb.ObjectResponse(object=self._object(target, item, request))
+        found = await self._registry.get(target, request.resource_version)
+        shown = self._object(target, found.item, request)
+        return pb.ObjectResponse(object=shown, warnings=found.warnings)
 
     def _object(self, target: Target, item: Item, request: pb.GetRequest) -> pb.Object:
         if request.representation == pb.REPRESENTATION_TABLE:
@@ -96,7 +98,7 @@ class ResourceFront:
             continue_token=getattr(request, "continue"),
         )
         listing = await self._registry.list(target, options)
-        response = pb.ListResponse(resource_version=str(listing.revision))
+        response = pb.ListResponse(resource_version=str(listing.revision), warnings=listing.warnings)
         if listing.continue_token:
             setattr(response, "continue", listing.continue_token)
         if listing.remaining is not None:
@@ -124,7 +126,7 @@ class ResourceFront:
         return answer(await self._registry.update(target_of(request.resource), body, options))
 
     async def _patch(self, request: pb.PatchRequest, caller: Caller) -> pb.ObjectResponse:
-        kind = next((known for known in PATCH_TYPES if known == request.content_type), None)
+        kind = next((t for t in PATCH_TYPES if t == request.content_type.partition(";")[0]), None)
         if kind is None:
             raise errors.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         options = write_options(request, caller)
@@ -216,13 +218,18 @@ def target_of(named: pb.Resource) -> Target:
     return Target(resource, named.namespace, named.name, named.subresource)
 
 
+def is_apply(request: pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest) -> bool:
+    """Whoever applies must say who he is; no user agent stands in for that."""
+    return isinstance(request, pb.PatchRequest) and request.content_type == APPLY
+
+
 def write_options(
     request: pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest, caller: Caller
 ) -> WriteOptions:
     return WriteOptions(
         dry_run=request.dry_run,
         field_validation=_VALIDATION[request.field_validation],
-        field_manager=request.field_manager or caller.field_manager,
+        field_manager=request.field_manager or ("" if is_apply(request) else caller.field_manager),
         force=isinstance(request, pb.PatchRequest) and request.force,
     )
 

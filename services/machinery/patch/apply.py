@@ -98,7 +98,7 @@ def apply(
         )
     identity: Identity = (manager, "Apply", "", subresource)
     last = managers.owners.get(identity)
-    wanted = managed_fields.owned(typed.to_set(config, shape), subresource)
+    wanted = managed_fields.owned(typed.to_set(config, shape), schema, subresource)
     if wanted:
         time = last.time if last else None
         managers.owners[identity] = Owner(wanted, api_version, time)
@@ -108,7 +108,7 @@ def apply(
     if last is not None:
         merged = _prune(merged, last.fields, managers, schema)
     merged.setdefault("metadata", {})
-    return _settle(before, merged, managers, identity, last, force, now, schema, live is None)
+    return _settle(before, merged, managers, identity, force, now, schema, live is None)
 
 
 def _full_name(config: Json) -> str:
@@ -144,7 +144,6 @@ def _settle(
     merged: Json,
     managers: Managers,
     identity: Identity,
-    last: Owner | None,
     force: bool,
     now: datetime,
     schema: Schema,
@@ -161,9 +160,8 @@ def _settle(
         raise _conflict(conflicts)
     managers.release(field_set.union(changed, removed), keep=identity)
     own = managers.owners.get(identity)
-    if own is not None:
-        is_same = last is not None and last.fields == own.fields and not changed and not removed
-        own.time = last.time if is_same and last is not None else rfc3339(now)
+    if own is not None and (changed or removed):
+        own.time = rfc3339(now)  # Owning what is there already leaves the time as it was.
     metadata = dict(merged["metadata"])
     metadata.pop("managedFields", None)
     if managers.owners:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from services.api.errors import bad_request, failure, too_large
+from services.api.errors import ApiError, bad_request, failure, too_large
 
 Json = dict[str, Any]
 
@@ -38,10 +38,16 @@ def json_patch(current: Json, operations: Any) -> Json:
                 operation = operation | {"op": "add"}
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError):
-        raise failure(422, "Invalid", _REJECTED) from None
+        raise _rejected() from None
     if not isinstance(document, dict):
-        raise failure(422, "Invalid", _REJECTED)
+        raise _rejected()
     return document
+
+
+def _rejected() -> ApiError:
+    error = failure(422, "Invalid", _REJECTED)
+    error.status["details"] = {}  # Upstream's answer has it, with nothing in it.
+    return error
 
 
 def _names_new_field(document: Json, operation: Json, jsonpointer: Any) -> bool:

@@ -36,6 +36,11 @@ _UNOWNED_METADATA = (
     "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation",
     "managedFields", "resourceVersion",
 )  # fmt: skip
+# What else the status endpoint of a kind does not write (upstream: the strategies' GetResetFields).
+_STATUS_KEEPS_METADATA = {
+    "apps.v1.Deployment": ("labels",),
+    "core.v1.Pod": ("deletionTimestamp", "ownerReferences"),
+}
 
 
 @dataclass(slots=True)
@@ -205,7 +210,7 @@ def changes(old: Json | None, new: Json, schema: Schema, subresource: str) -> tu
             changed[f"f:{name}"] = more
         if less is not None:
             removed[f"f:{name}"] = less
-    return owned(changed, subresource), owned(removed, subresource)
+    return owned(changed, schema, subresource), owned(removed, schema, subresource)
 
 
 _NOTHING: Any = object()
@@ -247,7 +252,7 @@ def _reset_field(subresource: str) -> str:
     return "" if subresource else "status"
 
 
-def owned(tree: FieldSet, subresource: str = "") -> FieldSet:
+def owned(tree: FieldSet, schema: Schema, subresource: str = "") -> FieldSet:
     """Without what this endpoint does not write, apiVersion, kind and the metadata that is nobody's."""
     reset = _reset_field(subresource)
     out = {
@@ -255,10 +260,11 @@ def owned(tree: FieldSet, subresource: str = "") -> FieldSet:
         for key, child in tree.items()
         if key not in ("f:apiVersion", "f:kind", "f:metadata") and key[2:] != reset
     }
+    unwritten = _STATUS_KEEPS_METADATA.get(schema.name, ()) if subresource == "status" else ()
     metadata = {
         key: child
         for key, child in tree.get("f:metadata", {}).items()
-        if key != field_set.SELF and key[2:] not in _UNOWNED_METADATA
+        if key != field_set.SELF and key[2:] not in _UNOWNED_METADATA and key[2:] not in unwritten
     }
     return {**out, "f:metadata": metadata} if metadata else out
 
