@@ -51,7 +51,7 @@ def failure(code: int, reason: str, message: str, details: dict[str, Any] | None
     }
     if reason:
         status["reason"] = reason
-    if details:
+    if details is not None:
         status["details"] = {key: value for key, value in details.items() if value not in ("", None, [])}
     status["code"] = code
     return ApiError(status)

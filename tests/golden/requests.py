@@ -105,6 +105,11 @@ _VALUES = {
 _NUMBERS = ("limit", "gracePeriodSeconds", "timeoutSeconds")
 
 
+_AS_TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
+_AS_PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_ACCEPTED = ("", "*/*", "application/json", _AS_TABLE, _AS_PARTIAL.format(""), _AS_PARTIAL.format("List"))
+
+
 def _check(asked: Asked) -> None:
     for name, values in _VALUES.items():
         if name in asked.query and asked.query[name] not in values:
@@ -114,11 +119,10 @@ def _check(asked: Asked) -> None:
             raise NotAsked(f"{name} is a number in gRPC")
     if asked.method in ("POST", "PUT") and asked.content_type not in ("", "application/json"):
         raise NotAsked(f"media type {asked.content_type}")
-    accepted = asked.accept.split(";")[0].split(",")[0]
-    if accepted not in ("", "*/*", "application/json"):
-        raise NotAsked(f"media type {asked.accept}")
-    if "v1beta1" in asked.accept:
-        raise NotAsked("an old version of Table")
+    if asked.accept not in _ACCEPTED and not asked.accept.startswith(_ACCEPTED[3] + ","):
+        raise NotAsked("negotiates the media type")
+    if "sendInitialEvents" in asked.query:
+        raise NotAsked("sendInitialEvents has no counterpart in a list over gRPC")
 
 
 def _representation(asked: Asked) -> Json:
@@ -261,4 +265,6 @@ def _list_told(response: pb.ListResponse, asked: Asked) -> Told:
         for item in items:  # in a list, the list says what they are
             item.pop("kind", None)
             item.pop("apiVersion", None)
+    if not items and "as=Partial" in asked.accept:
+        return Told(0, {**head, "metadata": metadata, "items": None}, list(response.warnings))
     return Told(0, {**head, "metadata": metadata, "items": items}, list(response.warnings))

@@ -14,6 +14,7 @@ from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
 from services.apiserver.registry.store import Change, Store, Updater, Written
 from services.apiserver.storage.storage import Stored
+from services.machinery.clock import rfc3339
 from services.machinery.patch import apply_patch
 
 Json = dict[str, Any]
@@ -69,8 +70,33 @@ async def evict(store: Store, target: Target, body: bytes, options: WriteOptions
         raise errors.bad_request("name in URL does not match name in Eviction object")
     wishes = {**(given.get("deleteOptions") or {}), "kind": "DeleteOptions"}
     parsed = deletion.parse_options(orjson.dumps(wishes))
+    if not (options.dry_run or parsed.dry_run):
+        await store.update(target, _disrupted(store, parsed), options)
     written, _ = await store.delete(target, parsed, options.dry_run or parsed.dry_run)
     return _created(written)
+
+
+def _disrupted(store: Store, parsed: deletion.Options) -> Updater:
+    """Says in the Pod's status why it is to end, before its deletion begins."""
+
+    def update(pod: Json, stored: Stored, ctx: RequestContext) -> Change:
+        deletion.check_preconditions(store.resource, pod, stored.revision, parsed)
+        status = pod.setdefault("status", {})
+        if pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+            return Change(pod)
+        kept = [c for c in status.get("conditions") or [] if c.get("type") != "DisruptionTarget"]
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": rfc3339(ctx.now),
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+        status["conditions"] = [*kept, condition]
+        return Change(pod)
+
+    return update
 
 
 def scale_answer(value: bytes, revision: int) -> Answer:

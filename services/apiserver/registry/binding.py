@@ -43,7 +43,7 @@ def bind(resource: Resource, pod: Json, binding: Json, node: str, now: datetime)
     annotations = (binding.get("metadata") or {}).get("annotations")
     if annotations:
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
-    _scheduled(pod.setdefault("status", {}), metadata.get("generation"), now)
+    _scheduled(pod.setdefault("status", {}), now)
 
 
 def _refused(name: str, why: str) -> errors.ApiError:
@@ -51,7 +51,7 @@ def _refused(name: str, why: str) -> errors.ApiError:
     return errors.failure(409, "Conflict", message, {"name": name, "kind": "pods/binding"})
 
 
-def _scheduled(status: Json, generation: int | None, now: datetime) -> None:
+def _scheduled(status: Json, now: datetime) -> None:
     conditions = [c for c in status.get("conditions") or [] if c.get("type") != "PodScheduled"]
     condition: Json = {
         "type": "PodScheduled",
@@ -59,6 +59,4 @@ def _scheduled(status: Json, generation: int | None, now: datetime) -> None:
         "lastProbeTime": None,
         "lastTransitionTime": rfc3339(now),
     }
-    if generation:
-        condition["observedGeneration"] = generation
     status["conditions"] = [*conditions, condition]

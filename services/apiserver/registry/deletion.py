@@ -14,6 +14,7 @@ import orjson
 from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import Resource
+from services.apiserver.rules import json_text
 from services.machinery.clock import parse_time, rfc3339
 
 Json = dict[str, Any]
@@ -38,8 +39,9 @@ def parse_options(raw: bytes) -> Options:
         return Options()
     try:
         given = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise errors.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    except orjson.JSONDecodeError:
+        fault = json_text.syntax_fault(raw.decode(errors="replace")) or "invalid UTF-8"
+        raise errors.bad_request(f"couldn't get version/kind; json parse error: {fault}") from None
     if not isinstance(given, dict):
         raise errors.bad_request("couldn't get version/kind; json parse error: not an object")
     if given.get("kind", "DeleteOptions") != "DeleteOptions":
@@ -119,6 +121,12 @@ def check_preconditions(resource: Resource, obj: Json, revision: int, options: O
     raise errors.failure(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
 
 
+def orphans_by_default(resource: Resource, obj: Json) -> bool:
+    """Whether a deletion that does not say leaves the dependents: the oldest controller's way."""
+    finalizers = obj["metadata"].get("finalizers") or ()
+    return resource.plural == "replicationcontrollers" and not {ORPHAN, FOREGROUND} & set(finalizers)
+
+
 def before_delete(obj: Json, options: Options, grace: int | None, now: datetime) -> tuple[Json, bool]:
     """The object as it is after the request, and whether it goes at once.
 
@@ -129,13 +137,11 @@ def before_delete(obj: Json, options: Options, grace: int | None, now: datetime)
     _set_finalizers(metadata, options.propagation)
     if metadata.get("deletionTimestamp"):
         return _again(new, grace, now)
-    if grace:
-        _mark(metadata, now, grace)
-        return new, False
-    if metadata.get("finalizers"):
-        _mark(metadata, now, 0)
-        return new, False
-    return new, True
+    held = bool(grace or metadata.get("finalizers"))
+    if held or grace is not None:
+        # Upstream marks what knows grace even where there is none left: the answer shows it.
+        _mark(metadata, now, grace or 0)
+    return new, not held
 
 
 def _again(new: Json, grace: int | None, now: datetime) -> tuple[Json, bool]:

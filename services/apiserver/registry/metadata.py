@@ -1,6 +1,6 @@
 """The part of every write that is the same for all kinds: what the system, not the caller, says in metadata.
 
-Upstream: `registry/rest` BeforeCreate, BeforeUpdate. Pure; objects are changed in place.
+Upstream: `registry/rest` BeforeCreate. Pure; objects are changed in place.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from services.machinery import names
 from services.machinery.clock import rfc3339
 
 Json = dict[str, Any]
-# A caller cannot set these; an update that leaves them out keeps them.
-KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
 def match_target(resource: Resource, obj: Json, namespace: str, name: str) -> None:
@@ -48,24 +46,9 @@ def match_target(resource: Resource, obj: Json, namespace: str, name: str) -> No
 def before_create(obj: Json, now: datetime, random: Random) -> None:
     """Identity and birth: upstream's FillObjectMetaSystemFields, and the name where one is to be made."""
     metadata: Json = obj["metadata"]
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"):
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(field, None)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = names.generate_name(metadata["generateName"], random)
     metadata["uid"] = str(uuid.UUID(int=random.getrandbits(128), version=4))
     metadata["creationTimestamp"] = rfc3339(now)
-
-
-def before_update(new: Json, old: Json) -> None:
-    """What an update leaves out stays; the generation is the strategy's to move."""
-    metadata, before = new["metadata"], old["metadata"]
-    metadata.pop("selfLink", None)
-    if "generation" in before:
-        metadata["generation"] = before["generation"]
-    else:
-        metadata.pop("generation", None)
-    for field in KEPT:
-        if field in before and metadata.get(field) in (None, ""):
-            metadata[field] = before[field]
-        elif field not in before and field.startswith("deletion"):
-            metadata.pop(field, None)  # only a deletion sets these

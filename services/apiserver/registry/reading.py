@@ -31,7 +31,8 @@ CONTINUE_TOO_OLD = (
     " objects that were created, modified, or deleted between the time the first chunk was returned and"
     " now may show up in the list."
 )
-PAGE_KEYS = 500
+# Kinds with selectable fields of their own, which word the refusal of others differently.
+CONVERTED = {"pods", "nodes", "replicationcontrollers", "events", "namespaces", "secrets", "services"}
 
 
 class Reader:
@@ -56,7 +57,7 @@ class Reader:
         exact = options.version_match == "Exact"
         if exact and not revision:
             raise _bad_match(
-                'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"',
+                'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
             )
         if exact or (revision and options.limit and not options.version_match):
             return await self._page(target, selection, options, revision, "")
@@ -84,7 +85,7 @@ class Reader:
         try:
             token = continue_token.decode(options.continue_token)
         except ValueError as error:
-            raise errors.bad_request(str(error)) from None
+            raise errors.bad_request(f"invalid continue token: {error}") from None
         revision = 0 if token.revision < 0 else token.revision
         return await self._page(target, selection, options, revision, token.start)
 
@@ -172,32 +173,28 @@ class Reader:
             raise errors.bad_request(str(error)) from None
         for requirement in field_selector.requirements:
             if requirement.field not in self._known_fields:
-                raise self._unknown_field(label_text, field_text, requirement.field)
+                raise self._unknown_field(requirement.field)
         if target.name:
             named = fields.FieldRequirement("metadata.name", "=", target.name)
             field_selector = fields.FieldSelector((*field_selector.requirements, named))
         return Selection(target.namespace, label_selector, field_selector)
 
-    def _unknown_field(self, label_text: str, field_text: str, field: str) -> ApiError:
-        resource = self.resource
-        version = f"{resource.group}/{resource.version}"
-        return errors.bad_request(
-            f'Unable to find "{version}, Resource={resource.plural}" that match label selector'
-            f' "{label_text}", field selector "{field_text}": field label not supported: {field}'
-        )
+    def _unknown_field(self, field: str) -> ApiError:
+        if self.resource.plural in CONVERTED:
+            return errors.bad_request(f"field label not supported: {field}")
+        known = 'only "metadata.name", "metadata.namespace"'
+        return errors.bad_request(f'"{field}" is not a known field selector: {known}')
 
 
-def parse_version(text: str) -> int | None:
-    """None where none is asked for: the present. ApiError (422) where it is not a number."""
+def parse_version(text: str, *, of_list: bool = True) -> int | None:
+    """None where none is asked for: the present. ApiError where it is not a number."""
     if not text:
         return None
     if not re.fullmatch(r"[0-9]{1,19}", text):
-        cause = {
-            "reason": "FieldValueInvalid",
-            "message": f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax',
-            "field": "resourceVersion",
-        }
-        raise errors.invalid("", "ListOptions", "", [cause])
+        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        if of_list:
+            raise errors.bad_request(f"invalid resource version: {why}")
+        raise errors.failure(500, "", why)  # as upstream's get does
     return int(text)
 
 
@@ -207,7 +204,7 @@ def _bad_match(why: str) -> ApiError:
 
 
 def too_large_version(wanted: int, current: int) -> ApiError:
-    message = f"Too large resource version: {wanted}, current: {current}"
+    message = f"Timeout: Too large resource version: {wanted}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return errors.failure(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 

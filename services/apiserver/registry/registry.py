@@ -7,6 +7,7 @@ that are not a part of the stored object (`scale`, `binding`, `eviction`) are ha
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import NoReturn
 
 import orjson
@@ -62,7 +63,7 @@ class Registry:
 
     async def get(self, target: Target, resource_version: str = "") -> Answer:
         store = self._served(target, "get")
-        revision = parse_version(resource_version)
+        revision = parse_version(resource_version, of_list=False)
         found = None
         if revision is not None:
             await self._wait_for(store, revision)
@@ -76,7 +77,7 @@ class Registry:
         if target.subresource == "scale":
             return actions.scale_answer(*found)
         uid = orjson.loads(found[0])["metadata"].get("uid", "")
-        return Answer(Item(*found, target.namespace, target.name, uid))
+        return Answer(Item(*found, target.namespace, target.name, uid), deprecation(target.resource))
 
     async def _wait_for(self, store: Store, revision: int) -> None:
         try:
@@ -86,7 +87,8 @@ class Registry:
 
     async def list(self, target: Target, options: ListOptions) -> Listing:
         self._served(target, "list")
-        return await self._readers[target.resource.type].list(target, options)
+        listing = await self._readers[target.resource.type].list(target, options)
+        return replace(listing, warnings=deprecation(target.resource))
 
     async def watch(self, target: Target, options: WatchOptions) -> Watcher:
         """The caller hands it back to `leave`."""
@@ -152,6 +154,7 @@ class Registry:
         options = deletion.parse_options(raw_options)
         written, gone = await store.delete(target, options, dry_run or options.dry_run)
         self._journal.deleted(target, written, gone, dry_run or options.dry_run)
+        written.warnings += deprecation(target.resource)
         return store.deleted_answer(written, gone)
 
     async def delete_collection(
@@ -207,6 +210,13 @@ class Registry:
         if verb not in part.verbs:
             raise _not_allowed()
         return self._stores[resource.type]
+
+
+def deprecation(resource: Resource) -> tuple[str, ...]:
+    """What whoever reads or deletes objects of a kind should know; writes learn it from the rules."""
+    if resource.plural == "endpoints":
+        return ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",)
+    return ()
 
 
 def _unknown() -> NoReturn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -111,14 +111,18 @@ class Store:
             if (await self._storage.get(key)).stored is not None:
                 raise self._taken(obj, name)
             return Written(obj, Stored(key, value, 0))
+        if obj["metadata"].get("resourceVersion"):
+            raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
         self._caches.causes.note(key, value, trace.current())
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
-            raise self._taken(obj, name)
+            raise self._taken(obj, name, outcome.current)
         return Written(obj, Stored(key, value, outcome.revision))
 
-    def _taken(self, obj: Json, name: str) -> ApiError:
+    def _taken(self, obj: Json, name: str, other: Stored | None = None) -> ApiError:
         error = errors.already_exists(self.resource, name)
+        if other is not None and orjson.loads(other.value)["metadata"].get("deletionTimestamp"):
+            error.status["message"] = f"object is being deleted: {error.message}"
         if obj["metadata"].get("generateName"):
             error.status["details"]["retryAfterSeconds"] = 1
         return error
@@ -158,13 +162,16 @@ class Store:
         """PUT: the object as given, or one part of it where `strategy` is a subresource's."""
         decoded = decode()
         metadata.match_target(self.resource, decoded.obj, target.namespace, target.name)
-        warnings = list(decoded.warnings)
+        warnings: list[str] = []
+        attempts = iter([decoded])  # rules change what they are given: another attempt decodes anew
 
         def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
-            new = decode().obj
+            new = (next(attempts, None) or decode()).obj
             metadata.match_target(self.resource, new, target.namespace, target.name)
             strategy.default(new)
-            return self.checked(target, new, old, stored.revision, ctx, strategy, options)
+            change = self.checked(target, new, old, stored.revision, ctx, strategy, options)
+            warnings[:] = [*decoded.warnings, *strategy.warnings(new, old)]
+            return change
 
         try:
             written = await self.update(target, update, options)
@@ -173,7 +180,7 @@ class Store:
             if not absent or decoded.obj["metadata"].get("resourceVersion", "0") not in ("", "0"):
                 raise
             return await self.create(target, decode(), options)
-        written.warnings[:0] = [*warnings, *strategy.warnings(written.obj, None)]
+        written.warnings[:0] = warnings
         return written
 
     def checked(
@@ -196,7 +203,6 @@ class Store:
         if not tracked:
             self.ownership.track(old, new, options.field_manager, target.subresource, ctx.now)
         admission.mutate("update", self.resource, target.subresource, new, old, ctx)
-        metadata.before_update(new, old)
         strategy.prepare_update(new, old, ctx)
         self._raise_if_invalid(new, strategy.validate_update(new, old))
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
@@ -215,10 +221,16 @@ class Store:
                 }
                 raise errors.invalid(self.resource.group, self.resource.kind, name, [cause])
         elif given != str(revision):
+            if not given.isdecimal():
+                raise errors.failure(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
             raise errors.conflict(self.resource, name, errors.STALE)
         uid, present = new["metadata"].get("uid"), old["metadata"].get("uid")
         if uid and uid != present:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
+            key = self.key(old["metadata"].get("namespace", ""), name)
+            why = (
+                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg:"
+                f" Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
+            )
             raise errors.conflict(self.resource, name, why)
 
     async def update(self, target: Target, update: Updater, options: WriteOptions) -> Written:
@@ -284,12 +296,15 @@ class Store:
 
         def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
             deletion.check_preconditions(self.resource, old, stored.revision, options)
+            wanted = options
+            if not options.propagation and deletion.orphans_by_default(self.resource, old):
+                wanted = replace(options, propagation="Orphan")
             admission.validate("delete", self.resource, target.subresource, None, old, ctx)
             grace = self.strategy.grace_seconds(old, options.grace_seconds)
             if self.resource.plural == "namespaces":
-                new, gone = deletion.before_delete_namespace(old, options, ctx.now)
+                new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
             else:
-                new, gone = deletion.before_delete(old, options, grace, ctx.now)
+                new, gone = deletion.before_delete(old, wanted, grace, ctx.now)
             return Change(new, delete=gone)
 
         written = await self.update(target, update, WriteOptions(dry_run=dry_run))
