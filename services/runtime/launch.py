@@ -15,13 +15,9 @@ from typing import TYPE_CHECKING
 from services.runtime import behaviour
 from services.runtime.filesystem import DIRECTORY, Entry, fault, normal
 from services.runtime.processes import Process, Program
-from services.runtime.programs import PROGRAMS
-from services.runtime.shell import run_script
 
 if TYPE_CHECKING:
     from services.runtime.container import Container
-
-SHELLS = ("sh", "ash", "bash", "dash")
 
 
 def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Program:
@@ -33,11 +29,11 @@ def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cw
         return behaviour.program(spec)
     data = entry.content()
     if data.startswith(b"#!"):
-        return _script(path, data, argv)
+        return _script(container, path, data, argv)
     real = container.filesystem.resolve(path)
     for name in (path.rpartition("/")[2], real.rpartition("/")[2]):
-        if name in PROGRAMS:
-            return PROGRAMS[name]
+        if name in container.machine.programs:
+            return container.machine.programs[name]
     return _foreign
 
 
@@ -74,16 +70,21 @@ def _require_executable(entry: Entry, name: str) -> None:
         raise fault(errno.EACCES, name)
 
 
-def _script(path: str, data: bytes, argv: tuple[str, ...]) -> Program:
+def _script(container: Container, path: str, data: bytes, argv: tuple[str, ...]) -> Program:
+    """As execve(2) does it: the interpreter runs, with the script as its first argument."""
     first, _, _ = data.partition(b"\n")
     interpreter = first[2:].decode("utf-8", "replace").split()
-    words = [word.rpartition("/")[2] for word in interpreter]
-    if words and words[0] == "env":
-        words = words[1:]
-    if words and words[0] in SHELLS:
-        source = data.decode("utf-8", "surrogateescape")
-        return lambda process: run_script(process, source, path, argv[1:], words[1:])
-    return _foreign
+    if interpreter and interpreter[0].rpartition("/")[2] == "env":
+        interpreter = interpreter[1:]
+    shell = container.machine.programs.get(interpreter[0].rpartition("/")[2]) if interpreter else None
+    if shell is None:
+        return _foreign
+
+    async def run(process: Process) -> int:
+        process.argv = (*interpreter, path, *argv[1:])
+        return await shell(process)
+
+    return run
 
 
 async def _foreign(process: Process) -> int:

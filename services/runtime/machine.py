@@ -29,7 +29,7 @@ from services.runtime.model import (
     SandboxState,
 )
 from services.runtime.network import LocalNetwork, Namespace, Network
-from services.runtime.processes import Process
+from services.runtime.processes import Process, Program
 from services.runtime.sandbox import Sandbox
 from services.runtime.system_files import device_files, etc_files, process_files
 from services.runtime.volumes import FolderMount, MemoryMount
@@ -49,11 +49,12 @@ class Machine:
         network: Network,
         local: LocalNetwork,
         images: ImageStore,
+        programs: Mapping[str, Program],
         root: Path,
         log: Logger,
     ) -> None:
         self.name, self.kernel, self.random, self.network = name, kernel, random, network
-        self.images, self.root, self.log = images, root, log
+        self.images, self.programs, self.root, self.log = images, programs, root, log
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.subscribers: list[Subscriber] = []

@@ -33,6 +33,7 @@ from services.runtime.network import LocalNetwork, Network
 from services.runtime.registry_client import RegistryClient
 from services.runtime.sessions import Sessions
 from services.runtime.streaming import StreamingService
+from services.runtime.toolbox import PROGRAMS
 
 MACHINES_MAX = 5_000
 SOCKET_PATH_BYTES_MAX = 107  # of sockaddr_un
@@ -59,7 +60,7 @@ class Machines:
                 raise Fatal("more emulated machines than one runtime can hold")
             machine = self.known[name] = Machine(
                 name, kernel=self.kernel, random=self._random, network=self.network, local=self.local,
-                images=ImageStore(self._registry, self._layers), root=self._root, log=self._log,
+                images=ImageStore(self._registry, self._layers), programs=PROGRAMS, root=self._root, log=self._log,
             )  # fmt: skip
         return machine
 

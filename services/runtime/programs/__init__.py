@@ -1,7 +1,5 @@
-"""The small tools found in containers, by the name of their executable."""
+"""The small tools found in containers.
 
-from __future__ import annotations
-
-from services.runtime.processes import Program
-
-PROGRAMS: dict[str, Program] = {}
+Each is a coroutine from a process to its exit status. They see the container's files, processes and network
+and nothing else. An option that one does not know it refuses, in busybox' words. `toolbox.py` lists them.
+"""

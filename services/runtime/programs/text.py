@@ -1,0 +1,562 @@
+"""Tools that turn text into text."""
+
+from __future__ import annotations
+
+import base64 as base64_codec
+import hashlib
+import re
+from collections.abc import Sequence
+
+from services.runtime.processes import Process, Program
+from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
+from services.runtime.programs.options import options
+from services.runtime.programs.patterns import BadPattern, basic, extended
+from services.runtime.opening import open_file
+from services.runtime.streams import read_all
+
+_ESCAPE = re.compile(r"\\(0[0-7]{0,3}|x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_SIMPLE = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "\\": "\\",
+    "e": "\x1b",
+}
+_FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
+REPEAT_LINES = 1000
+WIDTH_MAX = 10_000
+
+
+def unescape(text: str) -> tuple[str, bool]:
+    """The text with its escapes resolved, and whether `\\c` cut it short."""
+    out, at = [], 0
+    for match in _ESCAPE.finditer(text):
+        out.append(text[at : match.start()])
+        at = match.end()
+        code = match[1]
+        if code == "c":
+            return "".join(out), True
+        if code[0] == "x" and len(code) > 1:
+            out.append(chr(int(code[1:], 16)))
+        elif code[0] in "01234567":
+            out.append(chr(int(code, 8) & 0xFF))
+        else:
+            out.append(_SIMPLE.get(code, match[0]))
+    return "".join(out) + text[at:], False
+
+
+async def echo(process: Process, words: Sequence[str]) -> int:
+    rest, newline, escapes = list(words), True, False
+    while rest and re.fullmatch(r"-[neE]+", rest[0]):
+        letters = rest.pop(0)
+        newline = newline and "n" not in letters
+        escapes = ("e" in letters or escapes) and "E" not in letters
+    text = " ".join(rest)
+    if escapes:
+        text, cut = unescape(text)
+        newline = newline and not cut
+    await process.write(text + ("\n" if newline else ""))
+    return 0
+
+
+async def printf(process: Process, words: Sequence[str]) -> int:
+    if not words:
+        await process.complain("printf: usage: printf format [arguments]")
+        return 2
+    template, arguments = words[0], list(words[1:])
+    status = 0
+    out: list[str] = []
+    while True:
+        before = len(arguments)
+        piece, bad, stop = _format(template, arguments)
+        out.append(piece)
+        for word in bad:
+            await process.complain(f"printf: {word}: expected numeric value")
+            status = 1
+        if stop or not arguments or len(arguments) == before:
+            break
+    await process.write("".join(out))
+    return status
+
+
+def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
+    out, bad, at = [], [], 0
+    for match in _FORMAT.finditer(template):
+        text, cut = unescape(template[at : match.start()])
+        out.append(text)
+        if cut:
+            return "".join(out), bad, True
+        at = match.end()
+        kind = match[4]
+        if kind == "%":
+            out.append("%")
+            continue
+        width = arguments.pop(0) if match[2] == "*" and arguments else match[2]
+        precision = arguments.pop(0) if match[3] == "*" and arguments else match[3]
+        value = arguments.pop(0) if arguments else ""
+        text, wrong, cut = _conversion(kind, match[1], width, precision, value)
+        out.append(text)
+        if wrong:
+            bad.append(value)
+        if cut:
+            return "".join(out), bad, True
+    text, cut = unescape(template[at:])
+    return "".join(out) + text, bad, cut
+
+
+def _conversion(
+    kind: str, flags: str, width: str | None, precision: str | None, value: str
+) -> tuple[str, bool, bool]:
+    form = "%" + flags + str(min(int(width or 0), WIDTH_MAX) or "")
+    limit = f".{min(int(precision), WIDTH_MAX)}" if precision is not None else ""
+    if kind in "sbqc":
+        text, cut = unescape(value) if kind == "b" else (value, False)
+        text = text[:1] if kind == "c" else text
+        return (form + limit + "s") % text, False, cut
+    wrong = False
+    number: float = 0
+    try:
+        if value[:1] in ("'", '"'):
+            number = ord(value[1:2] or "\0")
+        elif kind in "eEfgG":
+            number = float(value or 0)
+        else:
+            number = int(value or "0", 0) if not re.fullmatch(r"[-+]?0\d+", value) else int(value, 8)
+    except ValueError:
+        wrong = True
+    if kind in "diu":
+        kind = "d"
+    return (form + limit + kind) % (number if kind in "eEfgG" else int(number)), wrong, False
+
+
+async def echo_program(process: Process) -> int:
+    return await echo(process, process.argv[1:])
+
+
+async def printf_program(process: Process) -> int:
+    return await printf(process, process.argv[1:])
+
+
+async def cat(process: Process) -> int:
+    found, operands = await options(process, "nuvetAbsE")
+    if found.keys() & {"n", "b"}:
+        inputs, status = await contents(process, operands)
+        lines = [line for _, data in inputs for line in lines_of(data)]
+        await process.write(joined([f"{number:6d}\t{line}" for number, line in enumerate(lines, 1)]))
+        return status
+    status = 0
+    for operand in operands or ["-"]:
+        try:
+            stream = process.stdin if operand == "-" else open_file(process, operand, "<")
+            while data := await stream.read(65536):
+                await process.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            await process.complain(f"cat: {_named(process, operand)}: {words_of(error)}")
+            status = 1
+    return status
+
+
+def _named(process: Process, operand: str) -> str:
+    """busybox says "can't open 'x'", the GNU tools only name it."""
+    return operand if process.container.filesystem.exists("/usr/bin/bash") else f"can't open '{operand}'"
+
+
+async def head(process: Process) -> int:
+    words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
+    found, operands = await options(process, "n:c:qv", words=words, long={"lines": "n", "bytes": "c"})
+    if not operands and "c" not in found and not found.get("n", "10").startswith("-"):
+        return await _head_of_stream(process, int(found.get("n", "10") or 0))
+    inputs, status = await contents(process, operands)
+    for index, (name, data) in enumerate(inputs):
+        if len(inputs) > 1:
+            await process.write(("\n" if index else "") + f"==> {name} <==\n")
+        if "c" in found:
+            await process.write(data[: int(found["c"])])
+        else:
+            count = int(found.get("n", "10"))
+            lines = data.splitlines(keepends=True)
+            await process.write(b"".join(lines[:count]))
+    return status
+
+
+async def _head_of_stream(process: Process, count: int) -> int:
+    """Stops reading when it has enough, so that the writer learns of it."""
+    while count > 0:
+        data = await process.stdin.read(65536)
+        if not data:
+            break
+        lines = data.split(b"\n")
+        if len(lines) > count:
+            await process.write(b"\n".join(lines[:count]) + b"\n")
+            break
+        count -= len(lines) - 1
+        await process.write(data)
+    return 0
+
+
+async def tail(process: Process) -> int:
+    words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
+    found, operands = await options(process, "n:c:fFqv", words=words, long={"lines": "n", "follow": "f"})
+    inputs, status = await contents(process, operands)
+    for index, (name, data) in enumerate(inputs):
+        if len(inputs) > 1:
+            await process.write(("\n" if index else "") + f"==> {name} <==\n")
+        if "c" in found:
+            await process.write(data[-int(found["c"]) :] if int(found["c"]) else b"")
+            continue
+        count = found.get("n", "10")
+        lines = data.splitlines(keepends=True)
+        chosen = (
+            lines[int(count) - 1 :]
+            if count.startswith("+")
+            else lines[len(lines) - min(int(count), len(lines)) :]
+        )
+        await process.write(b"".join(chosen))
+    if found.keys() & {"f", "F"} and operands:
+        await _follow(process, operands[-1])
+    return status
+
+
+async def _follow(process: Process, operand: str) -> None:
+    stream = None if operand == "/dev/null" else open_file(process, operand, "<")
+    if stream is not None:
+        await read_all(stream, 1 << 24)
+    while True:
+        await process.sleep(1.0)
+        if stream is not None and (data := await stream.read(65536)):
+            await process.write(data)
+
+
+async def grep(process: Process) -> int:
+    letters = "e:f:EFGiInvclLqowxrRsHhm:A:B:C:"
+    found, operands = await options(
+        process, letters, long={"ignore-case": "i", "quiet": "q", "invert-match": "v"}
+    )
+    name = tool(process)
+    if "e" in found:
+        pattern = found["e"]
+    elif operands:
+        pattern = operands.pop(0)
+    else:
+        await process.complain("Usage: grep [-HhnlLoqvsrRiwFE] [-m N] PATTERN [FILE]...")
+        return 2
+    try:
+        regex = _grep_pattern(pattern, found, name)
+    except BadPattern as error:
+        await process.complain(f"grep: bad regex '{pattern}': {error}")
+        return 2
+    if found.keys() & {"r", "R"}:
+        operands = _below(process, operands or ["."])
+    inputs, status = await contents(process, operands)
+    prefix = len(operands) > 1 or "H" in found or bool(found.keys() & {"r", "R"})
+    matched = False
+    for file, data in inputs:
+        hits = _hits(regex, lines_of(data), found)
+        matched = matched or bool(hits)
+        if "q" in found:
+            continue
+        label = f"{file}:" if prefix and "h" not in found else ""
+        if "c" in found:
+            await process.write(f"{label}{len(hits)}\n")
+        elif "l" in found:
+            await process.write(f"{file}\n" if hits else "")
+        else:
+            numbered = "n" in found
+            await process.write(
+                "".join(f"{label}{f'{at}:' if numbered else ''}{line}\n" for at, line in hits)
+            )
+    return 0 if matched else (2 if status else 1)
+
+
+def _grep_pattern(pattern: str, found: dict[str, str], name: str) -> re.Pattern[str]:
+    ignore = "i" in found
+    if "F" in found or name == "fgrep":
+        text = "|".join(re.escape(line) for line in pattern.split("\n"))
+        regex = re.compile(text, re.IGNORECASE if ignore else 0)
+    elif "E" in found or name == "egrep":
+        regex = extended("|".join(pattern.split("\n")), ignore_case=ignore)
+    else:
+        regex = basic("\\|".join(pattern.split("\n")), ignore_case=ignore)
+    if "w" in found:
+        regex = re.compile(rf"(?<!\w)(?:{regex.pattern})(?!\w)", regex.flags)
+    return re.compile(rf"^(?:{regex.pattern})$", regex.flags) if "x" in found else regex
+
+
+def _hits(regex: re.Pattern[str], lines: list[str], found: dict[str, str]) -> list[tuple[int, str]]:
+    hits: list[tuple[int, str]] = []
+    limit = int(found["m"]) if found.get("m", "").isdigit() else len(lines) + 1
+    for number, line in enumerate(lines, 1):
+        if len(hits) >= limit:
+            break
+        if "o" in found and "v" not in found:
+            hits += [(number, match[0]) for match in regex.finditer(line) if match[0]]
+        elif (regex.search(line) is None) == ("v" in found):
+            hits.append((number, line))
+    after, before = (int(found.get(letter, found.get("C", "0")) or 0) for letter in "AB")
+    if after or before:
+        wanted = {at for number, _ in hits for at in range(number - before, number + after + 1)}
+        hits = [(at, lines[at - 1]) for at in sorted(wanted) if 0 < at <= len(lines)]
+    return hits
+
+
+def _below(process: Process, operands: Sequence[str]) -> list[str]:
+    filesystem, found = process.container.filesystem, []
+    for operand in operands:
+        path = operand if operand.startswith("/") else f"{process.cwd}/{operand}"
+        if not filesystem.is_directory(path):
+            found.append(operand)
+            continue
+        found += _below(process, [f"{operand.rstrip('/')}/{name}" for name in filesystem.listing(path)])
+    return found
+
+
+async def wc(process: Process) -> int:
+    found, operands = await options(process, "lwcmL")
+    inputs, status = await contents(process, operands)
+    chosen = [letter for letter in "lwcm" if letter in found] or ["l", "w", "c"]
+    totals = dict.fromkeys(chosen, 0)
+    rows = []
+    for name, data in inputs:
+        text = data.decode("utf-8", "surrogateescape")
+        counts = {"l": data.count(b"\n"), "w": len(text.split()), "c": len(data), "m": len(text)}
+        rows.append(([counts[letter] for letter in chosen], name if operands else ""))
+        for letter in chosen:
+            totals[letter] += counts[letter]
+    if len(rows) > 1:
+        rows.append((list(totals.values()), "total"))
+    for counts_row, name in rows:
+        if len(chosen) == 1 and len(rows) == 1:
+            line = f"{counts_row[0]} {name}".rstrip()
+        else:
+            line = " ".join(f"{count:7d}" for count in counts_row) + (f" {name}" if name else "")
+        await process.write(line + "\n")
+    return status
+
+
+async def sort(process: Process) -> int:
+    found, operands = await options(process, "nrufk:t:hbo:VgsM")
+    inputs, status = await contents(process, operands)
+    lines = [line for _, data in inputs for line in lines_of(data)]
+    column = re.match(r"(\d+)", found.get("k", ""))
+    numeric = bool(found.keys() & {"n", "h", "g"}) or "n" in found.get("k", "")
+
+    def key(line: str) -> tuple[float, str]:
+        text = line
+        if column is not None:
+            fields = line.split(found["t"]) if "t" in found else line.split()
+            index = int(column[1]) - 1
+            text = (
+                (fields[index] if index < len(fields) else "")
+                if "," in found["k"]
+                else " ".join(fields[index:])
+            )
+        if numeric:
+            match = re.match(r"\s*(-?\d+(?:\.\d+)?)", text)
+            return float(match[1]) if match else 0.0, line
+        return 0.0, text.lower() if "f" in found else text
+
+    lines.sort(key=key, reverse="r" in found)
+    if "u" in found:
+        lines = list(dict.fromkeys(lines))
+    await process.write(joined(lines))
+    return status
+
+
+async def uniq(process: Process) -> int:
+    found, operands = await options(process, "cdui")
+    inputs, status = await contents(process, operands[:1])
+    groups: list[tuple[str, int]] = []
+    for line in lines_of(inputs[0][1] if inputs else b""):
+        same = groups and (groups[-1][0].lower() == line.lower() if "i" in found else groups[-1][0] == line)
+        if same:
+            groups[-1] = (groups[-1][0], groups[-1][1] + 1)
+        else:
+            groups.append((line, 1))
+    if "d" in found:
+        groups = [group for group in groups if group[1] > 1]
+    if "u" in found:
+        groups = [group for group in groups if group[1] == 1]
+    await process.write(joined([f"{count:7d} {line}" if "c" in found else line for line, count in groups]))
+    return status
+
+
+async def cut(process: Process) -> int:
+    found, operands = await options(process, "d:f:c:b:s", long={"delimiter": "d", "fields": "f"})
+    inputs, status = await contents(process, operands)
+    chosen = _ranges(found.get("f") or found.get("c") or found.get("b") or "")
+    if not chosen:
+        await process.complain("cut: expected a list of bytes, characters, or fields")
+        return 1
+    delimiter = found.get("d", "\t")
+    out = []
+    for _, data in inputs:
+        for line in lines_of(data):
+            if "f" not in found:
+                out.append("".join(sign for at, sign in enumerate(line, 1) if _in(chosen, at)))
+            elif delimiter in line:
+                fields = line.split(delimiter)
+                out.append(delimiter.join(field for at, field in enumerate(fields, 1) if _in(chosen, at)))
+            elif "s" not in found:
+                out.append(line)
+    await process.write(joined(out))
+    return status
+
+
+def _ranges(text: str) -> list[tuple[int, float]]:
+    ranges: list[tuple[int, float]] = []
+    for piece in text.split(","):
+        match = re.fullmatch(r"(\d*)(-?)(\d*)", piece.strip())
+        if match is None or not (match[1] or match[3]):
+            return []
+        first = int(match[1] or 1)
+        ranges.append((first, float(match[3]) if match[3] else (float("inf") if match[2] else first)))
+    return ranges
+
+
+def _in(ranges: list[tuple[int, float]], number: int) -> bool:
+    return any(first <= number <= last for first, last in ranges)
+
+
+async def tr(process: Process) -> int:
+    found, operands = await options(process, "dsc")
+    if not operands:
+        await process.complain("tr: missing operand")
+        return 1
+    data = (await read_all(process.stdin, 1 << 24)).decode("latin-1")
+    first = _set(operands[0])
+    if "c" in found:
+        first = "".join(chr(code) for code in range(256) if chr(code) not in first)
+    second = _set(operands[1]) if len(operands) > 1 else ""
+    if "d" in found:
+        data = data.translate({ord(sign): None for sign in first})
+    elif second:
+        second = second + second[-1] * (len(first) - len(second))
+        data = data.translate({ord(a): b for a, b in zip(first, second)})
+    squeezed = second or first
+    if "s" in found and squeezed:
+        data = re.sub(f"([{re.escape(squeezed)}])\\1+", r"\1", data)
+    await process.write(data.encode("latin-1"))
+    return 0
+
+
+def _set(text: str) -> str:
+    names = {
+        "[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[:lower:]": "abcdefghijklmnopqrstuvwxyz",
+        "[:digit:]": "0123456789", "[:space:]": " \t\n\r\v\f", "[:punct:]": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+    }  # fmt: skip
+    names["[:alpha:]"] = names["[:upper:]"] + names["[:lower:]"]
+    names["[:alnum:]"] = names["[:digit:]"] + names["[:alpha:]"]
+    for name, signs in names.items():
+        text = text.replace(name, signs.replace("\\", "\\\\").replace("-", "\\055"))
+    text = unescape(text)[0] if "\\" in text else text
+    return re.sub(
+        r"(.)-(.)",
+        lambda m: "".join(chr(c) for c in range(ord(m[1]), ord(m[2]) + 1)) or m[0],
+        text,
+        flags=re.DOTALL,
+    )
+
+
+async def tee(process: Process) -> int:
+    found, operands = await options(process, "ai")
+    streams, status = [], 0
+    for operand in operands:
+        try:
+            streams.append(open_file(process, operand, ">>" if "a" in found else ">"))
+        except OSError as error:
+            await process.complain(f"tee: {operand}: {words_of(error)}")
+            status = 1
+    while data := await process.stdin.read(65536):
+        await process.write(data)
+        for stream in streams:
+            await stream.write(data)
+    return status
+
+
+async def seq(process: Process) -> int:
+    found, operands = await options(
+        process,
+        "s:w",
+        words=[word if not re.fullmatch(r"-\d+", word) else f"\0{word}" for word in process.argv[1:]],
+    )
+    try:
+        numbers = [int(word.lstrip("\0")) for word in operands]
+    except ValueError:
+        await process.complain("seq: invalid floating point argument")
+        return 1
+    if not 1 <= len(numbers) <= 3:
+        await process.complain("seq: missing operand")
+        return 1
+    first, step, last = (1, 1, numbers[0]) if len(numbers) == 1 else (
+        (numbers[0], 1, numbers[1]) if len(numbers) == 2 else (numbers[0], numbers[1], numbers[2])
+    )  # fmt: skip
+    if step == 0:
+        await process.complain("seq: zero increment")
+        return 1
+    values = range(first, last + (1 if step > 0 else -1), step)
+    separator = found.get("s", "\n")
+    for start in range(0, len(values), REPEAT_LINES):
+        chunk = separator.join(map(str, values[start : start + REPEAT_LINES]))
+        await process.write(chunk + ("\n" if start + REPEAT_LINES >= len(values) else separator))
+        await process.container.kernel.sleep(0)
+    return 0
+
+
+async def yes(process: Process) -> int:
+    line = " ".join(process.argv[1:]) or "y"
+    while True:
+        await process.write(f"{line}\n" * REPEAT_LINES)
+        await process.container.kernel.breathe()
+
+
+async def tac(process: Process) -> int:
+    inputs, status = await contents(process, process.argv[1:])
+    await process.write(joined([line for _, data in inputs for line in lines_of(data)][::-1]))
+    return status
+
+
+async def rev(process: Process) -> int:
+    inputs, status = await contents(process, process.argv[1:])
+    await process.write(joined([line[::-1] for _, data in inputs for line in lines_of(data)]))
+    return status
+
+
+async def base64(process: Process) -> int:
+    found, operands = await options(process, "dDiw:", long={"decode": "d", "wrap": "w"})
+    inputs, status = await contents(process, operands)
+    data = b"".join(piece for _, piece in inputs)
+    if found.keys() & {"d", "D"}:
+        try:
+            await process.write(base64_codec.b64decode(data))
+        except ValueError:
+            await process.complain("base64: invalid input")
+            return 1
+        return status
+    text = base64_codec.b64encode(data).decode()
+    width = int(found.get("w", "76") or 0)
+    rows = [text[at : at + width] for at in range(0, len(text), width)] if width else [text]
+    await process.write("\n".join(rows) + ("\n" if width else ""))
+    return status
+
+
+async def checksum(process: Process) -> int:
+    algorithm = tool(process).removesuffix("sum")
+    inputs, status = await contents(process, process.argv[1:])
+    for name, data in inputs:
+        digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+        await process.write(f"{digest}  {name}\n")
+    return status
+
+
+PROGRAMS: dict[str, Program] = {
+    "echo": echo_program, "printf": printf_program, "cat": cat, "head": head, "tail": tail, "grep": grep,
+    "egrep": grep, "fgrep": grep, "wc": wc, "sort": sort, "uniq": uniq, "cut": cut, "tr": tr, "tee": tee,
+    "seq": seq, "yes": yes, "tac": tac, "rev": rev, "base64": base64, "md5sum": checksum, "sha1sum": checksum,
+    "sha256sum": checksum,
+}  # fmt: skip
