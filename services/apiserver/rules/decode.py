@@ -82,7 +82,7 @@ def decode_object(obj: Json, target: Target, field_validation: FieldValidation =
 
 
 def decode_status(obj: Json, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
-    """`decode_object` where the spec does not count: it is passed on unseen, since the old one replaces it."""
+    """`decode_object` where the spec does not count: it passes unseen, since the old one replaces it."""
     decoded = decode_object({**obj, "spec": None}, target, field_validation)
     if "spec" in obj:
         decoded.obj["spec"] = obj["spec"]

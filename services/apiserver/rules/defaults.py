@@ -291,6 +291,16 @@ def namespace(obj: Json) -> None:
 
 
 def node(obj: Json) -> None:
+    spec = obj["spec"]
+    # One range, and the list of ranges that it is the first of.
+    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+        spec["podCIDRs"] = [spec["podCIDR"]]
+    elif spec.get("podCIDRs"):
+        spec["podCIDR"] = spec["podCIDRs"][0]
+    node_status(obj)
+
+
+def node_status(obj: Json) -> None:
     status = obj["status"]
     if "capacity" in status:
         status.setdefault("allocatable", dict(status["capacity"]))
@@ -323,4 +333,4 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
 }
 
 # What a status needs when only the status counts; the spec is the old one.
-STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {"Node": node}
+STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {"Node": node_status}

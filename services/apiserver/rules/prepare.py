@@ -62,6 +62,13 @@ def with_status_update(new: Json, old: Json) -> None:
     _bump(new, old)
 
 
+def deployment_update(new: Json, old: Json) -> None:
+    """Its annotations are copied to its ReplicaSet: a change of theirs has to be observed too."""
+    with_status_update(new, old)
+    if new["metadata"].get("annotations") != old["metadata"].get("annotations"):
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
 def status_update(new: Json, old: Json) -> None:
     """The `status` subresource: the status counts, and annotations: a Deployment's revision comes with it."""
     if "spec" in old:
@@ -196,20 +203,10 @@ def namespace_finalize(new: Json, old: Json) -> None:
 
 def node_create(obj: Json) -> None:
     """Kubelets register with a status, so it stays."""
-    _both_pod_cidrs(obj["spec"])
-
-
-def _both_pod_cidrs(spec: Json) -> None:
-    """One range, and the list of ranges that it is the first of."""
-    if spec.get("podCIDR") and not spec.get("podCIDRs"):
-        spec["podCIDRs"] = [spec["podCIDR"]]
-    elif spec.get("podCIDRs"):
-        spec["podCIDR"] = spec["podCIDRs"][0]
 
 
 def node_update(new: Json, old: Json) -> None:
     new["status"] = old["status"]
-    _both_pod_cidrs(new["spec"])
 
 
 def node_status(new: Json, old: Json) -> None:

@@ -17,7 +17,8 @@ from services.apiserver.rules import addresses, decode, defaults, prepare, selec
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
 from services.apiserver.rules.validation import core, pod, service, workloads
-from services.apiserver.rules.validation.meta import object_meta_update
+from services.apiserver.rules.validation.meta import changed, generic_object_meta, object_meta_update
+from services.apiserver.rules.validation.names import path_segment
 from services.machinery.field_errors import Causes
 
 Json = dict[str, Any]
@@ -79,7 +80,7 @@ _KINDS: dict[str, Rules] = {
         workloads.deployment,
         workloads.deployment_update,
         prepare.with_status_create,
-        prepare.with_status_update,
+        prepare.deployment_update,
     ),
     "ReplicaSet": Rules(
         workloads.replica_set,
@@ -186,10 +187,11 @@ class Strategy:
         return out
 
     def validate_update(self, new: Json, old: Json) -> list[Cause]:
-        # Upstream looks at the metadata twice, in its generic layer and in the strategy; and so
-        # a fault there is reported twice.
+        # Upstream looks at the metadata in its generic layer and again in the strategy; and so
+        # a fault there is reported several times.
         out: Causes = []
-        if new["metadata"] != old["metadata"]:
+        if changed(new["metadata"], old["metadata"]):
+            generic_object_meta(new["metadata"], self.resource.namespaced, path_segment, out)
             object_meta_update(new["metadata"], old["metadata"], out)
         self._rules.validate_update(new, old, out)
         return out

@@ -85,7 +85,8 @@ def _workload(obj: Json, found: Json, created: bool) -> Iterator[str]:
                 "metadata.name: this is used in Pod names and hostnames, which can result in surprising"
                 f" behavior; a DNS label is recommended: {listed}"
             )
-    yield from _pod_spec(found.get("spec", {}), found.get("metadata", {}), "template.")
+    prefix = "template." if obj["kind"] == "ReplicationController" else "spec.template."
+    yield from _pod_spec(found.get("spec", {}), found.get("metadata", {}), prefix)
 
 
 def _pod_spec(spec: Json, meta: Json, prefix: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from services.apiserver.rules import json_text
 from services.apiserver.rules.strict import json_type
 from services.apiserver.rules.validation import names, resources, scheduling
 from services.apiserver.rules.validation.meta import (
+    changed,
     immutable,
     kube_finalizer,
     object_meta,
@@ -43,6 +44,7 @@ def _finalizer_name(value: str, path: str, out: Causes) -> None:
 
 
 def namespace_update(new: Json, old: Json, out: Causes) -> None:
+    namespace(new, out)
     object_meta_update(new["metadata"], old["metadata"], out)
 
 
@@ -91,8 +93,10 @@ def _pod_cidrs(values: list[str], out: Causes) -> None:
 
 
 def node_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
     spec, before, status = new["spec"], old["spec"], new["status"]
+    if new["spec"] != old["spec"] or changed(new["metadata"], old["metadata"]):
+        node(new, out)
+    object_meta_update(new["metadata"], old["metadata"], out)
     if status is not old["status"]:
         _node_resources(status, out)
         seen: list[Json] = []

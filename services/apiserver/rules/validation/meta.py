@@ -26,6 +26,16 @@ IMMUTABLE = "field is immutable"
 def object_meta(
     meta: Json, namespaced: bool, name_check: names.NameCheck, out: Causes, path: str = "metadata"
 ) -> None:
+    """The metadata of an object of a built-in kind."""
+    generic_object_meta(meta, namespaced, name_check, out, path)
+    for index, value in enumerate(meta.get("finalizers", ())):
+        kube_finalizer(value, f"{path}.finalizers[{index}]", out)
+
+
+def generic_object_meta(
+    meta: Json, namespaced: bool, name_check: names.NameCheck, out: Causes, path: str = "metadata"
+) -> None:
+    """The same for any kind: finalizers may be called what they like."""
     generate = meta.get("generateName")
     if generate:
         names.check(names.prefix_of(name_check)(generate), f"{path}.generateName", generate, out)
@@ -126,8 +136,6 @@ def finalizers(meta: Json, path: str, out: Causes) -> None:
     if "orphan" in values and "foregroundDeletion" in values:
         both = "finalizer orphan and foregroundDeletion cannot be both set"
         out.append(invalid(f"{path}.finalizers", values, both))
-    for index, value in enumerate(values):
-        kube_finalizer(value, f"{path}.finalizers[{index}]", out)
 
 
 def kube_finalizer(value: str, path: str, out: Causes) -> None:
@@ -145,23 +153,25 @@ def object_meta_update(new: Json, old: Json, out: Causes, path: str = "metadata"
             out.append(forbidden(f"{path}.finalizers", f"{why} {listed}"))
     if new.get("generation", 0) < old.get("generation", 0):
         out.append(invalid(f"{path}.generation", new.get("generation", 0), "must not be decremented"))
-    for field in (
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ):
+    for field in _IMMUTABLE:
         if new.get(field) != old.get(field):
             out.append(invalid(f"{path}.{field}", new.get(field, _EMPTY.get(field)), IMMUTABLE))
     if any(new.get(field) != old.get(field) for field in _ACCESSORIES):
         _accessories(new, path, out)
 
 
+_IMMUTABLE = (
+    "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+)  # fmt: skip
 _EMPTY = {"name": "", "namespace": "", "uid": ""}
 # What was valid once stays so; only changes need to be looked at again.
 _ACCESSORIES = ("labels", "annotations", "ownerReferences")
+_CHECKED = (*_IMMUTABLE, *_ACCESSORIES, "generateName", "generation", "finalizers")
+
+
+def changed(new: Json, old: Json) -> bool:
+    """Whether anything in the metadata differs that validation looks at."""
+    return any(new.get(field) != old.get(field) for field in _CHECKED)
 
 
 def immutable(new: Any, old: Any, path: str, out: Causes) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.apiserver.rules.internal_form import difference
 from services.apiserver.rules.validation import containers, names, scheduling
-from services.apiserver.rules.validation.meta import immutable, object_meta, object_meta_update
+from services.apiserver.rules.validation.meta import changed, immutable, object_meta, object_meta_update
 from services.apiserver.rules.validation.pod_spec import pod_annotations, pod_spec
 from services.machinery import quantity
 from services.machinery.field_errors import Causes, forbidden, invalid, not_supported, required
@@ -54,7 +54,10 @@ def create(pod: Json, out: Causes) -> None:
 def update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     if new["spec"] == old["spec"]:
-        return  # The usual update of labels and annotations: all the rest was valid before.
+        # The usual update of labels and annotations: all the rest was valid before.
+        if changed(new["metadata"], old["metadata"]):
+            object_meta(new["metadata"], True, names.dns1123_subdomain, out)
+        return
     _metadata_and_spec(new, out)
     spec, before = new["spec"], old["spec"]
     for field in ("containers", "initContainers"):

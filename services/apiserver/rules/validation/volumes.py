@@ -37,9 +37,7 @@ def volumes(values: list[Json], pod_name: str, path: str, out: Causes) -> Volume
             out.append(duplicate(f"{here}.name", name))
             faulty = True
         if not faulty:
-            known[name] = volume
-        else:
-            known.setdefault(name, volume)  # Its mounts are not wrong just because it is.
+            known[name] = volume  # A faulty one does not exist for the mounts either.
     return known
 
 

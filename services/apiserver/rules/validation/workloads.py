@@ -8,6 +8,7 @@ from typing import Any
 from services.apiserver.rules.validation import names
 from services.apiserver.rules.validation.meta import (
     NOT_NEGATIVE,
+    changed,
     immutable,
     label_selector,
     not_negative,
@@ -185,6 +186,8 @@ def replica_set(obj: Json, out: Causes) -> None:
 
 
 def replica_set_update(new: Json, old: Json, out: Causes) -> None:
+    if new["spec"] != old["spec"] or changed(new["metadata"], old["metadata"]):
+        replica_set(new, out)
     object_meta_update(new["metadata"], old["metadata"], out)
     if new["spec"] != old["spec"]:
         _replica_set_spec(new["spec"], out)
@@ -213,6 +216,8 @@ def replication_controller(obj: Json, out: Causes) -> None:
 
 
 def replication_controller_update(new: Json, old: Json, out: Causes) -> None:
+    if new["spec"] != old["spec"] or changed(new["metadata"], old["metadata"]):
+        replication_controller(new, out)
     object_meta_update(new["metadata"], old["metadata"], out)
     if new["spec"] != old["spec"]:
         _replication_controller_spec(new["spec"], out)
@@ -246,6 +251,7 @@ def controller_revision(obj: Json, out: Causes) -> None:
 
 def controller_revision_update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
+    controller_revision(new, out)
     immutable(new.get("data"), old.get("data"), "data", out)
 
 
