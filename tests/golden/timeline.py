@@ -63,6 +63,7 @@ class Names:
     """Gives names that are chance the same form in both worlds."""
 
     erase_pods: bool = True
+    chance: re.Pattern[str] | None = None  # names of equals of which upstream takes any
     renames: dict[str, str] = field(default_factory=dict)
     hashes: int = 0
     pods: int = 0
@@ -87,6 +88,8 @@ class Names:
         # Pods first: their names contain the hash.
         for old, new in sorted(self.renames.items(), key=lambda item: -len(item[0])):
             value = value.replace(old, new)
+        if self.chance:
+            value = self.chance.sub("?", value)
         return re.sub(r"\bkw-\d\b", "kw-*", value)
 
     def actual(self, recorded: str, alive: Collection[str]) -> str:
