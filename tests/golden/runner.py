@@ -79,7 +79,9 @@ def _judge(
 ) -> None:
     response, where = exchange["response"], f"{name} #{index} {_title(exchange)}"
     if exchange.get("role") != "check":
-        if told.status:
+        if told.status and (reason := ACCEPTED.get((name, index))):
+            report.accepted.append(f"{where}: {reason}")
+        elif told.status:
             report.found.append(f"{where}: set-up failed: {told.body.get('message', told.body)}")
         return
     report.compared += 1

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import orjson
 
+from services.apiserver.rules import json_text
+
 VERSION = "meta.k8s.io/v1"
 INCONSISTENT = -1  # upstream's mark for "go on at the present revision"
 
@@ -31,10 +33,14 @@ def encode(token: Token) -> str:
 def decode(text: str) -> Token:
     """ValueError in upstream's words."""
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("continue key is not valid: illegal base64 data") from None
+    try:
         given = orjson.loads(raw)
-    except (binascii.Error, ValueError, UnicodeEncodeError):
-        raise ValueError("continue key is not valid: illegal base64 data or JSON") from None
+    except orjson.JSONDecodeError:
+        fault = json_text.syntax_fault(raw.decode("latin-1"))
+        raise ValueError(f"continue key is not valid: {fault}") from None
     if not isinstance(given, dict) or given.get("v") != VERSION:
         raise ValueError("continue key is not valid: server does not recognize this encoded version")
     revision, start = given.get("rv", 0), given.get("start", "")
