@@ -110,7 +110,9 @@ def _group(command: Command, path: str, flags: Parsed, world: World) -> int:
         raise errors.Fail(f"{command.unknown.format(quoted=quoted)}\nSee '{path} -h' for help and examples")
     from services.kubectl import help
 
-    world.out.write(help.of(command, path, world.program))
+    # Upstream's groups differ in where they say this, too.
+    stream = world.out if command.name == "rollout" else world.err
+    stream.write(help.of(command, path, world.program))
     return 1
 
 
@@ -176,7 +178,7 @@ def _hint(name: str) -> str:
 
 async def _run(command: Command, path: str, flags: Parsed, world: World) -> None:
     from services.client.raw import RawClient
-    from services.client.transport import Unavailable
+    from services.kubectl.link import Link
     from services.machinery import trace
 
     _check_globals(flags)
@@ -188,12 +190,11 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
     assert command.run is not None
     with trace.scope(cause):
         async with world.connect(address) as transport:
-            session = Session(world, flags, address, namespace, RawClient(transport), path)
+            link = Link(transport, address, lambda text: session.warn(text))
+            session = Session(world, flags, address, namespace, RawClient(link), path)
             try:
-                async with world.clock.timeout(_timeout_seconds(flags) if command.name != "get" else None):
+                async with world.clock.timeout(timeout_seconds(flags) if command.name != "get" else None):
                     await command.run(session)
-            except Unavailable as error:
-                raise errors.Refused(address) from error
             except TimeoutError as error:
                 raise errors.Fail("context deadline exceeded") from error
 
@@ -205,10 +206,10 @@ def _check_globals(flags: Parsed) -> None:
         raise errors.Verbatim(
             "Error in configuration: requesting uid, groups or user-extra for u without impersonating a user"
         )
-    _timeout_seconds(flags)
+    timeout_seconds(flags)
 
 
-def _timeout_seconds(flags: Parsed) -> float | None:
+def timeout_seconds(flags: Parsed) -> float | None:
     from services.machinery import duration
 
     text = flags["request-timeout"]

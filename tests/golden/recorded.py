@@ -29,6 +29,7 @@ from services.client.transport import (
     RawObject,
     Representation,
     Target,
+    Unavailable,
     View,
     WatchOptions,
     WriteOptions,
@@ -46,15 +47,30 @@ def recorded_lists(golden: Path) -> dict[str, builtins.list[Json]]:
         kind = body["kind"].removesuffix("List")
         api_version = body["apiVersion"]
         result[kind] = [{"apiVersion": api_version, "kind": kind, **item} for item in body["items"]]
+    names = ("default", "g-states", "kube-node-lease", "kube-public", "kube-system")
+    result["Namespace"] = [_namespace(name) for name in names]
     return result
+
+
+def _namespace(name: str) -> Json:
+    metadata = {"name": name, "creationTimestamp": "2026-11-21T11:55:17Z", "uid": "u", "resourceVersion": "1"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": metadata,
+        "status": {"phase": "Active"},
+    }
 
 
 class RecordedTransport:
     def __init__(self, lists: dict[str, builtins.list[Json]], now: datetime) -> None:
         self.lists, self.now = lists, now
         self.version_text = b"{}"
+        self.reachable = True
 
     def _objects(self, target: Target) -> builtins.list[Json]:
+        if not self.reachable:
+            raise Unavailable("nobody listens there")
         every = self.lists.get(target.resource.kind, [])
         return [o for o in every if target.namespace in ("", o["metadata"].get("namespace"))]
 
@@ -95,7 +111,7 @@ class RecordedTransport:
         if options.view.representation is Representation.TABLE:
             include: Any = str(options.view.include_object)
             body = table(target.resource, objects, {"resourceVersion": "379"}, include, self.now)
-            return ListAnswer([], "379", json=orjson.dumps(body))
+            return ListAnswer([], "379", json=orjson.dumps(body), warnings=_warnings(target))
         return ListAnswer(
             [RawObject(orjson.dumps(o), o["metadata"].get("resourceVersion", "")) for o in objects], "379"
         )
@@ -124,7 +140,13 @@ class RecordedTransport:
         return DeleteAnswer(RawObject(orjson.dumps(obj), ""), gone=True)
 
     async def delete_collection(
-        self, target: Target, delete_options: bytes, *, labels: str = "", fields: str = "", dry_run: bool = False
+        self,
+        target: Target,
+        delete_options: bytes,
+        *,
+        labels: str = "",
+        fields: str = "",
+        dry_run: bool = False,
     ) -> ListAnswer:
         raise NotImplementedError
 
@@ -137,6 +159,12 @@ class RecordedTransport:
 
     async def resources(self) -> bytes:
         return b"[]"
+
+
+def _warnings(target: Target) -> tuple[str, ...]:
+    if target.resource.kind != "Endpoints":
+        return ()
+    return ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",)
 
 
 def _scale(obj: Json) -> Json:

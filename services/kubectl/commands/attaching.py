@@ -72,7 +72,7 @@ async def follow(session: Session, pod: Json) -> int:
     state: Json = {}
     try:
         async with session.world.clock.timeout(flags["pod-running-timeout"]):
-            async for now in following.states(session.client, resource, namespace, name):
+            async for now in following.states(session, resource, namespace, name):
                 if now is None:
                     raise Fail(f"pod {quote(name)} was deleted while waiting for it to start")
                 state = now
@@ -99,7 +99,7 @@ async def _exit_code(session: Session, resource: kinds.Resource, namespace: str,
     """How the container ended; 0 where its Pod goes on."""
     if session.flags["restart"] == "Always":
         return 0
-    async for state in following.states(session.client, resource, namespace, name):
+    async for state in following.states(session, resource, namespace, name):
         if state is None:
             return 0
         if _phase(state) in ("Succeeded", "Failed"):

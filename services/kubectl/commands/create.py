@@ -60,13 +60,10 @@ async def create(session: Session, item: manifests.Manifest, dry_run: str) -> Js
 
 
 def remember(obj: Json) -> None:
-    """Notes inside the object what it was applied from."""
-    import orjson
+    """Notes inside the object what it was made from."""
+    from services.kubectl.commands.apply import with_annotation
 
-    metadata = obj.setdefault("metadata", {})
-    annotations = metadata.setdefault("annotations", {})
-    annotations.pop(LAST_APPLIED, None)
-    annotations[LAST_APPLIED] = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    obj.update(with_annotation(obj))
 
 
 async def generated(session: Session, obj: Json) -> None:

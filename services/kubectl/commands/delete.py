@@ -80,7 +80,7 @@ async def run(session: Session) -> None:
         except ApiError as error:
             errors.append(with_source("deleting", victim.source, error))
             continue
-        _report(session, victim, grace, dry_run)
+        report(session, victim, grace, dry_run)
         waited.append((victim, uid))
     errors = [error for error in errors if not (ignore and getattr(error, "reason", "") == "NotFound")]
     if not victims and not errors and not flags["filename"] and not flags["output"]:
@@ -159,7 +159,7 @@ def _confirmed(session: Session, victims: list[Victim]) -> bool:
     if not victims:
         session.print("No resources found")
         return False
-    session.print("You are about to delete the following %d resource(s):" % len(victims))
+    session.print(f"You are about to delete the following {len(victims)} resource(s):")
     for victim in victims:
         session.print(f"{_prefix(victim)}/{victim.name}")
     session.write("Do you want to continue? (y/N): ")
@@ -192,7 +192,7 @@ def _prefix(victim: Victim) -> str:
     return f"{kind}.{victim.resource.group}" if victim.resource.group else kind
 
 
-def _report(session: Session, victim: Victim, grace: int, dry_run: str) -> None:
+def report(session: Session, victim: Victim, grace: int, dry_run: str) -> None:
     if session.flags["output"] == "name":
         session.print(f"{_prefix(victim)}/{victim.name}")
         return
@@ -207,9 +207,7 @@ async def _wait(session: Session, waited: list[tuple[Victim, str]]) -> None:
     for victim, uid in waited:
         try:
             async with session.world.clock.timeout(limit):
-                await following.until_gone(
-                    session.client, victim.resource, victim.namespace, victim.name, uid
-                )
+                await following.until_gone(session, victim.resource, victim.namespace, victim.name, uid)
         except TimeoutError as error:
             raise Fail(
                 f"timed out waiting for the condition on {victim.resource.plural}/{victim.name}"

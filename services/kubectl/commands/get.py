@@ -82,8 +82,9 @@ def _wanted(session: Session) -> list[Wanted]:
     if not session.args:
         session.complain(NOTHING_TO_GET.format(program=session.world.program))
         raise Fail(
-            f'Required resource not specified.\nUse "{session.world.program} explain <resource>" for a detailed'
-            f" description of that resource (e.g. {session.world.program} explain pods).\n"
+            "Required resource not specified.\n"
+            f'Use "{session.world.program} explain <resource>" for a detailed description of that resource'
+            f" (e.g. {session.world.program} explain pods).\n"
             f"See '{session.command} -h' for help and examples"
         )
     wanted = resources.parse(session, session.args)
@@ -184,7 +185,7 @@ async def _print_tables(session: Session, wanted: list[Wanted]) -> None:
     tables: list[tuple[kinds.Resource, Json]] = []
     for item in wanted:
         try:
-            tables.append((item.resource, await fetch_table(session, item)))
+            _append(tables, item.resource, await fetch_table(session, item))
         except ApiError as error:
             _gather(error, errors, flags["ignore-not-found"])
     if flags["sort-by"]:
@@ -204,6 +205,14 @@ async def _print_tables(session: Session, wanted: list[Wanted]) -> None:
     if not wrote and not errors and not flags["ignore-not-found"]:
         session.complain(_nothing(session, wanted))
     raise_all(errors)
+
+
+def _append(tables: list[tuple[kinds.Resource, Json]], resource: kinds.Resource, table: Json) -> None:
+    """Tables of one kind that follow each other are one table, so that their columns agree."""
+    if tables and tables[-1][0] is resource:
+        tables[-1][1]["rows"] = [*(tables[-1][1].get("rows") or ()), *(table.get("rows") or ())]
+    else:
+        tables.append((resource, table))
 
 
 def _gather(error: ApiError, errors: list[Exception], ignore_not_found: bool) -> None:
@@ -305,8 +314,10 @@ def explain(session: Session, errors: list[Exception]) -> None:
 
 GET = Command(
     name="get",
-    use="get [(-o|--output=)json|yaml|name|wide|…] (TYPE[.VERSION][.GROUP] [NAME | -l label] | TYPE/NAME ...) [flags]",
-    long="Display one or many resources.\n\nPrints a table of the most important facts about objects, or whole objects with -o.",
+    use="get [(-o|--output=)json|yaml|name|wide|…] (TYPE[.VERSION][.GROUP] [NAME | -l label] | TYPE/NAME ...)"
+    " [flags]",
+    long="Display one or many resources.\n\n"
+    "Prints a table of the most important facts about objects, or whole objects with -o.",
     run=run,
     flags=FLAGS,
     examples="""

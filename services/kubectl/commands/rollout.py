@@ -61,7 +61,7 @@ async def status(session: Session) -> None:
 async def _follow(session: Session, item: Found) -> None:
     """Prints the state of the rollout whenever it reads differently, until it is done."""
     last = ""
-    async for obj in following.states(session.client, item.resource, item.namespace, item.name):
+    async for obj in following.states(session, item.resource, item.namespace, item.name):
         if obj is None:
             raise Fail("object has been deleted")
         message, done = progress(obj, session.flags["revision"])

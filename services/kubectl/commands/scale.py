@@ -87,7 +87,7 @@ async def _wait(session: Session, item: Found) -> None:
     wanted = session.flags["replicas"]
     try:
         async with session.world.clock.timeout(session.flags["timeout"]):
-            async for obj in following.states(session.client, item.resource, item.namespace, item.name):
+            async for obj in following.states(session, item.resource, item.namespace, item.name):
                 status = (obj or {}).get("status") or {}
                 if obj is None or status.get("replicas", 0) == wanted:
                     return

@@ -180,11 +180,12 @@ async def service_account(session: Session) -> None:
 
 
 async def selector(session: Session) -> None:
-    words, changes = divide(session.args, "selector")
+    *words, last = session.args or [""]
+    changes = [last] if last else []
     if not words:
         raise Fail(resources.NO_RESOURCE)
     found = await _targets(session, words)
-    if not changes:
+    if not changes or "=" not in last:
         raise Fail("at least one selector is required")
     wanted = dict(pair.split("=", 1) for pair in ",".join(changes).split(","))
     for item in found:

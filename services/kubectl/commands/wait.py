@@ -139,7 +139,7 @@ async def _until(session: Session, wanted: list[Wanted], met: Met, limit: float)
     for item, namespace, _ in items:
         try:
             async with session.world.clock.timeout(limit or 0.001):
-                async for obj in following.states(session.client, item.resource, namespace, item.name):
+                async for obj in following.states(session, item.resource, namespace, item.name):
                     if obj is None:
                         errors.append(_gone(item))
                         break
@@ -169,7 +169,7 @@ async def _deleted(session: Session, wanted: list[Wanted], limit: float) -> None
     for item, namespace, uid in items:
         try:
             async with session.world.clock.timeout(limit or 0.001):
-                await following.until_gone(session.client, item.resource, namespace, item.name, uid)
+                await following.until_gone(session, item.resource, namespace, item.name, uid)
             results.show(
                 {
                     "apiVersion": item.resource.api_version,
@@ -188,7 +188,7 @@ async def _created(session: Session, wanted: list[Wanted], limit: float) -> None
         namespace = resources.namespace_of(session, item.resource)
         try:
             async with session.world.clock.timeout(limit or 0.001):
-                async for obj in following.states(session.client, item.resource, namespace, item.name):
+                async for obj in following.states(session, item.resource, namespace, item.name):
                     if obj is not None:
                         results.show(obj)
                         break

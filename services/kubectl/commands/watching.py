@@ -24,10 +24,10 @@ async def run(session: Session, wanted: list[Wanted]) -> None:
     if len(wanted) != 1:
         raise Fail("watch is only supported on individual resources and resource collections")
     item = wanted[0]
-    from services.kubectl.__main__ import _timeout_seconds
+    from services.kubectl.__main__ import timeout_seconds
 
     try:
-        async with session.world.clock.timeout(_timeout_seconds(session.flags)):
+        async with session.world.clock.timeout(timeout_seconds(session.flags)):
             if session.flags["output"] in ("", "wide"):
                 await _tables(session, item)
             else:
