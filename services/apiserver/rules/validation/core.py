@@ -127,7 +127,7 @@ def config_map(obj: Json, out: Causes) -> None:
         names.check(names.config_map_key(key), f"binaryData[{key}]", key, out)
         size += len(b64decode(value))
     if size > DATA_BYTES_MAX:
-        out.append(too_long("", DATA_BYTES_MAX))
+        out.append(too_long("[]", DATA_BYTES_MAX))
 
 
 def config_map_update(new: Json, old: Json, out: Causes) -> None:

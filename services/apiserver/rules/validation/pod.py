@@ -205,7 +205,7 @@ def update_ephemeral(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     _metadata_and_spec(new, out)
     if _MIRROR in old["metadata"].get("annotations", {}):
-        out[:] = [forbidden("", "static pods do not support ephemeral containers")]
+        out[:] = [forbidden("[]", "static pods do not support ephemeral containers")]
         return
     path = "spec.ephemeralContainers"
     by_name = {container.get("name"): container for container in new["spec"].get("ephemeralContainers", ())}
@@ -222,7 +222,7 @@ def update_resize(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     _metadata_and_spec(new, out)
     if _MIRROR in old["metadata"].get("annotations", {}):
-        out[:] = [forbidden("", "static pods cannot be resized")]
+        out[:] = [forbidden("[]", "static pods cannot be resized")]
         return
     if quality_of_service(new) != old["status"].get("qosClass"):
         why = "Pod QOS Class may not change as a result of resizing"
