@@ -26,7 +26,7 @@ from services.client.client import Client, connect
 from services.client.raw import RawClient
 from services.client.transport import PatchType, Target, WriteOptions
 from services.process.clock import SystemClock
-from tests.golden.timeline import COMPARED, Names, Timeline, difference, flatten, recorded
+from tests.golden.timeline import COMPARED, Names, Timeline, difference, flatten, recorded, there_before
 from tests.support.control_plane import ControlPlane, control_plane
 from tests.support.kwok import Kwok
 
@@ -102,18 +102,12 @@ class Scene:
         self.live = Timeline(self._names())
         self.changed = asyncio.Event()
         self.own_nodes = {entry["name"] for entry in self.entries if entry["kind"] == "Node"}
-        patterns = [*ACCEPTED_ALWAYS, *ACCEPTED.get(name, {}), *self._there_before()]
+        unknown = [rf"{kind}/{re.escape(name)} .*" for kind, name in there_before(self.entries)]
+        patterns = [*ACCEPTED_ALWAYS, *ACCEPTED.get(name, {}), *unknown]
         self.ignore = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
     def _names(self) -> Names:
         return Names(self.name not in NAMED_PODS, RANDOM_CHOICE.get(self.name))
-
-    def _there_before(self) -> list[str]:
-        """Of what was there before the recording began, only the changes are known, not the state."""
-        first: dict[tuple[str, str], str] = {}
-        for entry in self.entries:
-            first.setdefault((entry["kind"], entry.get("name", "")), entry["verb"])
-        return [rf"{kind}/{re.escape(name)}.*" for (kind, name), verb in first.items() if verb != "ADDED"]
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

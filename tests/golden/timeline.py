@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,10 +151,21 @@ def _keep(kind: str, path: str, value: Any) -> bool:
     return kind != "Pod" or bool(_POD.fullmatch(path))
 
 
-def recorded(entries: Iterable[Json], names: Names, until: float) -> Timeline:
+def there_before(entries: Sequence[Json]) -> list[Key]:
+    """Objects that existed before the recording began: only their changes are known, not their state."""
+    first: dict[Key, str] = {}
+    for entry in entries:
+        if entry["kind"] in COMPARED:
+            first.setdefault((entry["kind"], entry["name"]), entry["verb"])
+    return [key for key, verb in first.items() if verb != "ADDED"]
+
+
+def recorded(entries: Sequence[Json], names: Names, until: float) -> Timeline:
     """The recording as it stood just before `until`."""
     timeline = Timeline(names)
-    raw: dict[Key, Flat] = {}
+    raw: dict[Key, Flat] = {key: {} for key in there_before(entries)}
+    for key in raw:
+        timeline.put(*key, {})
     for entry in entries:
         if entry["t"] >= until:
             break
