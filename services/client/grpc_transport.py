@@ -255,7 +255,8 @@ def _resource(target: Target) -> Any:
 
 
 def _object(message: Any) -> RawObject:
-    return RawObject(message.json, message.resource_version, message.namespace, message.name, message.uid)
+    """Namespace, name and uid, which stand beside the JSON, stand in it as well: they stay unread."""
+    return RawObject(message.json, message.resource_version)
 
 
 def _answer(message: Any) -> Answer:

@@ -90,8 +90,8 @@ class Store(Generic[T]):
             return
         self._functions[name] = function
         self._indexes[name] = {}
-        for obj in self._objects.values():
-            self._index(name, function, obj)
+        for key, obj in self._objects.items():
+            _index(self._indexes[name], function(obj), key, obj)
 
     # What follows is the informer's side.
 
@@ -99,13 +99,16 @@ class Store(Generic[T]):
         """Adds or replaces; None when this very revision is known."""
         key = obj.key
         old = self._objects.get(key)
-        if old is not None:
-            if old.metadata.resource_version == obj.metadata.resource_version:
-                return None
-            self._unindex(old)
+        if old is not None and old.metadata.resource_version == obj.metadata.resource_version:
+            return None
         self._objects[key] = obj
         for name, function in self._functions.items():
-            self._index(name, function, obj)
+            values = function(obj)
+            if old is not None:
+                before = function(old)
+                if before != values:
+                    _unindex(self._indexes[name], before, key)
+            _index(self._indexes[name], values, key, obj)
         return Change(old, obj, cause)
 
     def remove(self, key: ObjectKey, last: T | None = None, cause: str = "") -> Change[T] | None:
@@ -113,7 +116,8 @@ class Store(Generic[T]):
         old = self._objects.pop(key, None)
         if old is None:
             return None
-        self._unindex(old)
+        for name, function in self._functions.items():
+            _unindex(self._indexes[name], function(old), key)
         return Change(last or old, None, cause)
 
     def replace(self, items: Iterable[T]) -> builtins.list[Change[T]]:
@@ -131,21 +135,19 @@ class Store(Generic[T]):
         changes += [change for obj in wanted.values() if (change := self.put(obj))]
         return changes
 
-    def _index(self, name: str, function: IndexFunction[T], obj: T) -> None:
-        index = self._indexes[name]
-        for value in function(obj):
-            bucket = index.get(value)
-            if bucket is None:
-                bucket = index[value] = {}
-            bucket[obj.key] = obj
 
-    def _unindex(self, obj: T) -> None:
-        key = obj.key
-        for name, function in self._functions.items():
-            index = self._indexes[name]
-            for value in function(obj):
-                bucket = index.get(value)
-                if bucket is not None:
-                    bucket.pop(key, None)
-                    if not bucket:
-                        del index[value]
+def _index(index: dict[str, dict[ObjectKey, T]], values: Iterable[str], key: ObjectKey, obj: T) -> None:
+    for value in values:
+        bucket = index.get(value)
+        if bucket is None:
+            bucket = index[value] = {}
+        bucket[key] = obj
+
+
+def _unindex(index: dict[str, dict[ObjectKey, T]], values: Iterable[str], key: ObjectKey) -> None:
+    for value in values:
+        bucket = index.get(value)
+        if bucket is not None:
+            bucket.pop(key, None)
+            if not bucket:
+                del index[value]

@@ -67,7 +67,7 @@ class Target(NamedTuple):
 
 
 class RawObject(NamedTuple):
-    """An object as the server holds it. `json` does not contain the resourceVersion."""
+    """An object as the server holds it. `json` lacks the resourceVersion; the rest may be empty."""
 
     json: bytes
     resource_version: str
