@@ -55,23 +55,19 @@ def test_an_idle_cluster_says_nothing(cluster: Cluster) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_ending_the_foreground_leaves_no_process_behind(number: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="orrery-e2e-") as folder:
-        process = subprocess.Popen(
-            (sys.executable, "-m", "services.launcher", "up", "--nodes", "1"),
-            env={**os.environ, "ORRERY_HOME": folder},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "The cluster is up" in line:
-                break
-        children = processes_of(folder)
-        assert len(children) >= 6
-        process.send_signal(number)
-        for _ in process.stdout:  # ends when the last process that holds it has ended
-            pass
-        process.wait()
+        argv = (sys.executable, "-m", "services.launcher", "up", "--nodes", "1")
+        environment = {**os.environ, "ORRERY_HOME": folder}
+        with subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "The cluster is up" in line:
+                    break
+            assert len(processes_of(folder)) >= 6
+            process.send_signal(number)
+            for _ in process.stdout:  # ends when the last process that holds it has ended
+                pass
         assert processes_of(folder) == set()
 
 
