@@ -59,6 +59,7 @@ class ImageManager:
         self._cri, self._clock, self._on_pulled = cri, clock, on_pulled
         self._backoff = RestartBackoff()
         self._failures: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}  # in bytes, by id: what an id stands for never changes
         self._pulling = asyncio.Lock()
 
     async def ensure(self, pod_uid: str, container: Container, emit: Emit) -> str:
@@ -111,7 +112,7 @@ class ImageManager:
             started = self._clock.monotonic()
             try:
                 identifier = await self._cri.pull_image(name)
-                image = await self._cri.image(name)
+                size = await self._size(identifier, name)
             except CriError as error:
                 raise self._failed(key, spoken, error, emit) from error
         took, waited = self._clock.monotonic() - started, self._clock.monotonic() - asked
@@ -120,11 +121,18 @@ class ImageManager:
             "Pulled",
             f'Successfully pulled image "{spoken}" in {go_milliseconds(took)} '
             f"({go_milliseconds(waited)} including waiting). "
-            f"Image size: {image.size_bytes if image else 0} bytes.",
+            f"Image size: {size} bytes.",
         )
         self._clear(key)
-        self._on_pulled()
         return identifier
+
+    async def _size(self, identifier: str, name: str) -> int:
+        size = self._sizes.get(identifier)
+        if size is None:
+            image = await self._cri.image(name)
+            size = self._sizes[identifier] = image.size_bytes if image else 0
+            self._on_pulled()
+        return size
 
     def _failed(self, key: str, spoken: str, error: CriError, emit: Emit) -> ImageError:
         emit("Warning", "Failed", f'Failed to pull image "{spoken}": {error}')

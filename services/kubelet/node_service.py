@@ -151,7 +151,8 @@ class NodeService(NodeServiceServicer):
         except ApiError as error:
             await _refuse(context, error)
         except CriError as error:
-            await _refuse(context, errors.internal(str(error)))
+            what = f"error executing command in container: {error.message}"
+            await _refuse(context, errors.internal(what))
 
     # ---- Connections -------------------------------------------------------------------------
 

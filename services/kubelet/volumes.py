@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from services.api.core_v1 import Container, KeyToPath, Pod, Volume
 from services.kubelet import downward
@@ -21,6 +21,7 @@ from services.kubelet.references import CLUSTER_CAS, ConfigError
 
 Files = dict[str, bytes]  # by path inside the volume
 
+FILE_MODE = 0o644
 _PLUGINS = ("empty_dir", "config_map", "secret", "downward_api", "projected", "host_path")
 _DIRECTORY = {"empty_dir": "empty-dir", "config_map": "configmap", "downward_api": "downward-api"}
 
@@ -33,12 +34,12 @@ class PodDirectory:
     uid: str
 
     @property
-    def path(self) -> Path:
-        return self.root / "pods" / self.uid
+    def path(self) -> str:
+        return f"{self.root}/pods/{self.uid}"
 
-    def volume(self, volume: Volume) -> Path:
+    def volume(self, volume: Volume) -> str:
         plugin = plugin_of(volume)
-        return self.path / "volumes" / f"kubernetes.io~{_DIRECTORY.get(plugin, plugin)}" / volume.name
+        return f"{self.path}/volumes/kubernetes.io~{_DIRECTORY.get(plugin, plugin)}/{volume.name}"
 
 
 def plugin_of(volume: Volume) -> str:
@@ -118,16 +119,22 @@ def _downward(pod: Pod, items: Sequence[object], around: Surroundings) -> Files:
     return files
 
 
-def write(directory: Path, files: Files) -> None:
-    """Makes the volume's directory hold exactly these files; an emptyDir (no files) keeps what it has."""
-    directory.mkdir(parents=True, exist_ok=True)
+def write(directory: str, files: Files) -> None:
+    """Makes the volume's directory hold these files; an emptyDir (no files) keeps what it has.
+
+    Plain system calls: every Pod mounts at least one volume, and a Pod's start is counted in them.
+    """
+    os.makedirs(directory, exist_ok=True)
     for name, data in files.items():
-        target = directory / _inside(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_bytes() != data:
-            fresh = target.with_name(f".{target.name}.new")
-            fresh.write_bytes(data)
-            os.replace(fresh, target)
+        target = f"{directory}/{_inside(name)}"
+        if "/" in name:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        descriptor = os.open(f"{target}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+        os.replace(f"{target}.new", target)
 
 
 def remove(directory: PodDirectory) -> None:
@@ -135,10 +142,9 @@ def remove(directory: PodDirectory) -> None:
 
 
 def _inside(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if not name or name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise ConfigError(f"invalid path in volume: {name!r}")
-    return str(path)
+    return name
 
 
 def mounts(
@@ -154,7 +160,7 @@ def mounts(
         if volume.host_path:
             source = volume.host_path.path
         else:
-            source = str(directory.volume(volume))
+            source = directory.volume(volume)
         part = expand(mount.sub_path_expr, environment) if mount.sub_path_expr else mount.sub_path
         if part:
             source = f"{source}/{_inside(part)}"

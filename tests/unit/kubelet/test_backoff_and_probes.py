@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.api.core_v1 import Container, ContainerPort, Probe
@@ -51,7 +53,7 @@ def test_milliseconds_as_go_prints_them(seconds: float, text: str) -> None:
     assert go_milliseconds(seconds) == text
 
 
-def state(kind: ProbeKind, **fields: int) -> ProbeState:
+def state(kind: ProbeKind, **fields: Any) -> ProbeState:
     return ProbeState(kind, Probe(**fields), Container(name="main"), "id")
 
 
