@@ -209,10 +209,6 @@ def node_update(new: Json, old: Json) -> None:
     new["status"] = old["status"]
 
 
-def node_status(new: Json, old: Json) -> None:
-    new["spec"] = old["spec"]
-
-
 def service_create(obj: Json) -> None:
     """One address, and the list of addresses that it is the first of."""
     spec = obj["spec"]

@@ -75,7 +75,9 @@ _KINDS: dict[str, Rules] = {
         prepare.service_update,
         allows_create_on_update=True,
     ),
-    "ControllerRevision": Rules(workloads.controller_revision, workloads.controller_revision_update),
+    "ControllerRevision": Rules(
+        workloads.controller_revision, workloads.controller_revision_update, allows_create_on_update=True
+    ),
     "Deployment": Rules(
         workloads.deployment,
         workloads.deployment_update,
@@ -107,15 +109,15 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ),
     ("Pod", "resize"): Rules(validate_update=pod.update_resize, prepare_update=prepare.pod_resize),
     ("Pod", "binding"): Rules(validate=pod.binding),
-    ("Node", "status"): Rules(
-        validate_update=core.node_update, prepare_update=prepare.node_status, is_status=True
-    ),
+    ("Node", "status"): _status(core.node_update),
     ("Namespace", "status"): _status(core.namespace_status),
     ("Namespace", "finalize"): Rules(
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
     ("Service", "status"): _status(service.service_status),
-    ("Deployment", "status"): _status(workloads.deployment_status),
+    ("Deployment", "status"): Rules(
+        validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
+    ),
     ("ReplicaSet", "status"): _status(workloads.replicas_status),
     ("ReplicationController", "status"): _status(workloads.replicas_status),
     ("Deployment", "scale"): Rules(validate=workloads.scale),

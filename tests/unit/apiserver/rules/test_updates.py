@@ -40,6 +40,8 @@ def test_generation_moves_with_the_spec_only() -> None:
     assert labelled["metadata"]["generation"] == 1
     scaled = update(apps_v1.Deployment, changed(old, "spec.replicas", 3), old)
     assert scaled["metadata"]["generation"] == 2
+    annotated = update(apps_v1.Deployment, changed(old, "metadata.annotations", {"a": "b"}), old)
+    assert annotated["metadata"]["generation"] == 2
     asked = update(apps_v1.Deployment, changed(old, "metadata.generation", 9), old)
     assert asked["metadata"]["generation"] == 1
 
@@ -50,7 +52,7 @@ def test_the_status_is_not_the_callers_to_set() -> None:
     assert update(apps_v1.Deployment, changed(obj, "status.replicas", 7), obj)["status"] == {}
 
 
-def test_a_status_update_changes_nothing_else() -> None:
+def test_a_status_update_leaves_spec_and_labels() -> None:
     old = created(apps_v1.Deployment, DEPLOYMENT)
     new = changed(
         changed(changed(old, "status.replicas", 1), "spec.replicas", 5), "metadata.labels", {"a": "b"}
@@ -59,6 +61,10 @@ def test_a_status_update_changes_nothing_else() -> None:
     assert result["status"] == {"replicas": 1}
     assert result["spec"] == old["spec"]
     assert "labels" not in result["metadata"]
+    assert result["metadata"]["generation"] == 1
+    # The controller records the revision beside the status.
+    result = update(apps_v1.Deployment, changed(old, "metadata.annotations", {"a": "b"}), old, "status")
+    assert result["metadata"]["annotations"] == {"a": "b"}
     assert result["metadata"]["generation"] == 1
 
 
