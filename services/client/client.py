@@ -19,6 +19,7 @@ from services.api.object import Object
 from services.api.policy_v1 import Eviction
 from services.client import codec
 from services.client.log import Logger, default_logger
+from services.client.token_bucket import RateLimiter
 from services.client.transport import (
     EventType,
     ListOptions,
@@ -58,16 +59,18 @@ async def connect(
     user_agent: str,
     field_manager: str = "",
     log: Logger | None = None,
+    limiter: RateLimiter | None = None,
 ) -> AsyncIterator[Client]:
     """A client for the API server at `host:port`; the connection closes with the block.
 
-    Does not wait for the server: requests raise Unavailable until it answers.
+    Does not wait for the server: requests raise Unavailable until it answers. With a `limiter`,
+    each request (a watch is one) waits for its turn.
     """
     from services.client.grpc_transport import (
         GrpcTransport,
     )  # Loads gRPC: not every user of the types needs it.
 
-    async with GrpcTransport.open(address, user_agent=user_agent) as transport:
+    async with GrpcTransport.open(address, user_agent=user_agent, limiter=limiter) as transport:
         yield Client(transport, field_manager=field_manager, component=user_agent.partition("/")[0], log=log)
 
 

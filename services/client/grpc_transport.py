@@ -38,6 +38,7 @@ from services.client.transport import (
     WatchOptions,
     WriteOptions,
 )
+from services.client.token_bucket import RateLimiter
 from services.machinery import trace
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.pb.resource.v1 import resource_pb2_grpc as pb_grpc
@@ -93,16 +94,19 @@ _VERSION_MATCHES = {
 class GrpcTransport:
     """Made by `open`, which closes the channel again. Safe to share between tasks."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, limiter: RateLimiter | None = None) -> None:
+        self._limiter = limiter
         self._stub: Any = pb_grpc.ResourceServiceStub(channel)
         self._discovery: Any = pb_grpc.DiscoveryServiceStub(channel)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str, *, user_agent: str) -> AsyncIterator[GrpcTransport]:
+    async def open(
+        cls, address: str, *, user_agent: str, limiter: RateLimiter | None = None
+    ) -> AsyncIterator[GrpcTransport]:
         options = (*CHANNEL_OPTIONS, ("grpc.primary_user_agent", user_agent))
         async with grpc.aio.insecure_channel(address, options=options) as channel:
-            yield cls(channel)
+            yield cls(channel, limiter)
 
     async def get(self, target: Target, *, resource_version: str = "", view: View = PLAIN) -> Answer:
         request = pb.GetRequest(
@@ -198,6 +202,8 @@ class GrpcTransport:
             representation=_REPRESENTATIONS[options.view.representation],
             include_object=_INCLUDES[options.view.include_object],
         )
+        if self._limiter is not None:
+            await self._limiter.wait("WatchRequest")
         call = self._stub.Watch(request, metadata=_metadata())
         try:
             async for response in call:
@@ -221,6 +227,8 @@ class GrpcTransport:
         return bytes(answer.json)
 
     async def _call(self, method: Any, request: Any) -> Any:
+        if self._limiter is not None:
+            await self._limiter.wait(type(request).__name__)
         call: Awaitable[Any] = method(request, metadata=_metadata(), timeout=CALL_SECONDS_MAX)
         try:
             return await call

@@ -1,8 +1,9 @@
 """Token buckets, the client's own rate limit, and its switch. The bucket is pure.
 
-By default a client is generous: it limits only what would be a runaway loop. `UPSTREAM` gives
-the numbers that upstream's components have (20 requests a second, bursts of 30 in the
-controller manager), and each wait that they cause is logged. Upstream: `client-go/util/flowcontrol`.
+By default a client waits for nobody: the server bounds what it does at a time, and says so.
+`connect(…, limiter=RateLimiter(UPSTREAM, clock, log))` gives a client the numbers that upstream's
+controller manager has (20 requests a second, bursts of 30), and logs each wait that they cause:
+an easy way to see what such limits do to a rollout. Upstream: `client-go/util/flowcontrol`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ class Limits:
     burst: int
 
 
-GENEROUS = Limits(5000, 10_000)
 UPSTREAM = Limits(20, 30)
 
 
