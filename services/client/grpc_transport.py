@@ -18,6 +18,7 @@ import grpc.aio
 import orjson
 
 from services.api.errors import ApiError
+from services.client.token_bucket import RateLimiter
 from services.client.transport import (
     PLAIN,
     Answer,
@@ -38,7 +39,6 @@ from services.client.transport import (
     WatchOptions,
     WriteOptions,
 )
-from services.client.token_bucket import RateLimiter
 from services.machinery import trace
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.pb.resource.v1 import resource_pb2_grpc as pb_grpc
