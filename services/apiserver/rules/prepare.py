@@ -70,13 +70,13 @@ def deployment_update(new: Json, old: Json) -> None:
 
 
 def status_update(new: Json, old: Json) -> None:
-    """The `status` subresource: the status counts, and annotations: a Deployment's revision comes with it."""
-    if "spec" in old:
-        new["spec"] = old["spec"]
-    annotations = new["metadata"].get("annotations")
-    _metadata_for_status(new["metadata"], old["metadata"])
-    if annotations:
-        new["metadata"]["annotations"] = annotations
+    """The `status` subresource: the spec stays. Metadata may change: a Deployment's revision comes this way."""
+    new["spec"] = old["spec"]
+
+
+def deployment_status(new: Json, old: Json) -> None:
+    new["spec"] = old["spec"]
+    _restore(new["metadata"], old["metadata"], "labels")
 
 
 def _metadata_for_status(meta: Json, before: Json) -> None:
