@@ -49,7 +49,25 @@ def recorded_lists(golden: Path) -> dict[str, builtins.list[Json]]:
         result[kind] = [{"apiVersion": api_version, "kind": kind, **item} for item in body["items"]]
     names = ("default", "g-states", "kube-node-lease", "kube-public", "kube-system")
     result["Namespace"] = [_namespace(name) for name in names]
+    result["Service"].insert(0, _KUBERNETES)
     return result
+
+
+# Every cluster has it; the recorder left it out of its lists.
+_KUBERNETES: Json = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {
+        "name": "kubernetes",
+        "namespace": "default",
+        "creationTimestamp": "2026-11-21T11:55:18Z",
+    },
+    "spec": {
+        "type": "ClusterIP",
+        "clusterIP": "10.96.0.1",
+        "ports": [{"name": "https", "port": 443, "protocol": "TCP"}],
+    },
+}
 
 
 def _namespace(name: str) -> Json:

@@ -192,7 +192,7 @@ async def _print_tables(session: Session, wanted: list[Wanted]) -> None:
         tables = sorting.sort_tables(tables, flags["sort-by"])
     if not flags["server-print"]:
         tables = [(resource, _name_and_age(session, table)) for resource, table in tables]
-    with_kind = flags["show-kind"] or len({item.resource.plural for item in wanted}) > 1
+    with_kind = flags["show-kind"] or len({resource.plural for resource, _ in tables}) > 1
     printer: TablePrinter | None = None
     last: kinds.Resource | None = None
     wrote = False
