@@ -19,7 +19,7 @@ from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.plan import etcd_argv
 from services.process import healthcheck
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
 REPOSITORY = Path(__file__).parents[2]
 
 
