@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from services.api.errors import ApiError
 from services.kubectl import errors
 from services.kubectl.commands import registry
 from services.kubectl.commands.registry import Command
@@ -64,17 +65,37 @@ async def _connect(address: str) -> AsyncIterator[Any]:
 
 def run(argv: Sequence[str], world: World) -> int:
     """Executes one command line. Returns the exit code."""
+    return asyncio.run(execute(argv, world))
+
+
+async def execute(argv: Sequence[str], world: World) -> int:
+    """As `run`, for those who have an event loop already."""
     try:
-        return asyncio.run(_execute(list(argv), world))
+        return await _execute(list(argv), world)
     except errors.Exit as end:
         return end.code
-    except (errors.Fail, errors.Several, errors.Refused, errors.ApiError) as error:
-        text, code = errors.render(error)
-        world.out.flush()
-        world.err.write(text.rstrip("\n") + "\n")
-        return code
+    except (errors.Fail, errors.Several, errors.Refused, ApiError) as error:
+        return _tell(error, world)
+    except BaseExceptionGroup as group:
+        return _tell(_innermost(group), world)
     finally:
         world.out.flush()
+
+
+def _tell(error: BaseException, world: World) -> int:
+    text, code = errors.render(error)
+    world.out.flush()
+    world.err.write(text.rstrip("\n") + "\n")
+    return code
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The one that says what happened, of what tasks raised together; faults of ours rise as they are."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, (errors.Fail, errors.Several, errors.Refused, ApiError)):
+        raise error
+    return error
 
 
 async def _execute(argv: list[str], world: World) -> int:

@@ -58,7 +58,8 @@ async def pods_of(session: Session, found: Found) -> list[Json]:
         return [found.object]
     if found.resource.kind not in ("Service", "ReplicationController", "ReplicaSet", "Deployment"):
         raise Fail(
-            f"cannot get the logs from *v1.{found.resource.kind}: selector for {found.resource.kind} not implemented"
+            f"cannot get the logs from *v1.{found.resource.kind}: selector for {found.resource.kind}"
+            " not implemented"
         )
     resource = kinds.resource_of_kind("v1", "Pod")
     assert resource is not None

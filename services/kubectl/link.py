@@ -6,9 +6,8 @@ Everything else goes through unchanged.
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, cast
 
 from services.client.transport import (
     PLAIN,
@@ -95,10 +94,9 @@ class Link:
     async def watch(
         self, target: Target, options: WatchOptions
     ) -> AsyncGenerator[builtins.list[RawEvent], None]:
-        stream: Any = self._transport.watch(target, options)
         with self._reaching():
-            async with aclosing(cast(AsyncIterator[Any], stream)) as events:  # type: ignore[type-var]
-                async for batch in events:
+            async with aclosing(self._transport.watch(target, options)) as stream:
+                async for batch in stream:
                     yield batch
 
     async def version(self) -> bytes:

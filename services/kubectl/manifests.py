@@ -224,7 +224,8 @@ def _placed(
         return Unreadable(
             Fail(
                 f"the namespace from the provided object {quote(str(written))} does not match the namespace"
-                f" {quote(session.namespace)}. You must pass '--namespace={written}' to perform this operation."
+                f" {quote(session.namespace)}. You must pass '--namespace={written}' to perform this"
+                " operation."
             )
         )
     if not written and isinstance(obj.get("metadata"), dict):

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 DEPTH_MAX = 64  # of nested ranges and filters; a person needs three
 
@@ -81,7 +81,7 @@ class Range:
     body: list[Node] = field(default_factory=list)
 
 
-Node = Union[Text, Literal, Field, Index, Wildcard, Recursive, Alternatives, Filter, Action, Range]
+Node = Text | Literal | Field | Index | Wildcard | Recursive | Alternatives | Filter | Action | Range
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SLICE = re.compile(r"\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?(?::\s*(-?\d*)\s*)?")
@@ -435,7 +435,7 @@ def find(nodes: list[Node], value: Any, *, allow_missing: bool = True) -> list[A
 
 
 def relaxed(expression: str) -> str:
-    """Lets people write `.spec.x`, `spec.x` or `{spec.x}` for `{.spec.x}`. Upstream: RelaxedJSONPathExpression."""
+    """Lets people write `.spec.x`, `spec.x` or `{spec.x}` for `{.spec.x}`."""
     if not expression:
         return expression
     match = re.fullmatch(r"\{\.?([^{}]+)\}|\.?([^{}]+)", expression)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,9 @@ class RecordedTransport:
     ) -> ListAnswer:
         raise NotImplementedError
 
-    async def watch(self, target: Target, options: WatchOptions) -> AsyncIterator[builtins.list[RawEvent]]:
+    async def watch(
+        self, target: Target, options: WatchOptions
+    ) -> AsyncGenerator[builtins.list[RawEvent], None]:
         raise TimeoutError  # nothing ever changes; the command's own time runs out
         yield []
 

@@ -37,12 +37,15 @@ LISTS = recorded_lists(GOLDEN)
 AGE_SECONDS_SLACK = 2  # the recorder noted when a command began, the command looked a little later
 
 UNSERVED_COMMANDS = frozenset(
-    ("alpha", "attach", "auth", "autoscale", "certificate", "cp", "debug", "explain", "kustomize")
-    + ("port-forward", "proxy", "top", "apply-prune", "plugin")
+    (
+        *("alpha", "attach", "auth", "autoscale", "certificate", "cp", "debug", "explain", "kustomize"),
+        *("plugin", "port-forward", "proxy", "top"),
+    )
 )
 
 _UNSERVED_NAME = re.compile(
-    r"(?m)^(g-states +)?(daemonset\.apps|statefulset\.apps|horizontalpodautoscaler\.autoscaling|job\.batch|cronjob\.batch)/"
+    r"(?m)^(g-states +)?(daemonset\.apps|statefulset\.apps|horizontalpodautoscaler\.autoscaling"
+    r"|job\.batch|cronjob\.batch)/"
 )
 # Cases recorded with 1.32 alone, where 1.36 has other words.
 CHANGED_SINCE_1_32 = (

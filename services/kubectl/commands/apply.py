@@ -185,7 +185,8 @@ async def _patch(session: Session, item: Manifest, live: Json, dry_run: str) -> 
     if LAST_APPLIED not in (live["metadata"].get("annotations") or {}):
         session.warn(
             f"resource {item.resource.plural}/{item.name} is missing the {LAST_APPLIED} annotation which is"
-            f" required by {session.world.program} apply. {session.world.program} apply should only be used on"
+            f" required by {session.world.program} apply. {session.world.program} apply should only be"
+            " used on"
             f" resources created declaratively by either {session.world.program} create --save-config or"
             f" {session.world.program} apply. The missing annotation will be patched automatically."
         )
@@ -245,7 +246,7 @@ async def _recreate(session: Session, item: Manifest) -> tuple[Json, str]:
 
 
 def _patch_error(error: ApiError, item: Manifest, change: Json) -> ApiError:
-    """Says which change to which object failed. Upstream shows the patch as well, and so do we."""
+    """Says which change to which object failed."""
     resource = item.resource
     group_version = f"{resource.group}/{resource.version}"
     message = (

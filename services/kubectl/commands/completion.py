@@ -16,8 +16,11 @@ from services.kubectl.session import Session
 
 # Commands whose arguments are a kind and names, and those that take names of one kind.
 TYPED = frozenset(
-    "get describe delete edit label annotate patch scale wait expose set rollout image env resources status"
-    " history undo pause resume restart selector serviceaccount".split(" ")
+    (
+        *("get", "describe", "delete", "edit", "label", "annotate", "patch", "scale", "wait", "expose"),
+        *("image", "env", "resources", "selector", "serviceaccount"),
+        *("status", "history", "undo", "pause", "resume", "restart"),
+    )
 )
 OF_ONE_KIND = {
     "logs": "Pod",
@@ -97,7 +100,7 @@ async def _typed(session: Session, words: list[str], last: str) -> list[str]:
     if "/" in last:
         kind = last.partition("/")[0]
         return [f"{kind}/{name}" for name in await _names(session, resources.lookup(kind).kind)]
-    return sorted(resource.plural for resource in kinds.RESOURCES) + ["all"]
+    return [*sorted(resource.plural for resource in kinds.RESOURCES), "all"]
 
 
 async def _names(session: Session, kind: str) -> list[str]:

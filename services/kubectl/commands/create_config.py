@@ -85,7 +85,8 @@ def _content(session: Session) -> dict[str, bytes]:
         if not _KEY.fullmatch(key):
             raise Fail(
                 f'"{key}" is not a valid key name: a valid config key must consist of alphanumeric'
-                " characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for"
+                " characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex"
+                " used for"
                 " validation is '[-._a-zA-Z0-9]+')"
             )
         if key in content:

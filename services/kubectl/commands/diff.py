@@ -9,6 +9,7 @@ from services.api.errors import ApiError
 from services.client.transport import PatchType
 from services.kubectl import manifests, resources
 from services.kubectl.commands import apply
+from services.kubectl.commands.create import LAST_APPLIED
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Exit, Fail
 from services.kubectl.flags import Flag, boolean, integer, text, texts
@@ -79,7 +80,7 @@ async def _merged(session: Session, item: Manifest, live: Json | None) -> Json:
         return session.took(answer)
     change = apply.difference(item, live)
     annotations = change.get("metadata", {}).get("annotations", {})
-    annotations.pop(apply.LAST_APPLIED, None)
+    annotations.pop(LAST_APPLIED, None)
     answer = await session.client.patch(
         item.resource,
         item.name,

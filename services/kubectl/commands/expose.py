@@ -117,7 +117,8 @@ def _selector(item: Found) -> dict[str, str]:
         labels = item.object["metadata"].get("labels")
         if not labels:
             raise Fail(
-                "couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed"
+                "couldn't retrieve selectors via --selector flag or introspection: the pod has no"
+                " labels and cannot be exposed"
             )
         return dict(labels)
     selector = item.object["spec"].get("selector")

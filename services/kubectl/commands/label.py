@@ -85,7 +85,8 @@ def _parse(changes: list[str], notes: Notes) -> Change:
             removed.append(change[:-1])
     if set(added) & set(removed):
         raise Fail(
-            f"can not both modify and remove {'a label' if notes is LABELS else 'an annotation'} in the same command"
+            f"can not both modify and remove {'a label' if notes is LABELS else 'an annotation'} in"
+            " the same command"
         )
     return Change(added, tuple(removed))
 
@@ -227,7 +228,8 @@ LABEL = Command(
 )
 ANNOTATE = Command(
     "annotate",
-    "annotate [--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]",
+    "annotate [--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N"
+    " [--resource-version=version]",
     "Update the annotations on one or more resources.",
     run=annotate,
     flags=FLAGS,

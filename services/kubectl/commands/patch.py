@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from services.api import kinds
 from services.api.errors import bad_request
 from services.client.transport import PatchType
 from services.kubectl import manifests, resources
@@ -84,13 +83,16 @@ def _text(session: Session) -> str:
 
 def _body(text: str) -> bytes:
     """The patch as JSON; what is neither JSON nor YAML goes out as written, for the server to refuse."""
+    if text.lstrip().startswith("{"):
+        return text.encode()
     try:
         json.loads(text)
     except ValueError:
         documents = list(manifests.documents(text.encode(), "patch"))
         if len(documents) == 1 and not isinstance(documents[0], (dict, list)):
             raise bad_request(
-                f"json: cannot unmarshal {_go_kind(documents[0])} into Go value of type map[string]interface {{}}"
+                f"json: cannot unmarshal {_go_kind(documents[0])} into Go value of type"
+                f" map[string]interface {{}}"
             ) from None
         return json.dumps(documents[0] if documents else None).encode()
     return text.encode()
@@ -100,10 +102,6 @@ def _go_kind(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     return "number" if isinstance(value, (int, float)) else "string"
-
-
-def scale_resource() -> kinds.Resource | None:
-    return kinds.resource_of_kind("autoscaling/v1", "Scale")
 
 
 PATCH = Command(

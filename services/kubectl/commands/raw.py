@@ -56,5 +56,5 @@ def _target(parts: list[str]) -> Target | None:
     resource = kinds.resource_named(group, version, rest[0])
     if resource is None or len(rest) > 3:
         return None
-    name, subresource = (rest[1:] + ["", ""])[:2]
+    name, subresource = [*rest[1:], "", ""][:2]
     return Target(resource, namespace, name, subresource)

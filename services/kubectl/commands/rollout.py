@@ -137,7 +137,8 @@ async def _roll_back(session: Session, item: Found, target: Json, dry_run: str) 
         return revisions.template_text(target["spec"]["template"])
     if (item.object.get("spec") or {}).get("paused"):
         raise Fail(
-            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again"
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume'"
+            " and try again"
         )
     template = revisions.without_hash(target["spec"]["template"])
     if revisions.same_template(template, item.object["spec"]["template"]):
@@ -228,7 +229,8 @@ def _command(name: str, use: str, long: str, run: Any, *flags: Flag) -> Command:
 ROLLOUT = Command(
     "rollout",
     "rollout SUBCOMMAND",
-    "Manage the rollout of one or many resources.\n        \n Valid resource types include:\n\n  *  deployments",
+    "Manage the rollout of one or many resources.\n        \n Valid resource types include:\n\n  * "
+    " deployments",
     children=(
         _command(
             "history",

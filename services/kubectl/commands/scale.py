@@ -97,7 +97,8 @@ async def _wait(session: Session, item: Found) -> None:
 
 SCALE = Command(
     "scale",
-    "scale [--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME)",
+    "scale [--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME |"
+    " TYPE NAME)",
     "Set a new size for a deployment, replica set, or replication controller.",
     run=run,
     flags=FLAGS,

@@ -127,7 +127,7 @@ def _named(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) and "name" in item for item in value)
 
 
-def _named_difference(before: list[Json], after: list[Json]) -> list[Json]:
+def _named_difference(before: Any, after: Any) -> list[Json]:
     old = {item["name"]: item for item in before}
     names = {item["name"] for item in after}
     patch = []
@@ -247,7 +247,8 @@ def _command(
 SET = Command(
     "set",
     "set SUBCOMMAND",
-    "Configure application resources.\n\n These commands help you make changes to existing application resources.",
+    "Configure application resources.\n\n These commands help you make changes to existing application"
+    " resources.",
     children=(
         _command(
             "env",

@@ -10,7 +10,7 @@ from typing import Any
 from services.kubectl.describe import containers, events, volumes
 from services.kubectl.describe.writer import (
     Writer,
-    annotations,
+    annotation_lines,
     controller_of,
     head,
     labels,
@@ -68,7 +68,7 @@ def _identity(writer: Writer, pod: Json, spec: Json, status: Json, now: datetime
     if status.get("startTime"):
         writer.line(0, "Start Time:", rfc1123(status["startTime"]))
     labels(writer, "Labels", pod["metadata"].get("labels"))
-    annotations(writer, "Annotations", pod["metadata"].get("annotations"))
+    annotation_lines(writer, "Annotations", pod["metadata"].get("annotations"))
     _phase(writer, pod, status, now)
     profile = (spec.get("securityContext") or {}).get("seccompProfile")
     if profile:
@@ -181,7 +181,7 @@ def template(values: Json, writer: Writer) -> None:
     writer.write(0, "Pod Template:\n")
     labels(writer, "  Labels", metadata.get("labels"))
     if metadata.get("annotations"):
-        annotations(writer, "  Annotations", metadata["annotations"])
+        annotation_lines(writer, "  Annotations", metadata["annotations"])
     if spec.get("serviceAccountName"):
         writer.line(1, "Service Account:", spec["serviceAccountName"])
     if spec.get("initContainers"):

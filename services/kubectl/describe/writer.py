@@ -100,7 +100,7 @@ def labels(writer: Writer, title: str, values: Mapping[str, str] | None) -> None
     lines_below(writer, title, (f"{key}={value}" for key, value in sorted((values or {}).items())))
 
 
-def annotations(writer: Writer, title: str, values: Mapping[str, str] | None) -> None:
+def annotation_lines(writer: Writer, title: str, values: Mapping[str, str] | None) -> None:
     shown = {key: value for key, value in (values or {}).items() if key not in HIDDEN_ANNOTATIONS}
     entries = []
     for key, value in sorted(shown.items()):
@@ -156,7 +156,7 @@ def head(writer: Writer, obj: Json) -> None:
 
 def notes(writer: Writer, obj: Json) -> None:
     labels(writer, "Labels", obj["metadata"].get("labels"))
-    annotations(writer, "Annotations", obj["metadata"].get("annotations"))
+    annotation_lines(writer, "Annotations", obj["metadata"].get("annotations"))
 
 
 def boolean(value: object) -> str:

@@ -12,9 +12,15 @@ from typing import Any
 
 WIDTH_MAX = 80  # go-yaml folds a scalar at the first space behind this column
 _SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+# What YAML 1.1 takes for something else than a string.
 _WORDS = frozenset(
-    (*"y Y yes Yes YES on On ON n N no No NO off Off OFF true True TRUE false False FALSE".split(" "),)
-    + (*"~ null Null NULL .nan .NaN .NAN .inf .Inf .INF +.inf +.Inf +.INF -.inf -.Inf -.INF <<".split(" "),)
+    (
+        *("y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO"),
+        *("on", "On", "ON", "off", "Off", "OFF"),
+        *("true", "True", "TRUE", "false", "False", "FALSE", "~", "null", "Null", "NULL", "<<"),
+        *(".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF"),
+        *("+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"),
+    )
 )
 _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
