@@ -159,7 +159,6 @@ async def _dial(network: Any, source: Any, host: str, port: int) -> str | None:
 
 
 async def _listen(process: Process, spec: Spec) -> list[Listener]:
-    container = process.container
     listeners: list[Listener] = []
     for server in spec.get("http", ()):
         listener = Listener(http=http_server.handler(process, server))

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from services.machinery.image_names import canonical, repository_of
 from services.runtime.filesystem import Entry, Tree
 from services.runtime.model import Image, Layer, RuntimeFault
-from services.machinery.image_names import canonical, repository_of
 
 DOCKER_HUB = "registry-1.docker.io"
 

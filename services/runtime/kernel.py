@@ -17,6 +17,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from itertools import count
 from typing import Any, Generic, TypeVar
 
@@ -80,12 +81,13 @@ class Future(Generic[T]):
 class Task(Generic[T]):
     """A coroutine being driven."""
 
-    __slots__ = ("_coroutine", "_kernel", "_waiting", "error", "finished")
+    __slots__ = ("_coroutine", "_kernel", "_running", "_waiting", "error", "finished")
 
     def __init__(self, kernel: Kernel, coroutine: Coroutine[Any, Any, T]) -> None:
         self._kernel = kernel
         self._coroutine: Coroutine[Any, Any, T] | None = coroutine
         self._waiting: Future[Any] | None = None
+        self._running = False
         self.finished: Future[T | None] = Future()
         self.error: BaseException | None = None
 
@@ -93,7 +95,7 @@ class Task(Generic[T]):
         """Ends it now: its `finally` blocks run, but may not wait any more."""
         if self._coroutine is None:
             return
-        if self._coroutine.cr_running:  # it is killing itself: at its next wait
+        if self._running:  # it is killing itself: at its next wait
             self._kernel.kill_later(self, status)
             return
         if self._waiting is not None:
@@ -107,19 +109,18 @@ class Task(Generic[T]):
         else:
             coroutine = self._coroutine
             self._end(None, Killed(status))
-            try:
+            with suppress(RuntimeError):  # it insists on waiting: it is dropped as it is
                 coroutine.close()
-            except RuntimeError:
-                pass  # it insists on waiting: it is dropped as it is
 
     def wake(self) -> None:
         self._kernel.ready(self)
 
     def step(self) -> None:
         coroutine = self._coroutine
-        if coroutine is None or coroutine.cr_running:
+        if coroutine is None or self._running:
             return
         self._waiting = None
+        self._running = True
         try:
             waiting = coroutine.send(None)
         except StopIteration as stop:
@@ -131,6 +132,8 @@ class Task(Generic[T]):
         else:
             self._waiting = waiting
             waiting.on_done(self.wake)
+        finally:
+            self._running = False
 
     def result(self) -> T:
         if self.error is not None:
@@ -206,7 +209,8 @@ class Kernel:
         done: Future[None] = Future()
         task = asyncio.ensure_future(awaitable)
         self._outside.add(task)
-        task.add_done_callback(lambda _: (self._outside.discard(task), done.set(None)))
+        task.add_done_callback(self._outside.discard)
+        task.add_done_callback(lambda _: done.set(None))
         try:
             await done
         except BaseException:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from services.runtime.container import Container
 
 
+SEARCHED_WITHOUT_PATH = "/usr/local/bin:/bin:/usr/bin"
+
+
 def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Program:
     """The program that this command line starts. OSError: ENOENT (filename None when PATH has none), EACCES."""
     path = search(container, argv[0], env, cwd)
@@ -43,7 +46,7 @@ def search(container: Container, name: str, env: Mapping[str, str], cwd: str) ->
         path = normal(name, cwd)
         _require_executable(container.filesystem.lookup(path), name)
         return path
-    for folder in env.get("PATH", "").split(":"):
+    for folder in (env.get("PATH") or SEARCHED_WITHOUT_PATH).split(":"):
         path = normal(f"{folder}/{name}", cwd)
         try:
             entry = container.filesystem.lookup(path)

@@ -43,7 +43,7 @@ class RegistryClient:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._channel.close()
+        await self._channel.close(None)
 
     async def resolve(self, reference: str, credentials: tuple[str, str]) -> Image:
         try:

@@ -8,6 +8,7 @@ the server ends, every container ends with it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -81,12 +82,7 @@ async def runtime_server(
     network: Callable[[LocalNetwork], Network] | None = None,
 ) -> AsyncIterator[Machines]:
     """Serves while the block runs. `network` may wrap the network of this process (to reach other nodes)."""
-    path = str(Path(socket_path).absolute())
-    if len(path.encode()) > SOCKET_PATH_BYTES_MAX:
-        raise Fatal(f"the path of the runtime's socket is too long: {path}")
-    await asyncio.to_thread(Path(path).parent.mkdir, parents=True, exist_ok=True)
-    root = Path(root_dir).absolute()
-    await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
+    path, root = _places(socket_path, root_dir)
     kernel = Kernel(clock)
     async with RegistryClient(registry_address) as registry, asyncio.TaskGroup() as group:
         machines = Machines(kernel, random, registry, root, log, network)
@@ -105,6 +101,16 @@ async def runtime_server(
             finally:
                 machines.shut_down()
         running.cancel()
+
+
+def _places(socket_path: str | Path, root_dir: str | Path) -> tuple[str, Path]:
+    """Both as absolute paths, their folders made."""
+    path, root = Path(socket_path).absolute(), Path(root_dir).absolute()
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise Fatal(f"the path of the runtime's socket is too long: {path}")
+    for folder in (path.parent, root):
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(path), root
 
 
 async def serve(

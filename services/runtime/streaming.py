@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import grpc.aio
-
 from services.pb.runtime.v1 import streaming_pb2 as pb
 from services.pb.runtime.v1.streaming_pb2_grpc import StreamingServiceServicer
 from services.runtime.container import Container

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from services.machinery.image_names import canonical, repository_of
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.runtime.container import Container
@@ -92,8 +90,8 @@ def _signal(number: int) -> int:
 
 
 def _signal_message(name: str) -> int:
-    values: Mapping[str, int] = pb.Signal.DESCRIPTOR.values_by_name
-    return pb.Signal.Value(f"SIGNAL_{name}") if f"SIGNAL_{name}" in values else 0
+    known = f"SIGNAL_{name}" in pb.Signal.DESCRIPTOR.values_by_name
+    return pb.Signal.Value(f"SIGNAL_{name}") if known else 0
 
 
 def sandbox_item(sandbox: Sandbox) -> pb.PodSandbox:

@@ -160,6 +160,13 @@ async def expr(process: Process) -> int:
     return 0 if value not in ("", "0") else 1
 
 
+_ORDERS: dict[str, Callable[[int], bool]] = {
+    "=": lambda order: order == 0, "==": lambda order: order == 0, "!=": lambda order: order != 0,
+    "<": lambda order: order < 0, "<=": lambda order: order <= 0, ">": lambda order: order > 0,
+    ">=": lambda order: order >= 0,
+}  # fmt: skip
+
+
 class _Expression:
     LEVELS = (("|",), ("&",), ("=", "==", "!=", "<", "<=", ">", ">="), ("+", "-"), ("*", "/", "%"), (":",))
 
@@ -203,10 +210,13 @@ class _Expression:
         if operator == ":":
             return _matched(left, right)
         numbers = [re.fullmatch(r"-?\d{1,30}", text) for text in (left, right)]
-        if operator in ("=", "==", "!=", "<", "<=", ">", ">="):
-            a, b = (int(left), int(right)) if all(numbers) else (left, right)  # type: ignore[assignment]
-            return str(int({"=": a == b, "==": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b,
-                            ">=": a >= b}[operator]))  # fmt: skip
+        if operator in _ORDERS:
+            order = (
+                (int(left) > int(right)) - (int(left) < int(right))
+                if all(numbers)
+                else (left > right) - (left < right)
+            )
+            return str(int(_ORDERS[operator](order)))
         if not all(numbers):
             raise Malformed("non-integer argument")
         first, second = int(left), int(right)

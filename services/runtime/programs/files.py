@@ -77,7 +77,7 @@ async def _folder(process: Process, folder: str, found: dict[str, str]) -> None:
     if "a" in found:
         rows = [(".", filesystem.lookup(path)), ("..", filesystem.lookup(parent_of(path))), *rows]
     if "l" in found:
-        await process.write("total %d\n" % sum((entry.size + 1023) // 1024 for _, entry in rows))
+        await process.write(f"total {sum((entry.size + 1023) // 1024 for _, entry in rows)}\n")
     await _show(process, rows, found)
     if "R" in found:
         for name, entry in rows:

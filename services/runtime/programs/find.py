@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from services.runtime import launch
 from services.runtime.filesystem import Entry
+from services.runtime.globs import matches
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import path_of, words_of
 from services.runtime.programs.options import options
-from services.runtime.shell.expand import matches
 from services.runtime.streams import read_all
 
 FOUND_MAX = 100_000

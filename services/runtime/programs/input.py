@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from services.runtime.filesystem import normal
-from services.runtime.processes import Process
 from services.runtime.opening import open_file
+from services.runtime.processes import Process
 from services.runtime.streams import Zero, read_all
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024

@@ -8,10 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from services.runtime.http import Request, Response, header
 from services.runtime.network import is_address
+from services.runtime.opening import open_file
 from services.runtime.processes import Exit, Process, Program
 from services.runtime.programs.input import path_of
 from services.runtime.programs.options import options
-from services.runtime.opening import open_file
 from services.runtime.streams import read_all
 
 REDIRECTS_MAX = 20

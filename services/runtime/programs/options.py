@@ -48,7 +48,8 @@ async def options(
                         )
                         raise Exit(1)
                     value = pending.pop(0)
-                found[letter] = value
+                # What may be given again adds up, a line each: -e of sed and grep.
+                found[letter] = f"{found[letter]}\n{value}" if letter == "e" and "e" in found else value
                 break
             found[letter] = ""
     return found, rest

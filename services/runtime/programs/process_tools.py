@@ -136,7 +136,7 @@ async def kill_processes(process: Process, words: Sequence[str], name: str) -> i
         elif word.isdigit() and int(word) in table:
             targets = [table[int(word)]]
         else:
-            wrong = f"No such process" if word.isdigit() else f"Illegal number: {word}"
+            wrong = "No such process" if word.isdigit() else f"Illegal number: {word}"
             await process.complain(
                 f"{name}: kill: ({word}) - {wrong}" if word.isdigit() else f"{name}: kill: {wrong}"
             )
@@ -146,6 +146,7 @@ async def kill_processes(process: Process, words: Sequence[str], name: str) -> i
             # The kernel does not let process 1 be killed from inside.
             if not (number == SIGKILL and target.pid == 1):
                 target.signal(number)
+    await process.sleep(0)  # who signals itself does not go on
     return status
 
 

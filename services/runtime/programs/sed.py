@@ -155,7 +155,7 @@ def _run(steps: list[Step], lines: list[str], *, quiet: bool) -> list[str]:
                 if count and "p" in step.flags:
                     out.append(line)
             elif step.command == "y":
-                line = line.translate(str.maketrans(dict(zip(step.text, step.flags))))
+                line = line.translate({ord(a): b for a, b in zip(step.text, step.flags)})
             elif step.command == "p":
                 out.append(line)
             elif step.command == "=":

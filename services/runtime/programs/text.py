@@ -7,11 +7,11 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from services.runtime.opening import open_file
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
 from services.runtime.programs.options import options
 from services.runtime.programs.patterns import BadPattern, basic, extended
-from services.runtime.opening import open_file
 from services.runtime.streams import read_all
 
 _ESCAPE = re.compile(r"\\(0[0-7]{0,3}|x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -49,9 +49,9 @@ def unescape(text: str) -> tuple[str, bool]:
     return "".join(out) + text[at:], False
 
 
-async def echo(process: Process, words: Sequence[str]) -> int:
-    rest, newline, escapes = list(words), True, False
-    while rest and re.fullmatch(r"-[neE]+", rest[0]):
+async def echo(process: Process, words: Sequence[str], *, escapes: bool = False) -> int:
+    rest, newline = list(words), True
+    while rest and re.fullmatch(r"-n" if escapes else r"-[neE]+", rest[0]):
         letters = rest.pop(0)
         newline = newline and "n" not in letters
         escapes = ("e" in letters or escapes) and "E" not in letters
@@ -84,7 +84,9 @@ async def printf(process: Process, words: Sequence[str]) -> int:
 
 
 def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
-    out, bad, at = [], [], 0
+    out: list[str] = []
+    bad: list[str] = []
+    at = 0
     for match in _FORMAT.finditer(template):
         text, cut = unescape(template[at : match.start()])
         out.append(text)

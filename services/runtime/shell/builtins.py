@@ -10,8 +10,11 @@ from services.runtime.filesystem import normal
 from services.runtime.kernel import Future
 from services.runtime.model import SIGNALS, signal_number
 from services.runtime.processes import Exit
-from services.runtime.programs.text import echo, printf
 from services.runtime.programs.conditions import test
+from services.runtime.programs.process_tools import kill_processes
+from services.runtime.programs.text import echo, printf
+from services.runtime.shell.expand import split_fields
+from services.runtime.shell.state import Break, Continue, Return
 
 if TYPE_CHECKING:
     from services.runtime.shell.interpreter import Shell
@@ -29,7 +32,7 @@ async def false(shell: Shell, words: Sequence[str]) -> int:
 
 
 async def echo_(shell: Shell, words: Sequence[str]) -> int:
-    return await echo(shell.process, words[1:])
+    return await echo(shell.process, words[1:], escapes=shell.is_dash)
 
 
 async def printf_(shell: Shell, words: Sequence[str]) -> int:
@@ -160,14 +163,10 @@ async def exit_(shell: Shell, words: Sequence[str]) -> int:
 
 
 async def return_(shell: Shell, words: Sequence[str]) -> int:
-    from services.runtime.shell.interpreter import Return
-
     raise Return(await _number(shell, words, shell.status) & 0xFF)
 
 
 async def break_(shell: Shell, words: Sequence[str]) -> int:
-    from services.runtime.shell.interpreter import Break, Continue
-
     levels = await _number(shell, words, 1)
     if shell.loops:
         raise Break(levels) if words[0] == "break" else Continue(levels)
@@ -190,8 +189,6 @@ async def eval_(shell: Shell, words: Sequence[str]) -> int:
 
 
 async def dot(shell: Shell, words: Sequence[str]) -> int:
-    from services.runtime.shell.interpreter import Return
-
     if len(words) < 2:
         return 0
     try:
@@ -217,14 +214,14 @@ async def exec_(shell: Shell, words: Sequence[str]) -> int:
 async def trap(shell: Shell, words: Sequence[str]) -> int:
     if len(words) == 1:
         names = {number: name for name, number in reversed(SIGNALS.items())} | {0: "EXIT"}
-        for number, action in sorted(shell.traps.items()):
-            await shell.process.write(f"trap -- '{action}' {names.get(number, number)}\n")
+        for known, text in sorted(shell.traps.items()):
+            await shell.process.write(f"trap -- '{text}' {names.get(known, known)}\n")
         return 0
     rest = list(words[1:])
     if rest[0] == "--":
         rest.pop(0)
     action: str | None = None
-    if len(rest) > 1 and signal_of(rest[0]) is None or len(rest) > 1 and not rest[0].isdigit():
+    if (len(rest) > 1 and signal_of(rest[0]) is None) or (len(rest) > 1 and not rest[0].isdigit()):
         action = rest.pop(0)
         action = None if action == "-" else action
     status = 0
@@ -270,8 +267,6 @@ async def wait(shell: Shell, words: Sequence[str]) -> int:
 
 
 async def read(shell: Shell, words: Sequence[str]) -> int:
-    from services.runtime.shell.expand import _split
-
     rest, raw = list(words[1:]), False
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
@@ -292,7 +287,7 @@ async def read(shell: Shell, words: Sequence[str]) -> int:
         data += b"" if ended else byte
     line = data.decode("utf-8", "surrogateescape")
     names = rest or ["REPLY"]
-    pieces = [piece for piece, _ in _split(line, shell.get("IFS")) if piece is not None]
+    pieces = [piece for piece, _ in split_fields(line, shell.get("IFS")) if piece is not None]
     for index, name in enumerate(names[:-1]):
         shell.set(name, pieces[index] if index < len(pieces) else "")
     shell.set(names[-1], _rest_of(line, pieces, len(names) - 1, shell.get("IFS")))
@@ -355,8 +350,6 @@ async def command(shell: Shell, words: Sequence[str]) -> int:
 
 
 async def kill(shell: Shell, words: Sequence[str]) -> int:
-    from services.runtime.programs.process_tools import kill_processes
-
     return await kill_processes(shell.process, words[1:], shell.name)
 
 
@@ -391,6 +384,7 @@ async def getopts(shell: Shell, words: Sequence[str]) -> int:
         shell.set("OPTARG", value)
         shell.set("OPTIND", str(at + 2 + (1 if last else 0)))
     else:
+        shell.set("OPTARG", "")
         shell.set("OPTIND", str(at + 2) if last else f"{at + 1}.{inside + 1}")
     if found < 0 and not options.startswith(":"):
         await shell.process.complain(f"Illegal option -{letter}")

@@ -7,10 +7,11 @@ was not is split and matched. The order is POSIX' (2.6). Fields are bounded in n
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from services.runtime.filesystem import Filesystem
+from services.runtime.globs import matches, translate
 from services.runtime.shell.arithmetic import ArithmeticFault, evaluate
 from services.runtime.shell.syntax import Arithmetic, List, Parameter, Part, Substitution, Text, Word
 
@@ -29,16 +30,18 @@ class ExpansionFault(Exception):
 class Variables(Protocol):
     """What expansion needs of a shell."""
 
-    arguments: Sequence[str]
+    arguments: list[str]
     name: str
     nounset: bool
     noglob: bool
-    cwd: str
-    filesystem: Filesystem
 
+    @property
+    def cwd(self) -> str: ...
+    @property
+    def filesystem(self) -> Filesystem: ...
     def get(self, name: str) -> str | None: ...
     def set(self, name: str, value: str) -> None: ...
-    def substitute(self, body: List) -> Awaitable[str]: ...
+    async def substitute(self, body: List) -> str: ...
 
 
 async def fields(shell: Variables, words: Iterable[Word]) -> list[str]:
@@ -67,63 +70,6 @@ async def pattern(shell: Variables, word: Word) -> str:
     return "".join(_escape(text) if quoted else text for text, quoted in field)
 
 
-def matches(text: str, glob: str) -> bool:
-    return re.fullmatch(translate(glob), text) is not None
-
-
-def translate(glob: str) -> str:
-    """A shell pattern as a regular expression; `[!a]` negates, a backslash quotes."""
-    out, at = ["(?s:"], 0
-    while at < len(glob):
-        character = glob[at]
-        at += 1
-        if character == "*":
-            out.append(".*")
-        elif character == "?":
-            out.append(".")
-        elif character == "\\" and at < len(glob):
-            out.append(re.escape(glob[at]))
-            at += 1
-        elif character == "[":
-            found = _bracket(glob, at)
-            if found is None:
-                out.append(r"\[")
-            else:
-                out.append(found[0])
-                at = found[1]
-        else:
-            out.append(re.escape(character))
-    return "".join(out) + ")"
-
-
-_CLASSES = {
-    "digit": "0-9", "alpha": "a-zA-Z", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r"\s",
-    "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9A-Fa-f",
-}  # fmt: skip
-
-
-def _bracket(glob: str, at: int) -> tuple[str, int] | None:
-    end = at + (1 if glob[at : at + 1] in ("!", "^") else 0)
-    end += 1 if glob[end : end + 1] == "]" else 0
-    while end < len(glob) and glob[end] != "]":
-        closing = glob.find(":]", end) if glob.startswith("[:", end) else -1
-        end = closing + 2 if closing > 0 else end + 1
-    if end >= len(glob):
-        return None
-    inner = glob[at:end]
-    negated = inner[:1] in ("!", "^")
-    inner = inner[1:] if negated else inner
-    classes = "".join(_CLASSES.get(name, "") for name in re.findall(r"\[:(\w+):\]", inner))
-    rest = re.sub(r"\[:\w+:\]", "", inner)
-    rest = rest.replace("\\", "\\\\").replace("]", r"\]").replace("[", r"\[").replace("^", r"\^")
-    regex = f"[{'^' if negated else ''}{rest}{classes}]"
-    try:
-        re.compile(regex)
-    except re.error:
-        return None
-    return regex, end + 1
-
-
 def _escape(text: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", text)
 
@@ -146,10 +92,14 @@ async def _expand(shell: Variables, word: Word, *, split: bool) -> list[Field]:
             if values is not None:
                 for number, value in enumerate(values):
                     if number:
-                        done.append(current)
-                        current = []
-                    current.append((value, part.quoted or not split))
-                    present = True
+                        if present:
+                            done.append(current)
+                        current, present = [], False
+                    if part.quoted or not split:
+                        current.append((value, True))
+                        present = True
+                        continue
+                    current, present = _broken(shell, value, current, done, present)
                 if not values and part.quoted and len(word) == 1:
                     return done
                 continue
@@ -164,18 +114,25 @@ async def _expand(shell: Variables, word: Word, *, split: bool) -> list[Field]:
                 current.append((text, True))
                 present = True
                 continue
-            broken = _split(text, shell.get("IFS"))
-            for number, (piece, ends_before) in enumerate(broken):
-                if number or ends_before:
-                    if present:
-                        done.append(current)
-                    current, present = [], False
-                if piece is not None:
-                    current.append((piece, False))
-                    present = True
+            current, present = _broken(shell, text, current, done, present)
     if present or not split:
         done.append(current)
     return done
+
+
+def _broken(
+    shell: Variables, text: str, current: Field, done: list[Field], present: bool
+) -> tuple[Field, bool]:
+    """Splits an unquoted value into fields; the last one stays open for what follows in the word."""
+    for number, (piece, ends_before) in enumerate(split_fields(text, shell.get("IFS"))):
+        if number or ends_before:
+            if present:
+                done.append(current)
+            current, present = [], False
+        if piece is not None:
+            current.append((piece, False))
+            present = True
+    return current, present
 
 
 def _positional(shell: Variables, part: Parameter, *, split: bool) -> list[str] | None:
@@ -189,7 +146,7 @@ def _positional(shell: Variables, part: Parameter, *, split: bool) -> list[str] 
     return list(shell.arguments)
 
 
-def _split(text: str, separators: str | None) -> list[tuple[str | None, bool]]:
+def split_fields(text: str, separators: str | None) -> list[tuple[str | None, bool]]:
     """Pieces of an unquoted value; each says whether a separator came before it. None: only that."""
     separators = " \t\n" if separators is None else separators
     if not separators or not text:
@@ -396,4 +353,4 @@ def _paths(shell: Variables, glob: str) -> list[str]:
     return sorted(bases)
 
 
-__all__ = ["ExpansionFault", "fields", "lookup", "matches", "pattern", "single", "translate"]
+__all__ = ["ExpansionFault", "fields", "lookup", "matches", "pattern", "single", "split_fields"]

@@ -8,8 +8,9 @@ with `> `.
 from __future__ import annotations
 
 from services.runtime.processes import Exit
-from services.runtime.shell.interpreter import Break, Return, Shell, ShellFault
+from services.runtime.shell.interpreter import Shell
 from services.runtime.shell.parser import parse
+from services.runtime.shell.state import Break, Return, ShellFault
 from services.runtime.shell.syntax import ScriptError
 
 LINE_CHARACTERS_MAX = 4096

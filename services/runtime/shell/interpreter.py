@@ -10,15 +10,15 @@ up the node.
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from services.runtime import launch
-from services.runtime.kernel import Future
-from services.runtime.opening import open_file
 from services.runtime.processes import Exit, Process
 from services.runtime.shell import builtins, expand
 from services.runtime.shell.parser import parse
+from services.runtime.shell.redirection import Redirection, open_all
+from services.runtime.shell.state import BREATHS, Break, Continue, Return, ShellFault, State
 from services.runtime.shell.syntax import (
     AndOr,
     Case,
@@ -27,6 +27,7 @@ from services.runtime.shell.syntax import (
     Function,
     Group,
     If,
+    Item,
     List,
     Pipeline,
     Redirect,
@@ -35,90 +36,18 @@ from services.runtime.shell.syntax import (
     Simple,
     Subshell,
     While,
+    Word,
 )
-from services.runtime.streams import NULL, Bytes, Pipe, PipeReader, PipeWriter, Sink, Stream
+from services.runtime.streams import NULL, Pipe, PipeReader, PipeWriter, Sink, Stream
 
-BREATHS = (400, 0.005, 0.2)  # commands between two pauses; the first and the longest pause in seconds
 CALLS_MAX = 40
 CAPTURED_BYTES_MAX = 4 * 1024 * 1024
-VARIABLES_MAX = 5_000
 CPU_NANOSECONDS_PER_COMMAND = 50_000
+T = TypeVar("T")
 
 
-class Break(Exception):
-    def __init__(self, levels: int) -> None:
-        self.levels = levels
-
-
-class Continue(Break):
-    pass
-
-
-class Return(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-class ShellFault(Exception):
-    """Ends a script with a message: a broken expansion, a readonly variable, a bad special builtin."""
-
-    def __init__(self, message: str, status: int = 2) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Shell:
-    def __init__(self, process: Process, name: str, arguments: Sequence[str]) -> None:
-        self.process = process
-        self.name, self.arguments = name, list(arguments)
-        self.variables: dict[str, str] = dict(process.env)
-        self.variables.setdefault("PWD", process.cwd)
-        self.exported: set[str] = set(process.env)
-        self.readonly: set[str] = set()
-        self.functions: dict[str, Command] = {}
-        self.aliases: dict[str, str] = {}
-        self.locals: list[dict[str, str | None]] = []
-        self.traps: dict[int, str] = {}  # 0 is EXIT
-        self.pending: list[int] = []
-        self.disturbed: Future[None] | None = None  # what `wait` waits for beside children
-        self.children: dict[int, Process] = {}
-        self.status = 0
-        self.line = 1
-        self.errexit = self.nounset = self.xtrace = self.noglob = self.noexec = False
-        self.interactive = False
-        self.depth = self.loops = 0
-        self.careless = 0  # inside a condition, where set -e does not act
-        self._steps, self._pause = 0, BREATHS[1]
-
-    # -- what expansion needs -----------------------------------------------------------------
-
-    @property
-    def cwd(self) -> str:
-        return self.process.cwd
-
-    @property
-    def filesystem(self):  # type: ignore[no-untyped-def]
-        return self.process.container.filesystem
-
-    def get(self, name: str) -> str | None:
-        if name == "?":
-            return str(self.status)
-        if name == "$":
-            return str(self.process.pid)
-        if name == "!":
-            return str(next(reversed(self.children), "")) or None
-        if name == "-":
-            return "e" * self.errexit + "u" * self.nounset + "x" * self.xtrace
-        if name == "RANDOM":
-            return str(self.process.container.machine.random.randrange(32768))
-        return self.variables.get(name)
-
-    def set(self, name: str, value: str) -> None:
-        if name in self.readonly:
-            raise ShellFault(f"{name}: is read only")
-        if name not in self.variables and len(self.variables) >= VARIABLES_MAX:
-            raise ShellFault("too many variables")
-        self.variables[name] = value
+class Shell(State):
+    """A shell process, running."""
 
     async def substitute(self, body: List) -> str:
         captured = bytearray()
@@ -127,11 +56,8 @@ class Shell:
             captured.extend(data[: CAPTURED_BYTES_MAX - len(captured)])
 
         child = self.fork(body, {**self.process.streams, 1: Sink("stdout", deliver)})
-        self.status = await child.exit
+        self.substituted = await child.exit
         return captured.replace(b"\0", b"").decode("utf-8", "surrogateescape")
-
-    def environment(self) -> dict[str, str]:
-        return {name: self.variables[name] for name in self.exported if name in self.variables}
 
     # -- running ------------------------------------------------------------------------------
 
@@ -171,16 +97,16 @@ class Shell:
             if not self.interactive:
                 raise Exit(2) from error
             return
-        await self.list(tree)
+        await self.commands(tree)
 
     async def complain(self, message: str) -> None:
         await self.process.complain(f"{self.name}: {self.line}: {message}")
 
-    async def list(self, items: List) -> None:
+    async def commands(self, items: List) -> None:
         for item in items:
             if item.background:
                 streams = {**self.process.streams, 0: NULL}
-                child = self.fork(((item.__class__(item.command, False)),), streams)
+                child = self.fork((Item(item.command, False),), streams)
                 self.children[child.pid] = child
                 self.status = 0
             else:
@@ -242,10 +168,10 @@ class Shell:
 
         async def program(process: Process) -> int:
             shell.process = process
-            process.handlers = {number: None for number in shell.traps}
+            process.handlers = dict.fromkeys(shell.traps)
             try:
                 try:
-                    await shell.list_in_place(body)
+                    await shell.in_place_of_process(body)
                 except (Break, Return) as jump:
                     shell.status = getattr(jump, "status", shell.status)
                 except ShellFault as fault:
@@ -262,7 +188,7 @@ class Shell:
         except BlockingIOError as error:
             raise ShellFault("Cannot fork") from error
 
-    async def list_in_place(self, body: List) -> None:
+    async def in_place_of_process(self, body: List) -> None:
         """As `list`; a lone simple command replaces this process instead of being its child."""
         if len(body) == 1 and not body[0].background:
             node = body[0].command
@@ -272,7 +198,7 @@ class Shell:
                     await self.breathe()
                     await self.simple(command, replace=True)
                     return
-        await self.list(body)
+        await self.commands(body)
 
     async def breathe(self) -> None:
         self._steps += 1
@@ -296,7 +222,7 @@ class Shell:
         elif isinstance(node, Case):
             await self.select(node)
         elif isinstance(node, Group):
-            await self.list(node.body)
+            await self.commands(node.body)
         elif isinstance(node, Subshell):
             self.status = await self.fork(node.body, self.process.streams).exit
         elif isinstance(node, Function):
@@ -308,15 +234,15 @@ class Shell:
     async def conditional(self, node: If) -> None:
         for condition, body in node.arms:
             if await self.test(condition):
-                await self.list(body)
+                await self.commands(body)
                 return
         self.status = 0
-        await self.list(node.otherwise)
+        await self.commands(node.otherwise)
 
     async def test(self, condition: List) -> bool:
         self.careless += 1
         try:
-            await self.list(condition)
+            await self.commands(condition)
         finally:
             self.careless -= 1
         return self.status == 0
@@ -350,7 +276,7 @@ class Shell:
     async def turn(self, body: List) -> bool:
         """One round of a loop; False to leave it."""
         try:
-            await self.list(body)
+            await self.commands(body)
         except Break as jump:
             self.outer(jump)
             return isinstance(jump, Continue)
@@ -367,18 +293,18 @@ class Shell:
         for patterns, body in node.arms:
             for word in patterns:
                 if expand.matches(subject, await self.guarded(expand.pattern(self, word))):
-                    await self.list(body)
+                    await self.commands(body)
                     return
 
     # -- simple commands ----------------------------------------------------------------------
 
-    async def fields(self, words: Sequence) -> list[str]:  # type: ignore[type-arg]
+    async def fields(self, words: Sequence[Word]) -> list[str]:
         return await self.guarded(expand.fields(self, words))
 
-    async def word(self, word) -> str:  # type: ignore[no-untyped-def]
+    async def word(self, word: Word) -> str:
         return await self.guarded(expand.single(self, word))
 
-    async def guarded(self, expansion):  # type: ignore[no-untyped-def]
+    async def guarded(self, expansion: Awaitable[T]) -> T:
         try:
             return await expansion
         except expand.ExpansionFault as fault:
@@ -386,18 +312,15 @@ class Shell:
 
     async def simple(self, node: Simple, *, replace: bool = False) -> None:
         self.line = node.line
-        before = self.status
-        self.status = 0
+        self.substituted = None
         words = await self.fields(node.words)
         if not words:
-            if not any(_substitutes(word) for _, word in node.assignments):
-                self.status = before if not node.assignments and not node.redirects else 0
             for name, word in node.assignments:
                 self.set(name, await self.word(word))
-            async with _Redirection(self, node.redirects) as made:
-                self.status = self.status if made else 1
+            async with Redirection(self, node.redirects) as made:
+                # Without a command the status is that of the last $(…), if there was one.
+                self.status = (self.substituted or 0) if made else 1
             return
-        self.status = before
         if self.xtrace:
             await self.process.complain("+ " + " ".join(words))
         assignments = {name: await self.word(word) for name, word in node.assignments}
@@ -415,27 +338,32 @@ class Shell:
             await self.external(words, assignments, node.redirects, replace=replace)
 
     async def in_place(
-        self, redirects: tuple[Redirect, ...], assignments: Mapping[str, str], run: Callable, *, permanent: bool = False
-    ) -> None:  # type: ignore[type-arg]  # fmt: skip
+        self,
+        redirects: tuple[Redirect, ...],
+        assignments: Mapping[str, str],
+        run: Callable[[], Awaitable[int]],
+        *,
+        permanent: bool = False,
+    ) -> None:
         """A function or builtin: inside this process, with streams changed for as long as it runs."""
         saved = {name: self.variables.get(name) for name in assignments}
         for name, value in assignments.items():
             self.set(name, value)
-        async with _Redirection(self, redirects) as made:
+        async with Redirection(self, redirects) as made:
             if made:
                 self.status = await run()
             else:
                 self.status = 2 if permanent else 1
         if not permanent:
-            for name, value in saved.items():
-                if value is None:
+            for name, old in saved.items():
+                if old is None:
                     self.variables.pop(name, None)
                 else:
-                    self.variables[name] = value
+                    self.variables[name] = old
 
     async def keep(self, redirects: tuple[Redirect, ...]) -> None:
         """`exec >file`: the redirections stay."""
-        opened = await self.open(redirects)
+        opened = await open_all(self, redirects)
         if opened is None:
             self.status = 1
             return
@@ -473,9 +401,9 @@ class Shell:
     ) -> None:  # fmt: skip
         env = {**self.environment(), **assignments}
         container, process = self.process.container, self.process
-        async with _Redirection(self, redirects) as made:
+        async with Redirection(self, redirects) as made:
             if not made:
-                self.status = 1
+                self.status = 2 if self.is_dash else 1
                 return
             try:
                 lookup = {**env, "PATH": env.get("PATH", self.variables.get("PATH", ""))}
@@ -525,22 +453,6 @@ class Shell:
 
     # -- traps --------------------------------------------------------------------------------
 
-    def trap(self, number: int, action: str | None) -> None:
-        """None puts the default back, an empty action ignores."""
-        if action is None:
-            self.traps.pop(number, None)
-            self.process.handlers.pop(number, None)
-            return
-        self.traps[number] = action
-        if number:
-            self.process.handlers[number] = self.caught if action else None
-
-    def caught(self, number: int) -> None:
-        if len(self.pending) < 64:
-            self.pending.append(number)
-        if self.disturbed is not None:
-            self.disturbed.set(None)
-
     async def run_traps(self) -> None:
         while self.pending:
             action = self.traps.get(self.pending.pop(0))
@@ -552,106 +464,12 @@ class Shell:
     # -- redirections -------------------------------------------------------------------------
 
     async def redirected(self, node: Redirected) -> None:
-        async with _Redirection(self, node.redirects) as made:
+        async with Redirection(self, node.redirects) as made:
             if made:
                 await self.command(node.command)
             else:
                 self.status = 1
 
-    async def open(self, redirects: tuple[Redirect, ...]) -> dict[int, Stream | None] | None:
-        """The streams that these redirections make, each held once; None when one failed, told."""
-        opened: dict[int, Stream | None] = {}
-        for redirect in redirects:
-            target = await self.word(redirect.target)
-            try:
-                self.open_one(redirect, target, opened)
-            except OSError as error:
-                verb = "open" if redirect.operator.startswith("<") else "create"
-                words = os.strerror(error.errno or 0)
-                if error.errno == errno.ENOENT:
-                    words = "No such file" if verb == "open" else "Directory nonexistent"
-                if error.errno == errno.EBADF:
-                    await self.complain(f"{target}: Bad file descriptor")
-                else:
-                    await self.complain(f"cannot {verb} {target}: {words}")
-                for stream in opened.values():
-                    if stream is not None:
-                        stream.release()
-                return None
-        return opened
-
-    def open_one(self, redirect: Redirect, target: str, opened: dict[int, Stream | None]) -> None:
-        operator, fd = redirect.operator, redirect.fd
-        if operator in ("&>", "&>>"):
-            stream = open_file(self.process, target, ">>" if operator == "&>>" else ">")
-            stream.retain()
-            self.replace_stream(opened, 1, stream)
-            self.replace_stream(opened, 2, stream)
-            return
-        made: Stream | None
-        if operator == "<<":
-            made = Bytes(target.encode("utf-8", "surrogateescape"))
-        elif operator in (">&", "<&"):
-            if target == "-":
-                made = None
-            elif target.isdigit():
-                number = int(target)
-                made = opened[number] if number in opened else self.process.streams.get(number)
-                if made is None:
-                    raise OSError(errno.EBADF, "Bad file descriptor")
-                made.retain()
-            else:
-                made = open_file(self.process, target, ">")
-        else:
-            made = open_file(self.process, target, operator)
-        self.replace_stream(opened, fd, made)
-
-    def replace_stream(self, opened: dict[int, Stream | None], fd: int, stream: Stream | None) -> None:
-        old = opened.get(fd)
-        opened[fd] = stream
-        if old is not None:
-            old.release()
-
-
-class _Redirection:
-    """Changes the process's streams for the body; the value tells whether all could be opened."""
-
-    def __init__(self, shell: Shell, redirects: tuple[Redirect, ...]) -> None:
-        self._shell, self._redirects = shell, redirects
-        self._saved: dict[int, Stream | None] = {}
-        self._opened: dict[int, Stream | None] = {}
-
-    async def __aenter__(self) -> bool:
-        if not self._redirects:
-            return True
-        opened = await self._shell.open(self._redirects)
-        if opened is None:
-            return False
-        self._opened = opened
-        streams = self._shell.process.streams
-        for fd, stream in opened.items():
-            self._saved[fd] = streams.pop(fd, None)
-            if stream is not None:
-                streams[fd] = stream
-        return True
-
-    async def __aexit__(self, *_: object) -> None:
-        streams = self._shell.process.streams
-        for fd, old in self._saved.items():
-            if streams.get(fd) is self._opened[fd]:
-                streams.pop(fd, None)
-            if old is not None:
-                streams[fd] = old
-            stream = self._opened[fd]
-            if stream is not None:
-                stream.release()
-
 
 def _lone(command: Command) -> List:
-    from services.runtime.shell.syntax import Item
-
     return (Item(AndOr(Pipeline((command,), False), ()), False),)
-
-
-def _substitutes(word) -> bool:  # type: ignore[no-untyped-def]
-    return any(type(part).__name__ == "Substitution" for part in word)

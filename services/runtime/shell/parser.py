@@ -32,8 +32,8 @@ from services.runtime.shell.syntax import (
 )
 from services.runtime.shell.words import DELIMITERS, WordParser
 
-RESERVED = frozenset("if then elif else fi do done case esac while until for { } ! in function".split())
-CLOSERS = frozenset("then elif else fi do done esac }".split())
+CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
+RESERVED = CLOSERS | {"if", "case", "while", "until", "for", "{", "!", "in", "function"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FUNCTION = re.compile(r"([A-Za-z_][\w.-]*)[ \t]*\([ \t]*\)")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
@@ -48,7 +48,7 @@ def parse(source: str) -> List:
         raise ScriptError(1, "script too long")
     parser = Parser(source)
     try:
-        body = parser.list(frozenset())
+        body = parser.commands(frozenset())
     except RecursionError:
         raise ScriptError(parser.line, "nested too deep") from None
     if parser.at < len(source):
@@ -117,7 +117,7 @@ class Parser(WordParser):
 
     # -- lists and pipelines ------------------------------------------------------------------
 
-    def list(self, until: frozenset[str], *, needed: bool = False) -> List:
+    def commands(self, until: frozenset[str], *, needed: bool = False) -> List:
         """Commands up to one of these words, a `)`, a `;;` or the end."""
         items: list[Item] = []
         self.deeper()
@@ -128,7 +128,7 @@ class Parser(WordParser):
             word = self.reserved()
             if word in CLOSERS:
                 if word not in until:
-                    self.unexpected()
+                    self.unexpected(next(iter(until)) if len(until) == 1 else "")
                 break
             command = self.and_or()
             self.blanks()
@@ -145,7 +145,7 @@ class Parser(WordParser):
 
     def and_or(self) -> AndOr:
         first = self.pipeline()
-        rest = []
+        rest: list[tuple[str, Pipeline]] = []
         while True:
             self.blanks()
             operator = self.source[self.at : self.at + 2]
@@ -187,12 +187,12 @@ class Parser(WordParser):
             compound = self.selection()
         elif word == "{":
             self.at += 1
-            body = self.list(frozenset({"}"}), needed=True)
+            body = self.commands(frozenset({"}"}), needed=True)
             self.expect("}")
             compound = Group(body)
         elif self.peek() == "(":
             self.at += 1
-            body = self.list(frozenset(), needed=True)
+            body = self.commands(frozenset(), needed=True)
             self.close(")")
             compound = Subshell(body)
         elif word == "function":
@@ -219,26 +219,26 @@ class Parser(WordParser):
         word = "if"
         while word in ("if", "elif"):
             self.expect(word)
-            condition = self.list(frozenset({"then"}), needed=True)
+            condition = self.commands(frozenset({"then"}), needed=True)
             self.expect("then")
-            arms.append((condition, self.list(frozenset({"elif", "else", "fi"}), needed=True)))
+            arms.append((condition, self.commands(frozenset({"elif", "else", "fi"}), needed=True)))
             self.newlines()
             word = self.reserved()
         otherwise: List = ()
         if word == "else":
             self.expect("else")
-            otherwise = self.list(frozenset({"fi"}), needed=True)
+            otherwise = self.commands(frozenset({"fi"}), needed=True)
         self.expect("fi")
         return If(tuple(arms), otherwise)
 
     def loop(self, word: str) -> While:
         self.expect(word)
-        condition = self.list(frozenset({"do"}), needed=True)
+        condition = self.commands(frozenset({"do"}), needed=True)
         return While(condition, self.do_group(), word == "until")
 
     def do_group(self) -> List:
         self.expect("do")
-        body = self.list(frozenset({"done"}), needed=True)
+        body = self.commands(frozenset({"done"}), needed=True)
         self.expect("done")
         return body
 
@@ -278,7 +278,7 @@ class Parser(WordParser):
             self.unexpected()
             return Case((), ())
         self.expect("in")
-        arms = []
+        arms: list[tuple[tuple[Word, ...], List]] = []
         while True:
             self.newlines()
             if self.reserved() == "esac":
@@ -291,7 +291,7 @@ class Parser(WordParser):
                 self.at += 1
                 patterns.append(self.pattern())
             self.close(")")
-            arms.append((tuple(patterns), self.list(frozenset({"esac"}))))
+            arms.append((tuple(patterns), self.commands(frozenset({"esac"}))))
             self.newlines()
             if self.source.startswith(";;", self.at):
                 self.at += 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Arithmetic:
     quoted: bool = False
 
 
-Part = Union[Text, Parameter, Substitution, Arithmetic]
+Part = Text | Parameter | Substitution | Arithmetic
 Word = tuple[Part, ...]
 
 
@@ -109,7 +108,7 @@ class Redirected:
     redirects: tuple[Redirect, ...]
 
 
-Command = Union[Simple, If, While, For, Case, Group, Subshell, Function, Redirected]
+Command = Simple | If | While | For | Case | Group | Subshell | Function | Redirected
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[^\s;&|<>()\\'\"$`]+")
 
 
 class WordParser:
-    """Reads words; `list` is the upper half's, for what stands inside `$(…)`."""
+    """Reads words; `commands` is the upper half's, for what stands inside `$(…)`."""
 
     def __init__(self, source: str, line: int = 1, depth: int = 0) -> None:
         self.source = source
@@ -38,7 +38,7 @@ class WordParser:
         self.depth = depth
         self.heredocs: list[Callable[[], None]] = []
 
-    def list(self, until: frozenset[str], *, needed: bool = False) -> List:
+    def commands(self, until: frozenset[str], *, needed: bool = False) -> List:
         raise NotImplementedError
 
     def deeper(self) -> None:
@@ -156,7 +156,7 @@ class WordParser:
 
     def substitution(self, quoted: bool) -> Part:
         self.at += 2
-        body = self.list(frozenset())
+        body = self.commands(frozenset())
         if self.peek() != ")":
             raise ScriptError(self.line, 'end of file unexpected (expecting ")")', incomplete=True)
         self.at += 1
@@ -171,7 +171,7 @@ class WordParser:
         inner = re.sub(r"\\([$`\\])", r"\1", self.source[self.at + 1 : end])
         self.at = end + 1
         parser = type(self)(inner, self.line, self.depth)
-        return Substitution(parser.list(frozenset()), quoted)
+        return Substitution(parser.commands(frozenset()), quoted)
 
     def arithmetic(self, quoted: bool) -> Part | None:
         """$((…)); None when the parentheses say that it is $( (…) )."""
