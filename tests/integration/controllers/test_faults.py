@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from services.api.apps_v1 import Deployment
 from services.api.coordination_v1 import Lease
 from services.api.core_v1 import Pod
 from services.client.client import Client, connect
+from services.client.transport import Unavailable
 from services.launcher.etcd_binary import EtcdMissing, find_etcd
 from services.machinery import pods
 from services.process.clock import SystemClock
@@ -43,11 +44,13 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[Client]:
 async def until(client: Client, wanted: Callable[[Deployment], bool], seconds: float = 60) -> Deployment:
     """The Deployment as soon as it is as wanted."""
     async with asyncio.timeout(seconds):
-        async for batch in client.watch(Deployment, "default"):
-            for event in batch:
-                if event.object is not None and wanted(event.object):
-                    return event.object
-    raise AssertionError("the watch ended")
+        while True:
+            with suppress(Unavailable):
+                async for batch in client.watch(Deployment, "default"):
+                    for event in batch:
+                        if event.object is not None and wanted(event.object):
+                            return event.object
+            await SystemClock().sleep(0.1)
 
 
 def is_done(found: Deployment) -> bool:
@@ -90,6 +93,19 @@ async def test_killed_in_the_middle_of_a_rollout(tmp_path: Path) -> None:
             live = await live_pods(client)
             assert len(live) == REPLICAS
             assert {each.spec.containers[0].image for each in live} == {"app:2"}
+
+
+async def test_the_api_server_goes_away_for_a_while(tmp_path: Path) -> None:
+    with control_plane(tmp_path) as plane:
+        plane.start("scheduler", "--no-leader-elect")
+        plane.start("controller_manager", "--no-leader-elect")
+        async with cluster(plane) as client:
+            await client.create(deployment(REPLICAS))
+            await until(client, lambda found: (found.status.replicas or 0) >= REPLICAS // 3)
+            plane.kill("apiserver")
+            plane.start_apiserver()
+            await until(client, is_done)
+            assert len(await live_pods(client)) == REPLICAS
 
 
 async def test_the_second_manager_takes_over(tmp_path: Path) -> None:
