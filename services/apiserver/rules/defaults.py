@@ -295,7 +295,7 @@ def node(obj: Json) -> None:
     # One range, and the list of ranges that it is the first of.
     if spec.get("podCIDR") and not spec.get("podCIDRs"):
         spec["podCIDRs"] = [spec["podCIDR"]]
-    elif spec.get("podCIDRs"):
+    elif spec.get("podCIDRs", [""])[0]:
         spec["podCIDR"] = spec["podCIDRs"][0]
     node_status(obj)
 

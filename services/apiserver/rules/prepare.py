@@ -70,7 +70,7 @@ def deployment_update(new: Json, old: Json) -> None:
 
 
 def status_update(new: Json, old: Json) -> None:
-    """The `status` subresource: the spec stays. Metadata may change: a Deployment's revision comes this way."""
+    """The `status` subresource: the spec stays; metadata may change, as when a controller annotates."""
     new["spec"] = old["spec"]
 
 
@@ -219,7 +219,7 @@ def service_create(obj: Json) -> None:
 def _both_cluster_ips(spec: Json) -> None:
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
-    elif spec.get("clusterIPs") and not spec.get("clusterIP"):
+    elif not spec.get("clusterIP") and spec.get("clusterIPs", [""])[0]:
         spec["clusterIP"] = spec["clusterIPs"][0]
 
 

@@ -125,7 +125,7 @@ def config_map(obj: Json, out: Causes) -> None:
         size += len(value.encode())
     for key, value in binary.items():
         names.check(names.config_map_key(key), f"binaryData[{key}]", key, out)
-        size += len(b64decode(value))
+        size += len(b64decode(value or ""))
     if size > DATA_BYTES_MAX:
         out.append(too_long("[]", DATA_BYTES_MAX))
 
@@ -214,12 +214,30 @@ def event(obj: Json, out: Causes) -> None:
     """Core/v1 events are checked loosely, as upstream must go on taking old ones."""
     involved, namespace_of = obj.get("involvedObject", {}), obj["metadata"].get("namespace", "")
     given = involved.get("namespace", "")
-    if not given:
-        if namespace_of not in ("", "default"):
-            out.append(invalid("involvedObject.namespace", given, "does not match event.namespace"))
-    elif given != namespace_of:
+    # Objects without a namespace have their events in `default`, and of newer makers in `kube-system` too.
+    modern = obj.get("eventTime") is not None
+    homes = ("default", "kube-system") if modern else ("", "default")
+    if (not given and namespace_of not in homes) or (given and not modern and given != namespace_of):
         out.append(invalid("involvedObject.namespace", given, "does not match event.namespace"))
-    names.check(names.namespace_name(namespace_of), "namespace", namespace_of, out)
+    if modern:
+        _modern_event(obj, out)
+    names.check(names.dns1123_subdomain(namespace_of), "namespace", namespace_of, out)
+
+
+def _modern_event(obj: Json, out: Causes) -> None:
+    """An event with an eventTime has to say who reports what."""
+    component = obj.get("reportingComponent", "")
+    if not component:
+        out.append(required("reportingComponent"))
+    names.check(names.qualified_name(component), "reportingComponent", component, out)
+    for field in ("reportingInstance", "action", "reason"):
+        value = obj.get(field, "")
+        if not value:
+            out.append(required(field))
+        elif len(value.encode()) > 128:
+            out.append(invalid(field, "", "can have at most 128 characters"))
+    if len(obj.get("message", "").encode()) > 1024:
+        out.append(invalid("message", "", "can have at most 1024 characters"))
 
 
 def event_update(new: Json, old: Json, out: Causes) -> None:
