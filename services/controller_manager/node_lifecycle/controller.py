@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.api.coordination_v1 import Lease
-from services.api.core_v1 import Node, Pod, Taint
+from services.api.core_v1 import Node, ObjectReference, Pod, Taint
 from services.api.errors import ApiError, is_not_found
 from services.api.object import ObjectKey
 from services.client.controller import Controller, ControllerContext, For, Stores, Watches
@@ -49,6 +49,7 @@ class NodeLifecycleController(Controller[Node]):
         add_node_index(self.store(Pod))
         self._grace_seconds = grace_seconds
         self._sightings: dict[str, health.Sighting] = {}
+        self._uids: dict[str, str] = {}
         self._zones = Zones()
         self._troubled_since: dict[str, float] = {}
 
@@ -61,7 +62,8 @@ class NodeLifecycleController(Controller[Node]):
         lease = self.store(Lease).get(ObjectKey(LEASE_NAMESPACE, name))
         last = self._sightings.get(name)
         if last is None:
-            self._tell(node, "RegisteredNode", f"Registered Node {name} in Controller")
+            self._uids[name] = node.metadata.uid or ""
+            self._tell(name, "RegisteredNode", f"Registered Node {name} in Controller")
         sighting = self._sightings[name] = health.look(last, node, lease, now_seconds)
         left = health.silence_left_seconds(sighting, self._grace_seconds, now_seconds)
         if left > 0:
@@ -75,7 +77,8 @@ class NodeLifecycleController(Controller[Node]):
         if self._sightings.pop(key.name, None) is not None:
             self._zones.remove(key.name)
             self._troubled_since.pop(key.name, None)
-            self.log.info("The node is gone", kind="Node", name=key.name)
+            self._tell(key.name, "RemovingNode", f"Removing Node {key.name} from Controller")
+            self._uids.pop(key.name, None)
 
     # Silence
 
@@ -180,7 +183,7 @@ class NodeLifecycleController(Controller[Node]):
             added=words([taint for taint in taints if taint not in node.spec.taints]),
         )  # fmt: skip
 
-    def _tell(self, node: Node, reason: str, what: str) -> None:
-        name = node.key.name
+    def _tell(self, name: str, reason: str, what: str) -> None:
+        node = ObjectReference(api_version="v1", kind="Node", name=name, uid=self._uids[name])
         self.recorder.event(node, "Normal", reason, f"Node {name} event: {what}")
         self.log.info(what, kind="Node", name=name)

@@ -87,6 +87,9 @@ async def test_a_node_that_comes_back_keeps_its_pods(cluster: Cluster) -> None:
         cluster.api.put(replace(back, status=node("n1", heartbeat=-100).status))
         await pass_time(cluster, 400, "n1", "n2")
         assert taints(cluster, "n1") == []
+        cluster.api.remove(Node, "n2")
+        await cluster.quiet()
+        assert ("RemovingNode", "Node n2 event: Removing Node n2 from Controller") in cluster.events()
         assert cluster.events("TaintManagerEviction") == [
             ("TaintManagerEviction", "Cancelling deletion of Pod default/patient")
         ]
