@@ -1,4 +1,4 @@
-"""Whatever the schema allows, the rules have an answer: an object or a refusal, never a fault of their own."""
+"""Whatever the schema allows, the rules have an answer: an object or a refusal, never a fault."""
 
 from __future__ import annotations
 
