@@ -22,7 +22,6 @@ from services.machinery.schema.schema import Field, Schema
 Convert = Callable[[Any], Any]
 
 INT_BOUNDS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -95,10 +94,9 @@ def _microtime(value: Any) -> str:
     return _moment(_text(value)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-@lru_cache(maxsize=1024)
-def _plausible(text: str) -> bool:
-    _moment(text)
-    return True
+@lru_cache(maxsize=1024)  # The same times come back with every change of an object.
+def _seconds(text: str) -> str:
+    return _moment(text).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(text: str) -> datetime:
