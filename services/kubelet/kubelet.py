@@ -87,6 +87,9 @@ class Kubelet:
         elif view.empty and not any(s.container_id for s in pod.status.container_statuses):
             self._admit(worker)
         self.workers[uid] = worker
+        if worker.stage is Stage.SYNC and not worker.refused:
+            text = "Got a Pod to run" if view.empty else "Took over a Pod that runs already"
+            self.context.log.info(text, **_named(worker), trace=trace.trace_id(cause))
         self._adopt(worker)
         self._watch_deadline(worker)
         self.poke(worker)

@@ -20,6 +20,7 @@ from services.api.core_v1 import Node, ObjectReference
 from services.api.errors import ApiError
 from services.client.transport import PatchType
 from services.kubelet import node_status
+from services.kubelet.container_status import as_data
 from services.kubelet.cri import CriError, RuntimeInfo
 from services.kubelet.node_context import NOT_READY_NETWORK, NodeContext
 from services.kubelet.node_status import Machine
@@ -84,6 +85,7 @@ class NodeAgent:
             if not errors.is_already_exists(error):
                 raise
             node = await context.client.get(Node, name)
+            self._reported = {"conditions": as_data(node.status.conditions)}
             if any(node.metadata.labels.get(key) != value for key, value in wanted.items()):
                 change = {"metadata": {"labels": wanted, "annotations": annotations}}
                 node = await context.client.patch(Node, name, "", change)

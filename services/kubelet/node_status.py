@@ -112,12 +112,12 @@ def conditions(
     for kind, status, reason, message in wanted:
         was = before.get(kind)
         same = was is not None and was["status"] == status
-        if not same:
-            changed.append(_event_reason(kind, status))
+        if not same and (was is not None or kind != "Ready" or status == "True"):
+            changed.append(_event_reason(kind, status))  # That a new node is not ready is no news.
         found.append(
             {
                 "lastHeartbeatTime": rfc3339(now),
-                "lastTransitionTime": was["lastTransitionTime"] if same and was else rfc3339(now),
+                "lastTransitionTime": (same and was and was.get("lastTransitionTime")) or rfc3339(now),
                 "message": message,
                 "reason": reason,
                 "status": status,
@@ -152,4 +152,4 @@ def same_but_for_heartbeats(old: dict[str, Any], new: dict[str, Any]) -> bool:
         kept = [{k: v for k, v in c.items() if k != "lastHeartbeatTime"} for c in status["conditions"]]
         return {**status, "conditions": kept}
 
-    return bool(old) and stripped(old) == stripped(new)
+    return "nodeInfo" in old and stripped(old) == stripped(new)
