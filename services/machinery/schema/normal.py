@@ -84,10 +84,7 @@ _NEWLINES = {10: None, 13: None}
 
 
 def _time(value: Any) -> str:
-    text = _text(value)
-    return (
-        text if _TIME.fullmatch(text) and _plausible(text) else _moment(text).strftime("%Y-%m-%dT%H:%M:%SZ")
-    )
+    return _seconds(_text(value))
 
 
 def _microtime(value: Any) -> str:
