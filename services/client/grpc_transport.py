@@ -63,6 +63,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+USER_AGENT_VERSION = "v1.36.2"  # of the components that we model
+
 _EVENT_TYPES: dict[int, EventType] = {
     pb.EVENT_TYPE_ADDED: "ADDED",
     pb.EVENT_TYPE_MODIFIED: "MODIFIED",
@@ -104,7 +106,9 @@ class GrpcTransport:
     async def open(
         cls, address: str, *, user_agent: str, limiter: RateLimiter | None = None
     ) -> AsyncIterator[GrpcTransport]:
-        options = (*CHANNEL_OPTIONS, ("grpc.primary_user_agent", user_agent))
+        # The part before the slash is the field manager of writes that name none; gRPC adds words of its own.
+        agent = user_agent if "/" in user_agent else f"{user_agent}/{USER_AGENT_VERSION}"
+        options = (*CHANNEL_OPTIONS, ("grpc.primary_user_agent", agent))
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             yield cls(channel, limiter)
 

@@ -30,7 +30,7 @@ from services.machinery.clock import Clock
 T = TypeVar("T", bound=Object)
 
 RETRY_BASE_SECONDS = 0.2  # A restarted API server is back within a second: do not make its clients wait.
-RETRY_MAX_SECONDS = 10.0
+RETRY_MAX_SECONDS = 2.0
 JITTER = 0.5
 
 
