@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from services.api.core_v1 import Pod
 from services.api.errors import ApiError
 from services.api.object import Object, ObjectKey
 from services.client.client import connect
+from services.machinery.pods import is_ready
 
 T = TypeVar("T", bound=Object)
 
@@ -101,9 +103,7 @@ class Cluster:
                     except ApiError:
                         await asyncio.sleep(RETRY_SECONDS)  # killed on purpose; it comes back
         except TimeoutError:
-            seen = "\n".join(
-                f"  {key}: {getattr(object_, 'status', '')}"[:400] for key, object_ in objects.items()
-            )
+            seen = "\n".join(summary(object_) for object_ in objects.values())
             raise AssertionError(
                 f"{kind.kind}s never met the condition; at last there were\n{seen}"
             ) from None
@@ -130,6 +130,16 @@ class Cluster:
                 f"{module} {' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+
+def summary(object_: Object) -> str:
+    """One line of an object that a failed wait leaves behind."""
+    if not isinstance(object_, Pod):
+        return f"  {object_.key}: {getattr(object_, 'status', '')}"[:300]
+    images = ",".join(container.image or "" for container in object_.spec.containers)
+    going = " terminating" if object_.metadata.deletion_timestamp else ""
+    state = f"{object_.status.phase} ready={is_ready(object_)}{going}"
+    return f"  {object_.key} {state} {images} on {object_.spec.node_name}"
 
 
 @contextmanager
