@@ -36,6 +36,8 @@ from services.process.logging import Logger
 SERVICE = "resource.v1.ResourceService"
 EVENTS_BYTES_MAX = 1024 * 1024  # of one WatchResponse; what is more goes into the next
 WATCH_SECONDS = 1800  # the server's own limit, up to twice that: so that watches do not all end at once
+# A message costs far more than an event in it, here and where it is read.
+GATHER_SECONDS = 0.005
 # The tag of `WatchResponse.events`: a length-delimited field 1.
 _EVENT_TAG = b"\x0a"
 _VALIDATION: dict[int, FieldValidation] = {0: "Warn", 1: "Ignore", 2: "Warn", 3: "Strict"}
@@ -169,6 +171,8 @@ class ResourceFront:
                 while True:
                     for message in self._messages(await watcher.next(), target, request):
                         await context.write(message)
+                    # The first event of a burst goes out at once, the others gather for a moment.
+                    await self._clock.sleep(GATHER_SECONDS)
         except TimeoutError:
             return
         finally:
