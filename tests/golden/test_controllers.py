@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -238,19 +238,25 @@ async def wait_for_account(scene: Scene) -> None:
             await scene.changed.wait()
 
 
-def compare_events(scene: Scene) -> None:
-    def of_controllers(timeline: Timeline) -> set[tuple[str, ...]]:
-        return {
-            event for event in timeline.events if event[4] in COMPONENTS and not event[0].startswith("Node/")
-        }
-
-    theirs, ours = of_controllers(scene.recorded(float("inf"))), of_controllers(scene.live)
-    if scene.name in STEPS_BY_CHANCE:
-        theirs, ours = (
-            {tuple(re.sub(r" from \d+ to \d+", "", t) for t in e) for e in s} for s in (theirs, ours)
-        )
+async def compare_events(scene: Scene) -> None:
+    theirs = controllers_events(scene, scene.recorded(float("inf")))
+    with suppress(TimeoutError):
+        # They are written on the side: the last may come after the state that they tell of.
+        async with asyncio.timeout(STATE_SECONDS_MAX):
+            while not theirs <= controllers_events(scene, scene.live):
+                scene.changed.clear()
+                await scene.changed.wait()
+    ours = controllers_events(scene, scene.live)
     assert sorted(ours - theirs) == [], "events that were not recorded"
     assert sorted(theirs - ours) == [], "events that are missing"
+
+
+def controllers_events(scene: Scene, timeline: Timeline) -> set[tuple[str, ...]]:
+    """Of the controllers, about what is in the scenario's namespace."""
+    found = {e for e in timeline.events if e[4] in COMPONENTS and not e[0].startswith("Node/")}
+    if scene.name in STEPS_BY_CHANCE:
+        return {tuple(re.sub(r" from \d+ to \d+", "", text) for text in event) for event in found}
+    return found
 
 
 def steps(timeline: Timeline, kind: str, path: str) -> dict[str, list[Any]]:
@@ -308,7 +314,7 @@ async def stage(name: str, plane: ControlPlane, *, nodes: int = 3) -> AsyncItera
 async def test_scenario(name: str, plane: ControlPlane) -> None:
     async with stage(name, plane) as scene:
         await play(scene)
-        compare_events(scene)
+        await compare_events(scene)
         compare_steps(scene)
 
 
@@ -319,4 +325,4 @@ async def test_node_unreachable(tmp_path: Path) -> None:
         plane.start("controller_manager", "--no-leader-elect", "--node-monitor-grace-period", "4")
         async with stage("node-unreachable", plane, nodes=0) as scene:
             await play(scene)
-            compare_events(scene)
+            await compare_events(scene)
