@@ -54,9 +54,11 @@ def read(raw: bytes) -> Any:
 def read_exactly(raw: bytes) -> Any:
     """The same with objects as `ExactObject` and non-integers as `Number`."""
     text = _SURROGATE.sub("\ufffd", raw.decode("utf-8", "replace"))
-    if fault := syntax_fault(text):
-        raise SyntaxFault(fault)
-    return _EXACT.decode(text)
+    try:
+        return _EXACT.decode(text)
+    except (ValueError, RecursionError):
+        # The words are Go's; should Go read what Python does not, that is a fault all the same.
+        raise SyntaxFault(syntax_fault(text) or "invalid JSON") from None
 
 
 def _text(pairs: list[tuple[str, Any]]) -> ExactObject:
@@ -68,7 +70,11 @@ def _scrub(value: Any) -> Any:
     return _SURROGATE.sub("\ufffd", value) if type(value) is str else value
 
 
-_EXACT = json.JSONDecoder(object_pairs_hook=_text, parse_float=Number)
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)  # NaN and the infinities are no JSON.
+
+
+_EXACT = json.JSONDecoder(object_pairs_hook=_text, parse_float=Number, parse_constant=_no_constant)
 
 
 def may_repeat_keys(raw: bytes, value: Any) -> bool:
@@ -76,7 +82,8 @@ def may_repeat_keys(raw: bytes, value: Any) -> bool:
 
     SyntaxFault where the value is nested deeper than Go, or our stack, would have it.
     """
-    return raw.count(b'":') != _keys(value, 0)
+    # Quotes inside a text are escaped, as in the annotation that `kubectl apply` leaves.
+    return raw.count(b'":') - raw.count(b'\\":') != _keys(value, 0)
 
 
 def _keys(value: Any, depth: int) -> int:

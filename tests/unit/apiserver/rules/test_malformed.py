@@ -321,3 +321,16 @@ def test_the_manifests_are_valid_otherwise() -> None:
     assert not refusal(apps_v1.Deployment, orjson.dumps(DEPLOYMENT))
     assert not refusal(core_v1.Service, orjson.dumps(SERVICE))
     assert not refusal(core_v1.ConfigMap, orjson.dumps(CONFIG))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"metadata":{"name":"c"},"data":{"a":"{\\"b\\": 1}"}}',
+        b'{"metadata":{"name":"c"},"data":{"a":"\\ud800"}}',
+        b'{"metadata" : {"name" : "c"}, "data" : {"a" : "b"}}',
+        b'\n {"metadata":{"name":"c"},"data":{"\\u0061":"b"}} \n',
+    ],
+)
+def test_unusual_texts_that_are_fine(body: bytes) -> None:
+    assert refusal(core_v1.ConfigMap, body) == ""
