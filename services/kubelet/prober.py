@@ -71,7 +71,7 @@ class Prober:
             return
         pod.states[container.name] = states
         for state in states:
-            self._schedule(pod, state, state.initial_delay_seconds)
+            self._schedule(pod, state, state.first_after_seconds)
 
     def container_stopped(self, pod: PodProbes, name: str) -> None:
         for state in pod.states.pop(name, ()):

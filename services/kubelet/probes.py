@@ -49,8 +49,16 @@ class ProbeState:
         return self.probe.timeout_seconds or 1
 
     @property
-    def initial_delay_seconds(self) -> int:
-        return self.probe.initial_delay_seconds or 0
+    def first_after_seconds(self) -> int:
+        """When to ask first, counted from the container's start.
+
+        Startup and readiness are asked as soon as allowed, so that nothing waits for them in vain;
+        liveness on the first whole period that is not within the initial delay.
+        """
+        delay = self.probe.initial_delay_seconds or 0
+        if self.kind != "liveness":
+            return delay
+        return max(1, -(-delay // self.period_seconds)) * self.period_seconds
 
     @property
     def finished(self) -> bool:

@@ -42,7 +42,7 @@ class Sources:
                 return None
             raise ConfigError(f'configmap "{name}" not found')
         data = {key: text.encode() for key, text in found.data.items()}
-        return data | {key: base64.b64decode(text) for key, text in found.binary_data.items()}
+        return data | {key: _decoded(text, name) for key, text in found.binary_data.items()}
 
     def secret(self, name: str, *, optional: bool) -> dict[str, bytes] | None:
         found = self.secrets.get(name)
@@ -50,7 +50,14 @@ class Sources:
             if optional:
                 return None
             raise ConfigError(f'secret "{name}" not found')
-        return {key: base64.b64decode(text) for key, text in found.data.items()}
+        return {key: _decoded(text, name) for key, text in found.data.items()}
+
+
+def _decoded(text: str, name: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except ValueError as error:
+        raise ConfigError(f'data of "{name}" is not base64: {error}') from error
 
 
 def named_by(pod: Pod) -> tuple[set[str], set[str]]:

@@ -22,6 +22,7 @@ from services.kubelet.references import CLUSTER_CAS, ConfigError
 Files = dict[str, bytes]  # by path inside the volume
 
 FILE_MODE = 0o644
+TEMPORARY = "..new"  # No key of a ConfigMap begins with two dots.
 _PLUGINS = ("empty_dir", "config_map", "secret", "downward_api", "projected", "host_path")
 _DIRECTORY = {"empty_dir": "empty-dir", "config_map": "configmap", "downward_api": "downward-api"}
 
@@ -123,18 +124,23 @@ def write(directory: str, files: Files) -> None:
     """Makes the volume's directory hold these files; an emptyDir (no files) keeps what it has.
 
     Plain system calls: every Pod mounts at least one volume, and a Pod's start is counted in them.
+    ConfigError when the machine refuses a name or has no room.
     """
-    os.makedirs(directory, exist_ok=True)
-    for name, data in files.items():
-        target = f"{directory}/{_inside(name)}"
-        if "/" in name:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-        descriptor = os.open(f"{target}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-        try:
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
-        os.replace(f"{target}.new", target)
+    fresh = f"{directory}/{TEMPORARY}"
+    try:
+        os.makedirs(directory, exist_ok=True)
+        for name, data in files.items():
+            target = f"{directory}/{_inside(name)}"
+            if "/" in name:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+            try:
+                os.write(descriptor, data)
+            finally:
+                os.close(descriptor)
+            os.replace(fresh, target)
+    except OSError as error:
+        raise ConfigError(f"cannot write the volume: {error.strerror}") from error
 
 
 def remove(directory: PodDirectory) -> None:
