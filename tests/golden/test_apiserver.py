@@ -11,7 +11,6 @@ import pytest
 
 from tests.golden.runner import available, cases, play
 
-pytest_plugins = ("tests.support.apiserver",)
 FOLDERS = ("tables", "defaults", "patches", "errors")  # in this order: tables list what is there
 
 
