@@ -119,7 +119,7 @@ class Correlator:
         similar.at = now
         similar.messages.add(event.message)
         if len(similar.messages) < SIMILAR_MAX:
-            return event, event.message
+            return event._replace(involved=_without_revision(event.involved)), event.message
         similar.messages.pop()  # Keeps the set at its bound.
         return group, COMBINED + event.message
 
@@ -129,6 +129,11 @@ class Correlator:
         if bucket is None:
             bucket = self._buckets.put(key, TokenBucket(SPAM_PER_SECOND, SPAM_BURST, now))
         return not bucket.try_take(now)
+
+
+def _without_revision(involved: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """An object that has changed meanwhile is still the same object."""
+    return tuple(pair for pair in involved if pair[0] != "resourceVersion")
 
 
 def _without_place(involved: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
