@@ -47,6 +47,10 @@ async def collect(batches: AsyncIterator[Batch], count: int) -> list[Change]:
     return changes
 
 
+async def first_of(batches: AsyncIterator[Batch]) -> Batch:
+    return await anext(batches)
+
+
 async def test_creates_where_nothing_was(storage: Storage, prefix: str) -> None:
     made = await storage.create(prefix + "a", b"1")
     assert made.done
@@ -113,7 +117,7 @@ async def test_progress_says_how_far_a_quiet_prefix_is(storage: Storage, prefix:
     start = await storage.revision()
     made = await storage.create("/elsewhere" + prefix, b"1")
     async with aclosing(storage.watch(prefix, start)) as batches:  # type: ignore[type-var]
-        waiting = asyncio.create_task(anext(aiter(batches)))
+        waiting: asyncio.Task[Batch] = asyncio.create_task(first_of(batches))
         while not waiting.done():
             storage.ask_progress()
             await asyncio.wait({waiting}, timeout=0.05)

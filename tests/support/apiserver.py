@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from services.apiserver.server import ApiServer
+from services.apiserver.storage.compaction import Compactor
 from services.apiserver.storage.etcd import EtcdStorage
 from services.machinery.clock import Clock
 from services.process.clock import SystemClock
@@ -53,7 +54,8 @@ async def apiserver_here(etcd: Etcd, clock: Clock | None = None) -> AsyncIterato
     storage = EtcdStorage(etcd.endpoint, clock, log)
     server = ApiServer(storage, clock, Random(1), log)
     async with server.listen("127.0.0.1", 0) as port:
-        tasks = [asyncio.ensure_future(storage.run()), asyncio.ensure_future(server.run())]
+        parts = (storage.run(), server.run(), Compactor(storage, clock, log).run())
+        tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             await asyncio.wait_for(server.serving.wait(), START_SECONDS)
             yield server, f"127.0.0.1:{port}"

@@ -61,9 +61,9 @@ class Reader:
             )
         if exact or (revision and options.limit and not options.version_match):
             return await self._page(target, selection, options, revision, "")
-        if revision is None:
-            await self._catch_up()
-        elif revision:
+        if revision is None and not await self._caught_up():
+            return await self._page(target, selection, options, None, "")
+        if revision:
             await self._wait_for(revision)
         # Upstream's cache takes no notice of a limit where any age will do.
         limit = 0 if revision == 0 else options.limit
@@ -131,11 +131,15 @@ class Reader:
     def _relative(self, target: Target, key: str) -> str:
         return key[len(self._prefix(target)) :] + "\0"
 
-    async def _catch_up(self) -> None:
+    async def _caught_up(self) -> bool:
+        """Whether the cache can be shown to be as new as etcd."""
+        if not self._storage.progress_is_exact:
+            return False
         try:
             await self._cache.catch_up()
         except TimeoutError:
-            raise errors.unavailable("the API server's cache does not follow etcd") from None
+            return False
+        return True
 
     async def _wait_for(self, revision: int) -> None:
         try:
@@ -150,7 +154,7 @@ class Reader:
         selection = self.selection(target, options.labels, options.fields)
         revision = parse_version(options.resource_version)
         if revision is None:
-            await self._catch_up()
+            await self._caught_up()
         elif revision and options.send_initial_events:
             await self._wait_for(revision)
         after = None if options.send_initial_events or not revision else revision

@@ -7,6 +7,7 @@ reading is checked against etcd before it is sent, and a change that changes not
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from services.apiserver.registry.ownership import Ownership
 from services.apiserver.registry.request import Answer, Deleted, Item, Target, WriteOptions
 from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Decoded, Strategy, strategy_for
+from services.apiserver.storage.entries import Entry
 from services.apiserver.storage.storage import Storage, Stored
 from services.machinery import trace
 from services.machinery.clock import Clock
@@ -74,6 +76,10 @@ class Store:
 
     def key(self, namespace: str, name: str) -> str:
         return keys.key(self.resource, namespace, name)
+
+    def find(self, namespace: str, name: str) -> Entry | None:
+        """What the cache shows."""
+        return self.cache.get(self.key(namespace, name))
 
     # -- get -------------------------------------------------------------------------------------
 
@@ -144,10 +150,8 @@ class Store:
 
     async def _catch_up(self, ctx: RequestContext) -> None:
         for resource in ctx.missed:
-            try:
+            with contextlib.suppress(TimeoutError):  # then the refusal rests on what we know
                 await self._caches.of(resource).catch_up()
-            except TimeoutError:
-                raise errors.unavailable("the API server's caches do not follow etcd") from None
 
     def _raise_if_invalid(self, obj: Json, causes: Sequence[errors.Cause]) -> None:
         if causes:

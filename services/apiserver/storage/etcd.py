@@ -39,6 +39,7 @@ OPTIONS = (
 LEASE_SHARED_SECONDS = 60
 LEASE_WRITES_MAX = 1000
 PAGE_KEYS = 500
+RETRY_SECONDS = 0.5
 
 
 class EtcdStorage:
@@ -52,11 +53,25 @@ class EtcdStorage:
         self.maintenance = etcd_pb2_grpc.MaintenanceStub(self.channel)
         self._watches = EtcdWatches(self.channel, clock, log)
         self._shared: dict[int, tuple[int, float, int]] = {}  # seconds → lease, until when, writes left
+        self._exact = False
         self.full = asyncio.Event()  # set when a write met the quota; compaction answers it
 
     async def run(self) -> None:
         """Keeps the watch stream; never returns."""
+        self._exact = exact_progress(await self._version())
         await self._watches.run()
+
+    @property
+    def progress_is_exact(self) -> bool:
+        return self._exact
+
+    async def _version(self) -> str:
+        while True:
+            try:
+                return await self.version()
+            except errors.ApiError as error:
+                self._log.warning("Waiting for etcd", reason=error.message)
+                await self._clock.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:
         await self.channel.close(None)
@@ -183,6 +198,12 @@ class EtcdStorage:
                 raise errors.unavailable(f"etcd cannot be reached: {details}") from error
             case _:
                 raise errors.internal(f"etcd: {code.name}: {details}") from error
+
+
+def exact_progress(version: str) -> bool:
+    """Older members may tell of progress before they have sent all events up to it (etcd#15220)."""
+    parts = tuple(int(part) for part in version.split("-")[0].split("."))
+    return parts >= (3, 5, 8) or (3, 4, 25) <= parts < (3, 5)
 
 
 def target(endpoints: str) -> str:

@@ -90,6 +90,10 @@ class MemoryStorage:
         for _, queue in self._watches:
             queue.put_nowait(Batch([], self._revision))
 
+    @property
+    def progress_is_exact(self) -> bool:
+        return True
+
     def compact(self, revision: int) -> None:
         """Forgets what was before: what etcd does every five minutes."""
         self._compacted = revision

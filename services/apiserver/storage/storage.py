@@ -93,3 +93,8 @@ class Storage(Protocol):
     def ask_progress(self) -> None:
         """Wishes for a batch on every watch that tells how far it is."""
         ...
+
+    @property
+    def progress_is_exact(self) -> bool:
+        """Whether what came before a batch is all there was up to its revision."""
+        ...

@@ -159,7 +159,8 @@ class WatchCache:
         heapq.heappush(self._waiting, (revision, next(self._order), future))
         async with self._clock.timeout(FRESH_SECONDS):
             while not future.done():
-                self._storage.ask_progress()
+                if self._storage.progress_is_exact:
+                    self._storage.ask_progress()
                 await self._patience(future)
 
     async def _patience(self, future: asyncio.Future[None]) -> None:
