@@ -55,12 +55,17 @@ class NodeAgent:
         while True:
             try:
                 self._runtime = await self._context.cri.info()
-                await self._register()
+                node = await self._register()
                 break
             except (ApiError, CriError) as error:
                 self._context.log.debug("Could not register yet", node=self._context.name, error=str(error))
                 await self._context.clock.sleep(RETRY_SECONDS)
         self._event("Starting", "Starting kubelet.")
+        self._context.node = node
+        if node.spec.pod_cidr:
+            # A node that comes back is ready at once, and need not say otherwise in between.
+            self._cidr = node.spec.pod_cidr
+            await self._give_cidr(self._cidr)
         await self.beat()
 
     def reference(self) -> ObjectReference:
@@ -72,7 +77,7 @@ class NodeAgent:
 
     # ---- Registration ------------------------------------------------------------------------
 
-    async def _register(self) -> None:
+    async def _register(self) -> Node:
         context = self._context
         name = context.name
         wanted = {**node_status.labels(name, self._machine), **context.labels}
@@ -90,7 +95,7 @@ class NodeAgent:
                 change = {"metadata": {"labels": wanted, "annotations": annotations}}
                 node = await context.client.patch(Node, name, "", change)
             context.log.info("Found the node registered already", kind="Node", name=name)
-        self.node_seen(node)
+        return node
 
     # ---- The Node as others change it --------------------------------------------------------
 
@@ -177,7 +182,7 @@ class NodeAgent:
     async def _register_again(self) -> None:
         self._reported = {}
         try:
-            await self._register()
+            self.node_seen(await self._register())
         except ApiError as error:
             self._context.log.debug("Could not register again", node=self._context.name, error=error.message)
 

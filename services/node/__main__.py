@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc.aio
+import structlog
 
 from services.client.client import connect
 from services.kubelet import node_service
@@ -27,6 +28,7 @@ from services.kubelet.node_status import KUBELET_VERSION, Machine
 from services.node.name_from_dns import name_from_dns
 from services.pb.node.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from services.process.grpc_server import Health, grpc_server
+from services.process.logging import LEVELS, Logger
 from services.process.run import Fatal, Process, run
 
 NODES_MAX = 5000  # As many as the runtime holds.
@@ -115,7 +117,6 @@ async def _runtime(
         async with runtime_channel(flags.container_runtime_endpoint) as channel:
             yield channel
         return
-    from services.process.logging import get_logger
     from services.runtime.server import runtime_server
 
     path = root / "containerd.sock"
@@ -126,11 +127,19 @@ async def _runtime(
             random=process.random,
             registry_address=flags.registry,
             root_dir=root,
-            log=get_logger("runtime"),
+            log=_runtime_logger(flags.log_level),
         ),
         runtime_channel(f"unix://{path}") as channel,
     ):
         yield channel
+
+
+def _runtime_logger(level: str) -> Logger:
+    """What the runtime does the kubelet tells already; two lines for each start would be one too many."""
+    least = LEVELS["warning"] if level == "info" else LEVELS[level]
+    wrapper = structlog.make_filtering_bound_logger(least)
+    logger: Logger = structlog.wrap_logger(None, wrapper_class=wrapper, component="runtime")
+    return logger
 
 
 async def _names(flags: argparse.Namespace) -> list[str]:
