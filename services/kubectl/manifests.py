@@ -47,11 +47,15 @@ class Unreadable:
     error: Fail
 
 
-class _Loader(yaml.CSafeLoader):
+# Types of YAML 1.1 that JSON has no use for: their texts stay texts.
+UNRESOLVED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
+
+
+class Loader(yaml.CSafeLoader):
     """YAML as JSON: dates stay text, keys become text, and a key may stand only once."""
 
     yaml_implicit_resolvers = {
-        letter: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        letter: [pair for pair in pairs if pair[0] not in UNRESOLVED]
         for letter, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -146,7 +150,7 @@ def documents(text: bytes, source: str) -> Iterator[Any]:
             yield from parsed
             return
     try:
-        for document in yaml.load_all(decoded, _Loader):
+        for document in yaml.load_all(decoded, Loader):
             if document is not None:
                 yield document
     except DuplicateKey as error:

@@ -27,7 +27,7 @@ def raw(stream: BinaryIO) -> Iterator[None]:
     """Keys arrive one by one and unechoed; as before, whatever happens, afterwards."""
     before = termios.tcgetattr(stream.fileno())
     try:
-        tty.setraw(stream.fileno())
+        tty.setraw(stream.fileno(), termios.TCSANOW)  # keeps what was typed ahead
         yield
     finally:
         termios.tcsetattr(stream.fileno(), termios.TCSADRAIN, before)

@@ -7,12 +7,18 @@ from contextlib import ExitStack
 from typing import Any
 
 from services.api import kinds
+from services.api.errors import ApiError
 from services.kubectl import following, node_stream, terminal
-from services.kubectl.errors import Fail, quote
-from services.kubectl.node_stream import ExecStream, LogOptions
+from services.kubectl.errors import Fail, Verbatim, quote
+from services.kubectl.node_stream import ExecStream, LogOptions, NodeStreams
 from services.kubectl.session import Session
 
 Json = dict[str, Any]
+
+RECORDED = (
+    "All commands and output from this session will be recorded in container logs, including credentials and"
+    " sensitive information passed through the command prompt."
+)
 
 
 async def converse(session: Session, stream: ExecStream, *, stdin: bool, tty: bool) -> int:
@@ -63,7 +69,7 @@ async def _follow_size(stream: ExecStream, resized: asyncio.Event) -> None:
         resized.clear()
 
 
-async def follow(session: Session, pod: Json) -> int:
+async def follow(session: Session, pod: Json) -> None:
     """Joins the Pod that `run` made once it runs, or shows what it wrote if it has ended already."""
     flags = session.flags
     name, namespace = pod["metadata"]["name"], pod["metadata"].get("namespace", session.namespace)
@@ -82,33 +88,45 @@ async def follow(session: Session, pod: Json) -> int:
         raise Fail("timed out waiting for the condition") from error
     async with node_stream.open(session.address) as nodes:
         container = pod["spec"]["containers"][0]["name"]
-        if _phase(state) == "Running" and flags["stdin"]:
-            if not flags["quiet"]:
-                session.complain("If you don't see a command prompt, try pressing enter.")
-            stream = nodes.attach()
-            await stream.start(namespace, name, container, [], stdin=flags["stdin"], tty=flags["tty"])
-            await converse(session, stream, stdin=flags["stdin"], tty=flags["tty"])
-        else:
+        if _phase(state) != "Running" or not await _attach(session, nodes, namespace, name, container):
             options = LogOptions(container=container, follow=True)
             async for data in nodes.logs(namespace, name, options):
                 _write(session, "stdout", data)
-    return await _exit_code(session, resource, namespace, name)
+    await _ended(session, resource, namespace, name)
 
 
-async def _exit_code(session: Session, resource: kinds.Resource, namespace: str, name: str) -> int:
-    """How the container ended; 0 where its Pod goes on."""
+async def _attach(session: Session, nodes: NodeStreams, namespace: str, name: str, container: str) -> bool:
+    """Joins the container's process. False when it had ended before: its log holds what it said."""
+    flags = session.flags
+    if flags["tty"] and not flags["quiet"]:
+        session.complain(RECORDED)
+        session.complain("If you don't see a command prompt, try pressing enter.")
+    attached = True
+    try:
+        stream = nodes.attach()
+        await stream.start(namespace, name, container, [], stdin=flags["stdin"], tty=flags["tty"])
+        await converse(session, stream, stdin=flags["stdin"], tty=flags["tty"])
+    except* ApiError as errors:
+        attached = False
+        text = f"couldn't attach to pod/{name}, falling back to streaming logs: {errors.exceptions[0]}"
+        session.complain(f"warning: {text}")
+    return attached
+
+
+async def _ended(session: Session, resource: kinds.Resource, namespace: str, name: str) -> None:
+    """Waits for the end of a Pod that ends, and ends as its container did."""
     if session.flags["restart"] == "Always":
-        return 0
+        return
     async for state in following.states(session, resource, namespace, name):
-        if state is None:
-            return 0
-        if _phase(state) in ("Succeeded", "Failed"):
+        if state is None or _phase(state) == "Succeeded":
+            return
+        if _phase(state) == "Failed":
             for status in state["status"].get("containerStatuses") or ():
-                terminated = status.get("state", {}).get("terminated")
-                if terminated:
-                    return int(terminated.get("exitCode", 0))
-            return 0 if _phase(state) == "Succeeded" else 1
-    return 0
+                terminated = status.get("state", {}).get("terminated") or {}
+                if terminated.get("exitCode"):
+                    reason = terminated.get("reason", "Error")
+                    raise Verbatim(f"pod {namespace}/{name} terminated ({reason})", terminated["exitCode"])
+            raise Fail(f"pod {namespace}/{name} failed with unknown exit code")
 
 
 def _phase(pod: Json) -> str:

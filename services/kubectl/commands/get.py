@@ -15,7 +15,7 @@ from services.kubectl import resources
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Exit, Fail, Several, message_of, raise_all
 from services.kubectl.flags import Flag, boolean, integer, text, texts
-from services.kubectl.output import printers, sorting
+from services.kubectl.output import printers
 from services.kubectl.output.columns import TablePrinter
 from services.kubectl.resources import Found, Wanted
 from services.kubectl.session import Session
@@ -189,6 +189,8 @@ async def _print_tables(session: Session, wanted: list[Wanted]) -> None:
         except ApiError as error:
             _gather(error, errors, flags["ignore-not-found"])
     if flags["sort-by"]:
+        from services.kubectl.output import sorting
+
         tables = sorting.sort_tables(tables, flags["sort-by"])
     if not flags["server-print"]:
         tables = [(resource, _name_and_age(session, table)) for resource, table in tables]
@@ -249,6 +251,8 @@ async def _print_objects(session: Session, wanted: list[Wanted]) -> None:
     found, errors = await _fetch(session, wanted)
     errors = [e for e in errors if not (flags["ignore-not-found"] and getattr(e, "reason", "") == "NotFound")]
     if flags["sort-by"]:
+        from services.kubectl.output import sorting
+
         found = sorting.sort_objects(found, flags["sort-by"])
     for item in found:
         if not flags["show-managed-fields"]:

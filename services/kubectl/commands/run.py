@@ -11,7 +11,7 @@ from typing import Any
 from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl.commands.registry import Command
-from services.kubectl.errors import Exit, Fail, quote
+from services.kubectl.errors import Fail, quote
 from services.kubectl.flags import Flag, boolean, integer, seconds, text, texts
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
 from services.kubectl.session import Session
@@ -199,12 +199,10 @@ async def _attached(session: Session, created: Json) -> None:
 
     name = created["metadata"]["name"]
     try:
-        code = await attaching.follow(session, created)
+        await attaching.follow(session, created)
     finally:
         if session.flags["rm"]:
             await _remove(session, name)
-    if code:
-        raise Exit(code)
 
 
 async def _remove(session: Session, name: str) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.api import kinds
 from services.kubectl.errors import Fail, quote
-from services.machinery import jsonpath
+
+if TYPE_CHECKING:
+    from services.machinery import jsonpath
 
 Json = dict[str, Any]
 Printer = Callable[[Any], str]
@@ -118,6 +120,8 @@ def _read(path: str, word: str) -> str:
 
 
 def parse_jsonpath(template: str) -> list[jsonpath.Node]:
+    from services.machinery import jsonpath  # loaded only by those who use it: people wait for the prompt
+
     try:
         return jsonpath.parse(template)
     except jsonpath.JsonPathError as error:
@@ -125,6 +129,8 @@ def parse_jsonpath(template: str) -> list[jsonpath.Node]:
 
 
 def _jsonpath(template: str) -> Printer:
+    from services.machinery import jsonpath
+
     nodes = parse_jsonpath(template)
 
     def show(value: Any) -> str:
@@ -143,6 +149,8 @@ def _jsonpath(template: str) -> Printer:
 
 
 def _jsonpath_as_json(template: str) -> Printer:
+    from services.machinery import jsonpath
+
     nodes = parse_jsonpath(template)
     return lambda value: to_json(jsonpath.find(nodes, value))
 

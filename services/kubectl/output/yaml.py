@@ -26,7 +26,7 @@ _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _TIMESTAMP = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([Tt ]\d{1,2}:\d{1,2}:\d{1,2}(\.\d+)?(Z|[-+]\d\d:\d\d)?)?")
-_UNPRINTABLE = re.compile("[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_UNPRINTABLE = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _INDICATORS = frozenset(",?[]{}#&*!|>'\"%@`")
 _ESCAPES = {
     "\0": "0",
@@ -38,6 +38,9 @@ _ESCAPES = {
     "\f": "f",
     "\r": "r",
     "\x1b": "e",
+    "\x85": "N",
+    "\u2028": "L",
+    "\u2029": "P",
 }
 
 
@@ -86,8 +89,8 @@ def _sequence(value: list[Any], indent: int, lines: list[str], first: str) -> No
 def _natural(key: str) -> list[tuple[int, int, str]]:
     """go-yaml's order of keys: punctuation before digits before letters, and a2 before a10."""
     parts: list[tuple[int, int, str]] = []
-    for piece in re.findall(r"\d+|.", key, re.DOTALL):
-        if piece.isdigit():
+    for piece in re.findall(r"[0-9]+|.", key, re.DOTALL):
+        if piece[0] in "0123456789":
             parts.append((1, int(piece), piece))
         else:
             parts.append((2 if piece.isalpha() else 0, 0, piece))
