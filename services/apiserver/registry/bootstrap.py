@@ -54,10 +54,6 @@ async def _make(registry: Registry, target: Target, body: dict[str, Any], clock:
         except errors.ApiError as error:
             if errors.is_already_exists(error):
                 return
-            log.warning(
-                "Cannot make what every cluster has, yet",
-                kind=body["kind"],
-                name=target.name,
-                reason=error.message,
-            )
+            kind, reason = body["kind"], error.message
+            log.warning("Cannot make what every cluster has, yet", kind=kind, name=target.name, reason=reason)
             await clock.sleep(RETRY_SECONDS)
