@@ -283,8 +283,9 @@ class Kubelet:
 
     async def _finish(self, worker: PodWorker) -> None:
         """A finished Pod stays, with its logs, until somebody deletes it."""
-        if worker.deadline is not None:
-            worker.deadline.cancel()
+        for timer in (worker.deadline, worker.refresh):
+            if timer is not None:
+                timer.cancel()
         if not worker.gone and not worker.pod.metadata.deletion_timestamp:
             return
         if not worker.finished:

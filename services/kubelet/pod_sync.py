@@ -29,6 +29,7 @@ Retry = Callable[[PodWorker, float], None]  # look at it again after that many s
 NETWORK_RETRY_SECONDS = 5.0
 SANDBOX_RETRY_SECONDS = 5.0
 MOUNT_RETRY_SECONDS = 5.0
+VOLUME_REFRESH_SECONDS = 60.0
 KEPT_DEAD_CONTAINERS = 1  # of each name, beside the newest: what `logs --previous` reads
 
 
@@ -75,6 +76,8 @@ class PodSync:
             self._context.pod_event(worker.pod, "Warning", "NetworkNotReady", message)
             self._retry(worker, NETWORK_RETRY_SECONDS)
             return
+        if worker.stale_volumes:
+            await self._refresh_volumes(worker)
         todo = self._compute(worker)
         if todo.nothing:
             return
@@ -107,6 +110,7 @@ class PodSync:
             context.pod_event(pod, "Warning", "FailedMount", str(error))
             self._retry(worker, MOUNT_RETRY_SECONDS)
             return False
+        self._refresh_later(worker)
         config = runtime_config.sandbox_config(pod, attempt, context.name)
         try:
             identifier = await context.cri.run_sandbox(config)
@@ -128,6 +132,28 @@ class PodSync:
             )
             worker.view.put(PodRecord(sandbox=sandbox))
         return True
+
+    def _refresh_later(self, worker: PodWorker) -> None:
+        """What a volume shows of a ConfigMap follows the ConfigMap, a minute late as upstream."""
+        if not volumes.follows_objects(worker.pod):
+            return
+
+        def due() -> None:
+            worker.stale_volumes = True
+            self._retry(worker, 0)
+
+        if worker.refresh is not None:
+            worker.refresh.cancel()
+        worker.refresh = self._context.timers.after(VOLUME_REFRESH_SECONDS, due)
+
+    async def _refresh_volumes(self, worker: PodWorker) -> None:
+        worker.stale_volumes = worker.mounted = False
+        try:
+            await self._starter.mount(worker)
+        except ConfigError as error:
+            self._context.pod_event(worker.pod, "Warning", "FailedMount", str(error))
+            worker.mounted = True  # With what it showed before.
+        self._refresh_later(worker)
 
     async def _kill(self, worker: PodWorker, kill: Kill) -> None:
         probe = kill.container.liveness_probe or kill.container.startup_probe

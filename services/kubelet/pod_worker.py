@@ -58,12 +58,14 @@ class PodWorker:
     restarts: RestartBackoff = field(default_factory=RestartBackoff)
     failures: int = 0  # looks in a row that ended in an error
     mounted: bool = False
+    stale_volumes: bool = False
     dirty: bool = False
     active: bool = False
     finished: bool = False  # nothing of it is left on the node, and the API server was told
     retry: Timer | None = None
     retry_at: float = 0.0
     deadline: Timer | None = None
+    refresh: Timer | None = None
     _scope: asyncio.Timeout | None = None
 
     @property

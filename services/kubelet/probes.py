@@ -52,12 +52,13 @@ class ProbeState:
     def first_after_seconds(self) -> int:
         """When to ask first, counted from the container's start.
 
-        Startup and readiness are asked as soon as allowed, so that nothing waits for them in vain;
-        liveness on the first whole period that is not within the initial delay.
+        Startup and readiness are asked as soon as allowed, so that nothing waits for them in vain,
+        but not in the second in which the program starts; liveness on the first whole period
+        that is not within the initial delay.
         """
         delay = self.probe.initial_delay_seconds or 0
         if self.kind != "liveness":
-            return delay
+            return max(1, delay)
         return max(1, -(-delay // self.period_seconds)) * self.period_seconds
 
     @property

@@ -51,6 +51,17 @@ def plugin_of(volume: Volume) -> str:
     raise ConfigError(f'no volume plugin matched name: volume "{volume.name}"')
 
 
+def follows_objects(pod: Pod) -> bool:
+    """Whether any of its volumes shows a ConfigMap or Secret that somebody may change."""
+    for volume in pod.spec.volumes:
+        if volume.config_map or volume.secret:
+            return True
+        for source in volume.projected.sources if volume.projected else ():
+            if source.secret or (source.config_map and source.config_map.name not in CLUSTER_CAS):
+                return True
+    return False
+
+
 def contents(pod: Pod, volume: Volume, around: Surroundings) -> Files | None:
     """The files that it starts with; None for a host path, which is not ours to fill."""
     if volume.host_path:

@@ -196,7 +196,7 @@ async def test_readiness_follows_its_probe(node: NodeUnderTest) -> None:
         node.cri.http_answers = [CriError("Unavailable", "dial tcp: connect: connection refused")]
         await node.run_pod({"readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 5}})
         assert not node.pod().status.container_statuses[0].ready
-        await node.clock.advance(5)
+        await node.clock.advance(6)
         assert node.pod().status.container_statuses[0].ready
         failure = 'Get "http://10.244.0.1:80/": dial tcp: connect: connection refused'
         assert f"Warning Unhealthy Readiness probe failed: {failure}" in node.events()
@@ -222,7 +222,11 @@ async def test_environment_and_volumes(node: NodeUnderTest) -> None:
         config = next(iter(node.cri.configs.values()))
         assert dict(config.envs) == {"A": "1", "B": "1-$(C)-$(A)", "IP": "10.244.0.1", "C": "blue"}
         assert config.args == ("blue",)
-        assert (Path(config.mounts[0].host_path) / "colour").read_text() == "blue"
+        file = Path(config.mounts[0].host_path) / "colour"
+        assert file.read_text() == "blue"
+        await node.client.patch(ConfigMap, "settings", "default", {"data": {"colour": "red"}})
+        await node.clock.advance(61)
+        assert file.read_text() == "red"
 
 
 async def test_what_a_container_needs_may_be_missing(node: NodeUnderTest) -> None:
