@@ -1,0 +1,156 @@
+"""Whatever is sent to the port: a Status comes back, nothing changes, and the log shows no stack."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import orjson
+import pytest
+
+from services.pb.node.v1 import node_pb2
+from services.pb.resource.v1 import resource_pb2 as pb
+from services.process.healthcheck import check
+from tests.support.apiserver import apiserver_process
+from tests.support.etcd import Etcd
+
+CONFIG_MAPS = pb.Resource(version="v1", resource="configmaps", namespace="default")
+RESOURCE = "/resource.v1.ResourceService"
+METHODS = ("Get", "List", "Create", "Update", "Patch", "Delete", "DeleteCollection")
+
+
+@pytest.fixture(scope="module")
+def server(shared_etcd: Etcd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Looks through the log at the end: no input may leave a stack in it."""
+    log = tmp_path_factory.mktemp("bad-input") / "log"
+    with apiserver_process(shared_etcd, log) as address:
+        yield address
+        assert not check(address)
+    text = log.read_text(errors="replace")
+    assert "Traceback" not in text, text[-3000:]
+    assert len(text) < 200_000
+
+
+@pytest.fixture
+async def channel(server: str) -> AsyncIterator[grpc.aio.Channel]:
+    options = (("grpc.max_send_message_length", -1),)
+    async with grpc.aio.insecure_channel(server, options=options) as made:
+        yield made
+
+
+async def refused(channel: grpc.aio.Channel, method: str, body: bytes) -> dict[str, Any]:
+    """The Status that comes back."""
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await channel.unary_unary(method, None, None)(body, timeout=30)
+    trailing = dict(error.value.trailing_metadata() or ())  # type: ignore[call-overload]
+    status: dict[str, Any] = orjson.loads(trailing["kubernetes-status-bin"])
+    assert status["kind"] == "Status"
+    assert status["message"]
+    assert "Traceback" not in status["message"]
+    return status
+
+
+async def test_random_bytes_are_not_messages(channel: grpc.aio.Channel) -> None:
+    chance = random.Random(7)
+    for _ in range(30):
+        for method in METHODS:
+            body = b"\xff" + chance.randbytes(chance.randrange(1, 300))
+            assert (await refused(channel, f"{RESOURCE}/{method}", body))["code"] == 400
+
+
+async def test_random_bytes_on_the_socket(server: str) -> None:
+    host, _, port = server.rpartition(":")
+    chance = random.Random(8)
+    for size in (0, 1, 10, 1000, 100_000):
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall(chance.randbytes(size))
+    assert not check(server)
+
+
+def create(body: bytes) -> bytes:
+    return pb.CreateRequest(resource=CONFIG_MAPS, json=body).SerializeToString()
+
+
+def nested(depth: int, kind: str = "{}") -> bytes:
+    inner = b'{"a":' * depth + b"1" + b"}" * depth if kind == "{}" else b"[" * depth + b"]" * depth
+    return b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":' + inner + b"}"
+
+
+BAD_BODIES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"1",
+    b'"x"',
+    b"\x00",
+    b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"\xff"}}',
+    b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"\\ud800"}}',
+    b'{"kind":"ConfigMap","apiVersion":"v1","metadata":[]}',
+    b'{"kind":"ConfigMap","apiVersion":"v1","metadata":"x"}',
+    b'{"kind":"ConfigMap","apiVersion":"v1"}',
+    b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x"}}',
+    b'{"kind":1,"apiVersion":{}}',
+    nested(50),
+    nested(900),
+    nested(5000),
+    nested(200_000, "[]"),
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=range(len(BAD_BODIES)))
+async def test_bad_bodies(channel: grpc.aio.Channel, body: bytes) -> None:
+    status = await refused(channel, f"{RESOURCE}/Create", create(body))
+    assert 400 <= status["code"] < 500
+
+
+async def test_a_body_may_not_be_larger_than_upstream_takes(channel: grpc.aio.Channel) -> None:
+    status = await refused(channel, f"{RESOURCE}/Create", create(b" " * (3 * 1024 * 1024 + 1)))
+    assert status["message"] == "Request entity too large: limit is 3145728"
+    assert (status["code"], status["reason"]) == (413, "RequestEntityTooLarge")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch"),
+    [
+        ("application/json-patch+json", b"{}"),
+        ("application/json-patch+json", b'[{"op":"add"}]'),
+        ("application/json-patch+json", b'[{"op":"copy","from":"/","path":"/metadata"}]'),
+        ("application/merge-patch+json", b"[]"),
+        ("application/strategic-merge-patch+json", b"[]"),
+        ("application/strategic-merge-patch+json", b"\xff"),
+        ("application/apply-patch+yaml", b"{: : :"),
+        ("application/apply-patch+yaml", b"&a [*a]"),
+        ("text/plain", b"x"),
+    ],
+)
+async def test_bad_patches(channel: grpc.aio.Channel, content_type: str, patch: bytes) -> None:
+    pods = pb.Resource(version="v1", resource="namespaces", name="default")
+    request = pb.PatchRequest(resource=pods, patch=patch, content_type=content_type, field_manager="m")
+    status = await refused(channel, f"{RESOURCE}/Patch", request.SerializeToString())
+    assert 400 <= status["code"] < 500
+
+
+async def test_unknown_targets(channel: grpc.aio.Channel) -> None:
+    for resource in (
+        pb.Resource(),
+        pb.Resource(version="v1", resource="nothing"),
+        pb.Resource(version="v1", resource="pods", name="x"),
+        pb.Resource(version="v1", resource="nodes", namespace="default", name="x"),
+        pb.Resource(version="v1", resource="pods", namespace="default", name="x", subresource="nothing"),
+        pb.Resource(version="v1", resource="configmaps", namespace="../x", name="../../minions/y"),
+    ):
+        body = pb.GetRequest(resource=resource).SerializeToString()
+        assert (await refused(channel, f"{RESOURCE}/Get", body))["code"] == 404
+
+
+async def test_bad_questions_about_pods(channel: grpc.aio.Channel) -> None:
+    for body in (b"\xff\xff", node_pb2.LogsRequest().SerializeToString()):
+        call = channel.unary_stream("/node.v1.NodeService/Logs", None, None)(body, timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            [chunk async for chunk in call]
+        assert error.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
