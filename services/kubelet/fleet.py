@@ -77,7 +77,7 @@ class Fleet:
         self._recorder = EventRecorder(client, clock, "kubelet", log=log)
         self._timers = Timers(clock)
         self._references = References(client, clock)
-        self._statuses = StatusManager(client, self._timers, log)
+        self._statuses = StatusManager(client, self._timers, clock, log)
         self.members: dict[str, Member] = {}
         self._pods: Informer[Pod]
         self._services: Informer[Service]

@@ -18,16 +18,23 @@ from services.api.core_v1 import Pod
 from services.api.kinds import resource_of
 from services.client import codec
 from services.client.client import Client
+from services.client.token_bucket import TokenBucket
 from services.client.transport import PatchType, Target, WriteOptions
 from services.kubelet import pod_status
 from services.kubelet.container_status import Status, as_data
 from services.kubelet.timers import Timers
 from services.machinery import trace
 from services.machinery.backoff import Backoff
+from services.machinery.clock import Clock
 from services.process.logging import Logger
 
 FIELD_MANAGER = "kubelet"
 WRITES_IN_FLIGHT_MAX = 16
+# "ContainerCreating" is worth a write of its own, but not when hundreds of Pods start together: then
+# it waits this long, and most containers run by then and need one write, not two.
+PRELIMINARY_PER_SECOND = 10.0
+PRELIMINARY_BURST = 20
+PRELIMINARY_SECONDS = 0.5
 _WATCHED = ("Ready", "ContainersReady", "Initialized", "PodReadyToStartContainers")
 
 
@@ -46,11 +53,13 @@ class _Entry:
 
 
 class StatusManager:
-    def __init__(self, client: Client, timers: Timers, log: Logger) -> None:
+    def __init__(self, client: Client, timers: Timers, clock: Clock, log: Logger) -> None:
         self._client, self._timers, self._log = client, timers, log
         self._entries: dict[str, _Entry] = {}
         self._queue: deque[_Entry] = deque()
         self._ready = asyncio.Semaphore(0)
+        self._clock = clock
+        self._preliminary = TokenBucket(PRELIMINARY_PER_SECOND, PRELIMINARY_BURST, clock.monotonic())
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -65,7 +74,10 @@ class StatusManager:
             return
         entry.wanted = status
         entry.cause = trace.current()
-        self._enqueue(entry)
+        if status.get("phase") == "Pending" and not self._preliminary.try_take(self._clock.monotonic()):
+            self._timers.after(PRELIMINARY_SECONDS, lambda: self._enqueue_unless_written(entry))
+        else:
+            self._enqueue(entry)
 
     def delete(self, pod: Pod) -> None:
         """The Pod is finished: once its last status is written, it may go."""
@@ -98,6 +110,10 @@ class StatusManager:
             entry = _Entry(pod.metadata.namespace or "", pod.metadata.name or "", uid, reported, reported)
             self._entries[uid] = entry
         return entry
+
+    def _enqueue_unless_written(self, entry: _Entry) -> None:
+        if entry.reported is not entry.wanted:
+            self._enqueue(entry)
 
     def _enqueue(self, entry: _Entry) -> None:
         if entry.queued or entry.writing:
