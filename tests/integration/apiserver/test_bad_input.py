@@ -46,7 +46,8 @@ async def refused(channel: grpc.aio.Channel, method: str, body: bytes) -> dict[s
     """The Status that comes back."""
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await channel.unary_unary(method, None, None)(body, timeout=30)
-    trailing = dict(error.value.trailing_metadata() or ())  # type: ignore[call-overload]
+    metadata: Any = error.value.trailing_metadata()
+    trailing = dict(metadata or ())
     status: dict[str, Any] = orjson.loads(trailing["kubernetes-status-bin"])
     assert status["kind"] == "Status"
     assert status["message"]
