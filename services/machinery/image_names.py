@@ -21,6 +21,8 @@ def canonical(name: str) -> str:
     rest, at, digest = name.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         raise ValueError("invalid reference format")
+    if rest.endswith(":"):
+        raise ValueError("invalid reference format")
     rest, tag = _split_tag(rest)
     host, path = _split_host(rest)
     if len(path) > LENGTH_MAX or not _PATH.fullmatch(path) or not _HOST.fullmatch(host):

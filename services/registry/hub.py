@@ -99,7 +99,7 @@ class Hub:
             return entry
         host, _, path = repository.partition("/")
         missing = any(pattern.fullmatch(path) for pattern in self.catalogue.missing)
-        if missing or host == "docker.io" and path.startswith("library/"):
+        if missing or (host == "docker.io" and path.startswith("library/")):
             raise Refusal("denied", DENIED)
         if host == "registry.k8s.io" or self.catalogue.generic is None:
             raise Refusal("missing-tag", f"{repository}: not found")

@@ -59,7 +59,7 @@ def build(entry: ImageEntry, tag: str, repository: str = "") -> StoredImage:
     stack = entry.variant_layers.get(tag, entry.layers)
     layers = tuple(_layer(layer, text, seed=repository if index else "") for index, layer in enumerate(stack))
     behaviour = table.get("behaviour")
-    described = {
+    described: dict[str, Any] = {
         "entrypoint": words("entrypoint"),
         "cmd": words("cmd"),
         "env": tuple(f"{name}={text(value)}" for name, value in table.get("env", {}).items()),

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import grpc.aio
 
+from services.machinery import trace
 from services.machinery.clock import Clock
 from services.pb.registry.v1 import registry_pb2 as pb
 from services.pb.registry.v1.registry_pb2_grpc import RegistryServiceServicer
@@ -39,7 +40,8 @@ class RegistryService(RegistryServiceServicer):
         try:
             reference, image = self._hub.resolve(request.name)
         except Refusal as refusal:
-            self._log.info("Refused an image", image=request.name, reason=refusal.kind)
+            with trace.scope(_cause(context)):
+                self._log.info("Refused an image", image=request.name, reason=refusal.kind)
             await _refuse(context, refusal)
         return pb.ResolveResponse(reference=reference, digest=image.digest, manifest=_manifest(image))
 
@@ -49,7 +51,8 @@ class RegistryService(RegistryServiceServicer):
         except Refusal as refusal:
             await _refuse(context, refusal)
         size = sum(layer.size for layer in layers)
-        self._log.info("Sending layers", image=request.reference, layers=len(layers), bytes=size)
+        with trace.scope(_cause(context)):
+            self._log.info("Sending layers", image=request.reference, layers=len(layers), bytes=size)
         for layer in layers:
             if self._rate and layer.size:
                 yield pb.PullResponse(layer=layer.digest)
@@ -71,6 +74,13 @@ class RegistryService(RegistryServiceServicer):
         return pb.CatalogueResponse(
             repositories=[pb.Repository(name=name, tags=tags) for name, tags in names]
         )
+
+
+def _cause(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent":
+            return value if isinstance(value, str) else value.decode()
+    return ""
 
 
 async def _refuse(context: Context, refusal: Refusal) -> NoReturn:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from services.machinery import trace
 from services.runtime import launch
 from services.runtime.filesystem import Filesystem, fault
 from services.runtime.kernel import Future, Kernel, Timer
@@ -48,7 +49,7 @@ EXEC_ERROR = (
 
 class Container:
     __slots__ = (
-        "attached", "config", "created_at", "ended", "exit_code", "filesystem", "finished_at", "id", "image",
+        "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem", "finished_at", "id", "image",
         "log", "machine", "message", "oom_timer", "processes", "reason", "resources", "sandbox",
         "started_at", "state", "stdin", "usage",
     )  # fmt: skip
@@ -60,6 +61,7 @@ class Container:
             machine, sandbox, identifier, config, image
         )  # fmt: skip
         self.resources = config.resources
+        self.cause = trace.current()
         self.state = ContainerState.CREATED
         self.created_at, self.started_at, self.finished_at = machine.now(), 0, 0
         self.exit_code, self.reason, self.message = 0, "", ""
@@ -124,6 +126,7 @@ class Container:
         self.state = ContainerState.RUNNING
         self.started_at = self.machine.now()
         self.machine.emit(EventType.STARTED, self.id, self.sandbox)
+        self.machine.tell("Started a container", self, image=self.config.user_image)
         stdin: Stream = PipeReader(self.stdin, terminal=self.config.tty) if self.stdin else NULL
         streams = {0: stdin, 1: self._output("stdout"), 2: self._output("stderr")}
         first = self.processes.start(

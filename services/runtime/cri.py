@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import grpc.aio
 
+from services.machinery import trace
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.pb.runtime.v1.api_pb2_grpc import RuntimeServiceServicer
 from services.runtime import wire
@@ -36,6 +37,14 @@ async def refuse(context: Context, fault: RuntimeFault) -> NoReturn:
 def node_of(context: Context) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == NODE_METADATA:
+            return value if isinstance(value, str) else value.decode()
+    return ""
+
+
+def cause_of(context: Context) -> str:
+    """The traceparent of the call: what the kubelet does this for."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent":
             return value if isinstance(value, str) else value.decode()
     return ""
 
@@ -159,9 +168,10 @@ class RuntimeService(RuntimeServiceServicer):
         self, request: pb.CreateContainerRequest, context: Context
     ) -> pb.CreateContainerResponse:
         try:
-            container = self._machine(context).create_container(
-                request.pod_sandbox_id, wire.container_config(request.config)
-            )
+            with trace.scope(cause_of(context)):
+                container = self._machine(context).create_container(
+                    request.pod_sandbox_id, wire.container_config(request.config)
+                )
         except RuntimeFault as fault:
             await refuse(context, fault)
         return pb.CreateContainerResponse(container_id=container.id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 
+from services.machinery import trace
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.pb.runtime.v1.api_pb2_grpc import ImageServiceServicer
 from services.runtime import wire
-from services.runtime.cri import Context, Machines, node_of, refuse
+from services.runtime.cri import Context, Machines, cause_of, node_of, refuse
 from services.runtime.images import ImageStore
 from services.runtime.model import RuntimeFault
 
@@ -32,10 +33,14 @@ class ImageService(ImageServiceServicer):
         return pb.ImageStatusResponse(image=wire.image_message(store, image))
 
     async def PullImage(self, request: pb.PullImageRequest, context: Context) -> pb.PullImageResponse:
-        try:
-            image = await self._store(context).pull(request.image.image, _credentials(request.auth))
-        except RuntimeFault as fault:
-            await refuse(context, fault)
+        machine, name = self._machines(node_of(context)), request.image.image
+        with trace.scope(cause_of(context)):
+            try:
+                image = await machine.images.pull(name, _credentials(request.auth))
+            except RuntimeFault as fault:
+                machine.log.info("Could not pull an image", node=machine.name, image=name, reason=str(fault))
+                await refuse(context, fault)
+            machine.log.info("Pulled an image", node=machine.name, image=name, bytes=image.size)
         return pb.PullImageResponse(image_ref=image.id)
 
     async def RemoveImage(self, request: pb.RemoveImageRequest, context: Context) -> pb.RemoveImageResponse:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 BURST_STEPS_MAX = 1_000  # tasks resumed in a row before asyncio gets its turn
 BREATH_SECONDS = 0.02  # how long a busy loop pauses at each breath
+SLEEP_SECONDS_MAX = 86_400.0  # of asyncio at a time: event loops cannot sleep for ages
 TIMER_SLACK_SECONDS = 0.001  # a timer due this soon is due
 
 
@@ -246,7 +247,7 @@ class Kernel:
                 if not self._timers:
                     await self._rearm.wait()
                     continue
-                delay = max(self._armed - self.clock.monotonic(), 0.0)
+                delay = min(max(self._armed - self.clock.monotonic(), 0.0), SLEEP_SECONDS_MAX)
                 async with asyncio.TaskGroup() as group:
                     asleep = group.create_task(self.clock.sleep(delay))
                     disturbed = group.create_task(self._rearm.wait())

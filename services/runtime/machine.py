@@ -9,11 +9,13 @@ lost power, the kubelet finds no sandboxes and starts over.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+from services.machinery import trace
 from services.process.logging import Logger
 from services.runtime.container import Container
 from services.runtime.filesystem import DIRECTORY, Entry, Filesystem, Mount
@@ -58,7 +60,7 @@ class Machine:
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.subscribers: list[Subscriber] = []
-        self.host = Namespace("")  # what Pods with host network share
+        self.host = Namespace("", name)  # what Pods with host network share
         self._local = local
         self._addresses = Addresses()
 
@@ -169,10 +171,16 @@ class Machine:
 
     def container_ended(self, container: Container) -> None:
         self.emit(EventType.STOPPED, container.id, container.sandbox)
-        self.log.debug(
-            "Container ended", node=self.name, container=container.id[:12], name=container.config.name,
-            pod=container.sandbox.config.name, exit_code=container.exit_code, reason=container.reason,
-        )  # fmt: skip
+        self.tell("A container ended", container, exit_code=container.exit_code, reason=container.reason)
+
+    def tell(self, sentence: str, container: Container, **values: object) -> None:
+        """A line about a container, under the cause that started it."""
+        pod = container.sandbox.config
+        with trace.scope(container.cause):
+            self.log.info(
+                sentence, kind="Pod", namespace=pod.namespace, name=pod.name, node=self.name,
+                container=container.config.name, id=container.id[:12], **values,
+            )  # fmt: skip
 
     def report_broken_program(
         self, container: Container, process: Process, error: BaseException | None
@@ -213,12 +221,10 @@ class Machine:
 
     def real_path(self, path: str) -> Path:
         """A path of the emulated machine, on the real one. Never leaves the root directory."""
-        clean = Path("/" + str(Path(path.replace("\0", ""))).lstrip("/"))
-        parts = [part for part in clean.parts[1:] if part not in ("..", ".")]
-        clean = Path("/", *parts)
+        clean = Path(os.path.normpath("/" + path.replace("\0", "").lstrip("/")))
         if clean.is_relative_to(self.root):
             return clean
-        return self.root.joinpath("machines", self.name or "machine", *parts)
+        return self.root.joinpath("machines", self.name or "machine", *clean.parts[1:])
 
     def filesystem_for(self, container: Container) -> Filesystem:
         """The image's tree, /proc, /dev and /etc as the runtime makes them, and the kubelet's mounts."""

@@ -6,6 +6,7 @@ import json
 
 import grpc.aio
 
+from services.machinery import trace
 from services.machinery.image_names import repository_of
 from services.pb.registry.v1 import registry_pb2 as pb
 from services.pb.registry.v1.registry_pb2_grpc import RegistryServiceStub
@@ -48,7 +49,7 @@ class RegistryClient:
     async def resolve(self, reference: str, credentials: tuple[str, str]) -> Image:
         try:
             answer = await self._stub.Resolve(
-                pb.ResolveRequest(name=reference, credentials=_credentials(credentials))
+                pb.ResolveRequest(name=reference, credentials=_credentials(credentials)), metadata=_cause()
             )
         except grpc.aio.AioRpcError as error:
             raise self._fault(error) from error
@@ -60,7 +61,7 @@ class RegistryClient:
         request = pb.PullRequest(reference=reference, layers=digests, credentials=_credentials(credentials))
         contents: dict[str, LayerContent] = {}
         try:
-            async for piece in self._stub.Pull(request):
+            async for piece in self._stub.Pull(request, metadata=_cause()):
                 if piece.HasField("content"):
                     contents[piece.layer] = _content(piece.content)
         except grpc.aio.AioRpcError as error:
@@ -74,6 +75,11 @@ class RegistryClient:
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             return RegistryUnreachable(self._address, "connection refused")
         return RegistryRefusal("broken", error.details() or "unexpected status from HEAD request: 500")
+
+
+def _cause() -> tuple[tuple[str, str], ...]:
+    cause = trace.current()
+    return (("traceparent", cause),) if cause else ()
 
 
 def _credentials(pair: tuple[str, str]) -> pb.Credentials | None:

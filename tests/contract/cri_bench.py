@@ -39,7 +39,9 @@ class Cri:
 
     async def sandbox(self, name: str = "web", attempt: int = 0, metadata: Metadata = ()) -> str:
         config = pb.PodSandboxConfig(
-            metadata=pb.PodSandboxMetadata(name=name, uid=f"uid-{name}", namespace="default", attempt=attempt),
+            metadata=pb.PodSandboxMetadata(
+                name=name, uid=f"uid-{name}", namespace="default", attempt=attempt
+            ),
             hostname=name,
             log_directory=f"/var/log/pods/default_{name}_uid-{name}",
             labels={"io.kubernetes.pod.name": name},
@@ -51,7 +53,9 @@ class Cri:
         request = pb.PullImageRequest(image=pb.ImageSpec(image=image))
         return (await self.images.PullImage(request, metadata=metadata)).image_ref
 
-    async def create(self, sandbox: str, image: str, *command: str, name: str = "main", attempt: int = 0) -> str:
+    async def create(
+        self, sandbox: str, image: str, *command: str, name: str = "main", attempt: int = 0
+    ) -> str:
         config = pb.ContainerConfig(
             metadata=pb.ContainerMetadata(name=name, attempt=attempt),
             image=pb.ImageSpec(image=await self.pull(image), user_specified_image=image),
@@ -79,7 +83,9 @@ class Cri:
         """Waits for the end by reading its log to the end: the log closes with the container."""
         from services.pb.runtime.v1 import streaming_pb2
 
-        async for _ in self.streams.ReadLog(streaming_pb2.ReadLogRequest(container_id=container, follow=True)):
+        async for _ in self.streams.ReadLog(
+            streaming_pb2.ReadLogRequest(container_id=container, follow=True)
+        ):
             pass
         return await self.status(container)
 

@@ -72,7 +72,8 @@ class TestSandbox:
     async def test_addresses_differ(self, endpoint: Cri) -> None:
         ids = [await endpoint.sandbox(name) for name in ("a", "b", "c")]
         answers = [
-            await endpoint.runtime.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=one)) for one in ids
+            await endpoint.runtime.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=one))
+            for one in ids
         ]
         assert len({answer.status.network.ip for answer in answers}) == 3
 
@@ -134,7 +135,9 @@ class TestContainer:
         assert (await endpoint.ended(container)).reason == "Completed"
 
     async def test_log_is_in_the_format_of_the_cri(self, endpoint: Cri) -> None:
-        container = await endpoint.start(await endpoint.sandbox(), "busybox", "sh", "-c", "echo out; echo err >&2")
+        container = await endpoint.start(
+            await endpoint.sandbox(), "busybox", "sh", "-c", "echo out; echo err >&2"
+        )
         path = Path((await endpoint.ended(container)).log_path)
         lines = path.read_text().splitlines()
         form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (stdout|stderr) [FP] (.*)")
@@ -143,7 +146,9 @@ class TestContainer:
 
     async def test_stop_gives_time_then_kills(self, endpoint: Cri) -> None:
         sandbox = await endpoint.sandbox()
-        polite = await endpoint.start(sandbox, "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done", name="polite")
+        polite = await endpoint.start(
+            sandbox, "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done", name="polite"
+        )
         stubborn = await endpoint.start(sandbox, "busybox", "sleep", "1000", name="stubborn")
         await endpoint.runtime.StopContainer(pb.StopContainerRequest(container_id=polite, timeout=30))
         assert (await endpoint.status(polite)).exit_code == 5
@@ -158,7 +163,7 @@ class TestContainer:
         )
         assert error.details() == (
             "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-            "failed: unable to start container process: error during container init: exec: \"nosuchcommand\": "
+            'failed: unable to start container process: error during container init: exec: "nosuchcommand": '
             "executable file not found in $PATH: unknown"
         )
         status = await endpoint.status(container)
@@ -175,7 +180,9 @@ class TestContainer:
     async def test_needs_a_sandbox_and_an_image(self, endpoint: Cri) -> None:
         error = await refusal(endpoint.create("nobody", "busybox", "true"))
         assert error.code() is grpc.StatusCode.NOT_FOUND
-        config = pb.ContainerConfig(metadata=pb.ContainerMetadata(name="x"), image=pb.ImageSpec(image="nginx"))
+        config = pb.ContainerConfig(
+            metadata=pb.ContainerMetadata(name="x"), image=pb.ImageSpec(image="nginx")
+        )
         request = pb.CreateContainerRequest(pod_sandbox_id=await endpoint.sandbox(), config=config)
         error = await refusal(endpoint.runtime.CreateContainer(request))
         assert error.code() is grpc.StatusCode.NOT_FOUND
@@ -265,7 +272,9 @@ class TestExec:
 
     async def test_a_token_is_good_once(self, endpoint: Cri) -> None:
         container = await endpoint.start(await endpoint.sandbox(), "luksa/kubia")
-        answer = await endpoint.runtime.Exec(pb.ExecRequest(container_id=container, cmd=["true"], stdout=True))
+        answer = await endpoint.runtime.Exec(
+            pb.ExecRequest(container_id=container, cmd=["true"], stdout=True)
+        )
         token = answer.url.partition("#")[2]
 
         async def requests() -> AsyncIterator[streaming_pb2.StreamRequest]:
@@ -303,7 +312,9 @@ class TestNetwork:
         server_box = await endpoint.sandbox("server")
         server = await endpoint.start(server_box, "luksa/kubia")
         await listening(endpoint, server, 8080)
-        status = await endpoint.runtime.PodSandboxStatus(pb.PodSandboxStatusRequest(pod_sandbox_id=server_box))
+        status = await endpoint.runtime.PodSandboxStatus(
+            pb.PodSandboxStatusRequest(pod_sandbox_id=server_box)
+        )
         client = await endpoint.start(await endpoint.sandbox("client"), "busybox", "sleep", "100")
         answer = await endpoint.exec(client, "wget", "-qO-", f"http://{status.status.network.ip}:8080/")
         assert answer.stdout == b"You've hit server\n"
@@ -333,7 +344,9 @@ class TestImages:
         assert image.size > 10_000_000
         by_id = pb.ImageStatusRequest(image=pb.ImageSpec(image=identifier))
         assert (await endpoint.images.ImageStatus(by_id)).image.id == identifier
-        used = (await endpoint.images.ImageFsInfo(pb.ImageFsInfoRequest())).image_filesystems[0].used_bytes.value
+        used = (
+            (await endpoint.images.ImageFsInfo(pb.ImageFsInfoRequest())).image_filesystems[0].used_bytes.value
+        )
         assert used == image.size
         for _ in range(2):
             await endpoint.images.RemoveImage(pb.RemoveImageRequest(image=spec))

@@ -209,7 +209,7 @@ async def _transfer(process: Process, operands: Sequence[str], *, move: bool, de
         source = path_of(process, operand)
         end = normal(f"{target}/{source.rpartition('/')[2]}") if into else target
         try:
-            if end == source or (end + "/").startswith(source + "/"):
+            if f"{end}/".startswith(f"{source.rstrip('/')}/"):
                 await process.complain(f"{name}: '{operand}' and '{operands[-1]}' are the same file")
                 status = 1
                 continue

@@ -10,7 +10,7 @@ from services.runtime.filesystem import Entry
 from services.runtime.globs import matches
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import path_of, words_of
-from services.runtime.programs.options import options
+from services.runtime.programs.options import number, options
 from services.runtime.streams import read_all
 
 FOUND_MAX = 100_000
@@ -77,9 +77,9 @@ async def _tell(process: Process, words: list[str], shown: str, entry: Entry, de
         elif word == "-type":
             held = entry.kind == {"f": "-"}.get(value, value)
         elif word == "-maxdepth":
-            held = depth <= int(value or 0)
+            held = depth <= int(await number(process, value))
         elif word == "-mindepth":
-            held = depth >= int(value or 0)
+            held = depth >= int(await number(process, value))
         elif word == "-empty":
             held, at = entry.size == 0 and entry.kind == "-", at - 1
         elif word in ("!", "-not"):

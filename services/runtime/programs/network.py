@@ -11,11 +11,11 @@ from services.runtime.network import is_address
 from services.runtime.opening import open_file
 from services.runtime.processes import Exit, Process, Program
 from services.runtime.programs.input import path_of
-from services.runtime.programs.options import options
+from services.runtime.programs.options import number, options
 from services.runtime.streams import read_all
 
 REDIRECTS_MAX = 20
-CONNECT_SECONDS_DEFAULT = 130.0
+CONNECT_SECONDS_DEFAULT = "130"
 CURL_LONG = {
     "silent": "s", "show-error": "S", "fail": "f", "include": "i", "head": "I", "request": "X", "header": "H",
     "data": "d", "output": "o", "write-out": "w", "max-time": "m", "location": "L", "verbose": "v", "insecure": "k",
@@ -102,9 +102,9 @@ async def _curl_one(
     process: Process, text: str, found: dict[str, str], headers: list[tuple[str, str]]
 ) -> int:
     quiet = "s" in found and "S" not in found
-    url = urlsplit(text if "://" in text else f"http://{text}")
-    limit = float(found.get("m") or found.get("Y") or CONNECT_SECONDS_DEFAULT)
+    limit = await number(process, found.get("m") or found.get("Y") or CONNECT_SECONDS_DEFAULT)
     try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
         response = await _follow(process, url, _curl_request(url, found, headers), found, limit)
     except ValueError:
         await process.complain(
@@ -191,15 +191,22 @@ async def wget(process: Process) -> int:
         await process.complain("wget: missing URL")
         return 1
     text = urls[0]
-    url = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+        port = url.port or 80
+    except ValueError:
+        await process.complain(f"wget: bad port spec '{text}'")
+        return 1
     method = "HEAD" if "s" in found else "POST" if "d" in found else "GET"
     request = Request(method, _target(url), (("Host", url.netloc), ("User-Agent", "Wget"), ("Connection", "close")),
                       found.get("d", "").encode())  # fmt: skip
     quiet = "q" in found
     if not quiet:
-        await process.complain(f"Connecting to {url.netloc} ({url.hostname}:{url.port or 80})")
+        await process.complain(f"Connecting to {url.netloc} ({url.hostname}:{port})")
     try:
-        response = await _follow(process, url, request, {"L": ""}, float(found.get("T") or 900))
+        response = await _follow(
+            process, url, request, {"L": ""}, await number(process, found.get("T") or "900")
+        )
     except (Trouble, ValueError) as trouble:
         words_said = trouble.wget if isinstance(trouble, Trouble) else "bad port spec"
         await process.complain(f"wget: {words_said}")
@@ -270,7 +277,7 @@ async def nc(process: Process) -> int:
         return 0
 
     sending = container.kernel.spawn(send())
-    limit = container.kernel.timer(float(found["w"])) if "w" in found else None
+    limit = container.kernel.timer(await number(process, found["w"])) if "w" in found else None
     if limit is not None:
         limit.future.on_done(connection.close)
     try:

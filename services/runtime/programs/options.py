@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from services.runtime.processes import Exit, Process
@@ -53,3 +54,11 @@ async def options(
                 break
             found[letter] = ""
     return found, rest
+
+
+async def number(process: Process, text: str) -> float:
+    """An option's number. Raises Exit(1), after saying so, when it is none."""
+    if re.fullmatch(r"[-+]?\d{1,15}(\.\d{0,9})?", text):
+        return float(text)
+    await process.complain(f"{process.argv[0]}: invalid number '{text}'")
+    raise Exit(1)

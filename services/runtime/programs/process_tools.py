@@ -242,11 +242,14 @@ async def date(process: Process) -> int:
 
 def _parse_date(text: str, now: datetime) -> datetime | None:
     if text.startswith("@") and text[1:].isdigit():
-        return datetime.fromtimestamp(int(text[1:12]), UTC)
+        return datetime.fromtimestamp(int(text[1:11]), UTC)
     match = re.fullmatch(r"([-+]?\d{1,6}) (second|minute|hour|day|week)s?( ago)?", text)
     if match:
         amount = int(match[1]) * (-1 if match[3] else 1)
-        return now + timedelta(**{match[2] + "s": amount})
+        try:
+            return now + timedelta(**{match[2] + "s": amount})
+        except OverflowError:
+            return None
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from services.runtime.opening import open_file
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
-from services.runtime.programs.options import options
+from services.runtime.programs.options import number, options
 from services.runtime.programs.patterns import BadPattern, basic, extended
 from services.runtime.streams import read_all
 
@@ -29,6 +29,7 @@ _SIMPLE = {
 _FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
 REPEAT_LINES = 1000
 WIDTH_MAX = 10_000
+NUMBERS_MAX = 100_000_000
 
 
 def unescape(text: str) -> tuple[str, bool]:
@@ -97,8 +98,8 @@ def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
         if kind == "%":
             out.append("%")
             continue
-        width = arguments.pop(0) if match[2] == "*" and arguments else match[2]
-        precision = arguments.pop(0) if match[3] == "*" and arguments else match[3]
+        width = _star(match[2], arguments)
+        precision = _star(match[3], arguments)
         value = arguments.pop(0) if arguments else ""
         text, wrong, cut = _conversion(kind, match[1], width, precision, value)
         out.append(text)
@@ -108,6 +109,14 @@ def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
             return "".join(out), bad, True
     text, cut = unescape(template[at:])
     return "".join(out) + text, bad, cut
+
+
+def _star(text: str | None, arguments: list[str]) -> str | None:
+    """A width from the arguments where the format says `*`."""
+    if text != "*":
+        return text
+    given = arguments.pop(0) if arguments else "0"
+    return given if given.isascii() and given.isdigit() else "0"
 
 
 def _conversion(
@@ -173,15 +182,15 @@ async def head(process: Process) -> int:
     words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
     found, operands = await options(process, "n:c:qv", words=words, long={"lines": "n", "bytes": "c"})
     if not operands and "c" not in found and not found.get("n", "10").startswith("-"):
-        return await _head_of_stream(process, int(found.get("n", "10") or 0))
+        return await _head_of_stream(process, int(await number(process, found.get("n", "10"))))
     inputs, status = await contents(process, operands)
     for index, (name, data) in enumerate(inputs):
         if len(inputs) > 1:
             await process.write(("\n" if index else "") + f"==> {name} <==\n")
         if "c" in found:
-            await process.write(data[: int(found["c"])])
+            await process.write(data[: int(await number(process, found["c"]))])
         else:
-            count = int(found.get("n", "10"))
+            count = int(await number(process, found.get("n", "10")))
             lines = data.splitlines(keepends=True)
             await process.write(b"".join(lines[:count]))
     return status
@@ -210,14 +219,16 @@ async def tail(process: Process) -> int:
         if len(inputs) > 1:
             await process.write(("\n" if index else "") + f"==> {name} <==\n")
         if "c" in found:
-            await process.write(data[-int(found["c"]) :] if int(found["c"]) else b"")
+            size = int(await number(process, found["c"]))
+            await process.write(data[-size:] if size else b"")
             continue
         count = found.get("n", "10")
+        await number(process, count)
         lines = data.splitlines(keepends=True)
         chosen = (
-            lines[int(count) - 1 :]
+            lines[max(int(count) - 1, 0) :]
             if count.startswith("+")
-            else lines[len(lines) - min(int(count), len(lines)) :]
+            else lines[len(lines) - min(abs(int(count)), len(lines)) :]
         )
         await process.write(b"".join(chosen))
     if found.keys() & {"f", "F"} and operands:
@@ -300,11 +311,15 @@ def _hits(regex: re.Pattern[str], lines: list[str], found: dict[str, str]) -> li
             hits += [(number, match[0]) for match in regex.finditer(line) if match[0]]
         elif (regex.search(line) is None) == ("v" in found):
             hits.append((number, line))
-    after, before = (int(found.get(letter, found.get("C", "0")) or 0) for letter in "AB")
+    after, before = (_context(found.get(letter, found.get("C", "0"))) for letter in "AB")
     if after or before:
         wanted = {at for number, _ in hits for at in range(number - before, number + after + 1)}
         hits = [(at, lines[at - 1]) for at in sorted(wanted) if 0 < at <= len(lines)]
     return hits
+
+
+def _context(text: str) -> int:
+    return min(int(text), 10_000) if text.isascii() and text.isdigit() else 0
 
 
 def _below(process: Process, operands: Sequence[str]) -> list[str]:
@@ -501,12 +516,14 @@ async def seq(process: Process) -> int:
     if step == 0:
         await process.complain("seq: zero increment")
         return 1
-    values = range(first, last + (1 if step > 0 else -1), step)
+    count = min(max((last - first) // step + 1, 0), NUMBERS_MAX)
+    values = range(first, first + count * step, step)
     separator = found.get("s", "\n")
     for start in range(0, len(values), REPEAT_LINES):
         chunk = separator.join(map(str, values[start : start + REPEAT_LINES]))
         await process.write(chunk + ("\n" if start + REPEAT_LINES >= len(values) else separator))
-        await process.container.kernel.sleep(0)
+        if start:
+            await process.container.kernel.breathe()
     return 0
 
 
@@ -541,7 +558,7 @@ async def base64(process: Process) -> int:
             return 1
         return status
     text = base64_codec.b64encode(data).decode()
-    width = int(found.get("w", "76") or 0)
+    width = int(await number(process, found.get("w", "76")))
     rows = [text[at : at + width] for at in range(0, len(text), width)] if width else [text]
     await process.write("\n".join(rows) + ("\n" if width else ""))
     return status

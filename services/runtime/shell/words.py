@@ -25,7 +25,7 @@ DEPTH_MAX = 60
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!-]")
 _BRACED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 _OPERATOR = re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|:(?=[\s\d(-])|\^\^?|,,?")
-_PLAIN = re.compile(r"[^\s;&|<>()\\'\"$`]+")
+_PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"$`]+")
 
 
 class WordParser:

@@ -71,8 +71,6 @@ class FakeRegistry:
         return {digest: LayerContent(self.images[reference][1][digest]) for digest in digests}
 
 
-
-
 class Bench:
     def __init__(self, machine: Machine, registry: FakeRegistry, clock: ManualClock, kernel: Kernel) -> None:
         self.machine, self.registry, self.clock, self.kernel = machine, registry, clock, kernel
@@ -85,11 +83,22 @@ class Bench:
         }  # fmt: skip
         return self.machine.run_sandbox(SandboxConfig(**{**defaults, **fields}), "")
 
-    async def create(self, image: str, *command: str, sandbox: Sandbox | None = None, **fields: Any) -> Container:
+    async def create(
+        self, image: str, *command: str, sandbox: Sandbox | None = None, **fields: Any
+    ) -> Container:
         pulled = await self.machine.images.pull(image)
         config = ContainerConfig(
-            **{"name": "main", "attempt": 0, "image": pulled.id, "user_image": image, "command": command,
-               "labels": {}, "annotations": {}, "log_path": "main/0.log", **fields}  # fmt: skip
+            **{
+                "name": "main",
+                "attempt": 0,
+                "image": pulled.id,
+                "user_image": image,
+                "command": command,
+                "labels": {},
+                "annotations": {},
+                "log_path": "main/0.log",
+                **fields,
+            }  # fmt: skip
         )
         return self.machine.create_container((sandbox or self.sandbox()).id, config)
 

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.registry.catalogue import CatalogueError, default_folder, load, size_bytes
+from services.registry.hub import Hub, Refusal
+from services.registry.images import StoredImage
+
+
+@pytest.fixture(scope="module")
+def hub() -> Hub:
+    return Hub(load(default_folder()))
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1.14.2", "docker.io/library/nginx:1.14.2"),
+        ("docker.io/library/nginx:alpine", "docker.io/library/nginx:alpine"),
+        ("index.docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("luksa/kubia:v2", "docker.io/luksa/kubia:v2"),
+        ("somebody/something:any", "docker.io/somebody/something:any"),
+        ("quay.io/some/thing", "quay.io/some/thing:latest"),
+        ("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10"),
+        ("k8s.gcr.io/pause:3.9", "k8s.gcr.io/pause:3.9"),
+    ],
+)
+def test_names_that_stand_for_something(hub: Hub, name: str, reference: str) -> None:
+    assert hub.resolve(name)[0] == reference
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("crane", "denied"),
+        ("nosuchofficialimage", "denied"),
+        ("library/nothing", "denied"),
+        ("somebody/does-not-exist", "denied"),
+        ("nginx:nope", "missing-tag"),
+        ("luksa/kubia:v9", "missing-tag"),
+        ("registry.k8s.io/nothing", "missing-tag"),
+        ("nginx@sha256:" + "0" * 64, "missing-tag"),
+        ("Nginx", "invalid"),
+        ("nginx:", "invalid"),
+        ("a b", "invalid"),
+        ("", "invalid"),
+        ("../../etc/passwd", "invalid"),
+        ("x" * 300, "invalid"),
+        ("nginx@sha256:12", "invalid"),
+    ],
+)
+def test_names_that_are_refused(hub: Hub, name: str, kind: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        hub.resolve(name)
+    assert caught.value.kind == kind
+
+
+def test_digests_are_the_same_on_every_start(hub: Hub) -> None:
+    again = Hub(load(default_folder()))
+    for name in ("nginx", "luksa/kubia:v1", "somebody/app"):
+        assert hub.resolve(name)[1].digest == again.resolve(name)[1].digest
+
+
+def test_tags_of_one_image_share_its_digest(hub: Hub) -> None:
+    assert hub.resolve("busybox")[1] == hub.resolve("busybox:1.37")[1]
+    assert hub.resolve("luksa/kubia:v1")[1].digest != hub.resolve("luksa/kubia:v2")[1].digest
+
+
+def test_images_on_one_base_share_its_layers(hub: Hub) -> None:
+    nginx, redis = (hub.resolve(name)[1] for name in ("nginx", "redis"))
+    assert nginx.layers[0].digest == redis.layers[0].digest
+    assert nginx.layers[-1].digest != redis.layers[-1].digest
+
+
+def test_by_digest(hub: Hub) -> None:
+    digest = hub.resolve("nginx")[1].digest
+    assert hub.resolve(f"nginx@{digest}")[1] == hub.resolve("nginx")[1]
+
+
+def test_what_is_pushed_is_found_and_wins() -> None:
+    hub = Hub(load(default_folder()))
+    image = StoredImage("sha256:" + "1" * 64, "sha256:" + "2" * 64, ())
+    hub.push("crane", image)
+    assert hub.resolve("crane:latest")[1] is image
+    assert "latest" in hub.names()["docker.io/library/crane"]
+
+
+def test_every_image_of_the_catalogue_can_be_built(hub: Hub) -> None:
+    for repository, entry in hub.catalogue.images.items():
+        for group in entry.tags:
+            _, image = hub.resolve(f"{repository}:{group[0]}")
+            assert all(layer.size >= 0 for layer in image.layers)
+            assert image.entrypoint or image.cmd, repository
+
+
+def test_programs_of_the_catalogue_exist_in_their_images(hub: Hub) -> None:
+    import json
+
+    for repository, entry in hub.catalogue.images.items():
+        for group in entry.tags:
+            _, image = hub.resolve(f"{repository}:{group[0]}")
+            if image.behaviour:
+                program = json.loads(image.behaviour)["program"]
+                assert any(program in layer.executables for layer in image.layers), (repository, program)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("57MB", 57_000_000), ("1.5 kB", 1500), ("2GiB", 2 * 1024**3), ("900", 900), (0, 0)]
+)
+def test_sizes(text: object, size: int) -> None:
+    assert size_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("images: {x: {colour: red}}", "a.yaml: image x: unknown field 'colour'"),
+        ("images: {x: {base: nothing}}", "a.yaml: image x: there is no layer nothing"),
+        ("layers: {x: {size: big}}", "a.yaml: layer x: not a size: big"),
+        ("- just a list", "a.yaml: a table is wanted at the top"),
+        ("a: [", "a.yaml:"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, document: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(document)
+    with pytest.raises(CatalogueError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(words)
