@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc.aio
