@@ -7,15 +7,13 @@ from the network: an address of a file is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.api import kinds
+from services.kubectl.decoding import documents, kind_of
 from services.kubectl.errors import Fail, quote
 from services.kubectl.resources import Wanted
 from services.kubectl.session import Session
@@ -45,41 +43,6 @@ class Unreadable:
     """A document that is no object of this cluster; the others are still dealt with."""
 
     error: Fail
-
-
-# Types of YAML 1.1 that JSON has no use for: their texts stay texts.
-UNRESOLVED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
-
-
-class Loader(yaml.CSafeLoader):
-    """YAML as JSON: dates stay text, keys become text, and a key may stand only once."""
-
-    yaml_implicit_resolvers = {
-        letter: [pair for pair in pairs if pair[0] not in UNRESOLVED]
-        for letter, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                line = key_node.start_mark.line + 1
-                raise DuplicateKey(
-                    f"unmarshal errors:\n  line {line}: key {quote(key_node.value)} already set in map"
-                )
-            seen.add(key_node.value)
-        mapping = super().construct_mapping(node, deep=deep)
-        return {_key(key): value for key, value in mapping.items()}
-
-
-class DuplicateKey(ValueError):
-    """The same key twice in one mapping."""
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return str(key)
 
 
 def read(session: Session) -> list[Manifest | Unreadable]:
@@ -136,56 +99,6 @@ def _paths(name: str, *, recursive: bool) -> list[Path]:
     return files
 
 
-def documents(text: bytes, source: str) -> Iterator[Any]:
-    """The decoded documents of a file, empty ones left out."""
-    try:
-        decoded = text.decode()
-    except UnicodeDecodeError as error:
-        raise Fail(
-            f"error parsing {source}: error converting YAML to JSON: yaml: invalid leading UTF-8 octet"
-        ) from error
-    if decoded.lstrip().startswith("{"):
-        parsed = _json_documents(decoded)
-        if parsed is not None:
-            yield from parsed
-            return
-    try:
-        for document in yaml.load_all(decoded, Loader):
-            if document is not None:
-                yield document
-    except DuplicateKey as error:
-        raise Fail(f"error parsing {source}: error converting YAML to JSON: yaml: {error}") from error
-    except yaml.YAMLError as error:
-        raise Fail(f"error parsing {source}: error converting YAML to JSON: yaml: {_where(error)}") from error
-    except RecursionError as error:
-        raise Fail(
-            f"error parsing {source}: error converting YAML to JSON: yaml: exceeded max depth"
-        ) from error
-
-
-def _json_documents(text: str) -> list[Any] | None:
-    """The objects of a stream of JSON; None when it is no JSON, and YAML should judge it."""
-    decoder, found, rest = json.JSONDecoder(), [], text.lstrip()
-    while rest:
-        try:
-            value, end = decoder.raw_decode(rest)
-        except (ValueError, RecursionError):
-            return None
-        found.append(value)
-        rest = rest[end:].lstrip()
-    return found
-
-
-def _where(error: yaml.YAMLError) -> str:
-    """go-yaml's form of the same libyaml complaint."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    if mark is None:
-        return problem
-    line = mark.line + (1 if isinstance(error, yaml.scanner.ScannerError) else 0)
-    return f"line {line}: {problem}" if line else problem
-
-
 def _flatten(document: Any) -> Iterator[Any]:
     is_list = isinstance(document, dict) and str(document.get("kind", "")).endswith("List")
     if is_list and isinstance(document.get("items"), list):
@@ -203,6 +116,10 @@ def _manifest(session: Session, source: str, obj: Any) -> Manifest | Unreadable:
     if missing:
         faults = [f"{name} not set" for name in missing]
         return _invalid(source, faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
+    for name, value in (("apiVersion", api_version), ("kind", kind)):
+        if not isinstance(value, str):
+            fault = f"json: cannot unmarshal {kind_of(value)} into Go struct field .{name} of type string"
+            return Unreadable(Fail(f"unable to decode {quote(source)}: {fault}"))
     resource = kinds.resource_of_kind(str(api_version), str(kind))
     metadata = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
     assert isinstance(metadata, dict)

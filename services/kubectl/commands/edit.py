@@ -12,6 +12,7 @@ from services.api.errors import ApiError
 from services.client.transport import PatchType
 from services.kubectl import manifests, resources, three_way
 from services.kubectl.commands.registry import Command
+from services.kubectl.decoding import documents
 from services.kubectl.errors import Fail, message_of
 from services.kubectl.flags import Flag, boolean, text, texts
 from services.kubectl.output import printers
@@ -64,10 +65,10 @@ async def _edit(session: Session, item: Found) -> None:
             session.print("Edit cancelled, no changes made.")
             return
         try:
-            documents = list(manifests.documents(body.encode(), "edited file"))
-            if len(documents) != 1 or not isinstance(documents[0], dict):
+            edited_objects = list(documents(body.encode(), "edited file"))
+            if len(edited_objects) != 1 or not isinstance(edited_objects[0], dict):
                 raise Fail("The edited file failed validation: one object was expected")
-            await _send(session, item, before, documents[0])
+            await _send(session, item, before, edited_objects[0])
             return
         except (ApiError, Fail) as error:
             lines = message_of(error).splitlines()

@@ -10,6 +10,7 @@ from services.api.errors import bad_request
 from services.client.transport import PatchType
 from services.kubectl import manifests, resources
 from services.kubectl.commands.registry import Command
+from services.kubectl.decoding import documents, kind_of
 from services.kubectl.errors import Fail, raise_all
 from services.kubectl.flags import Flag, boolean, text, texts
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
@@ -88,20 +89,13 @@ def _body(text: str) -> bytes:
     try:
         json.loads(text)
     except ValueError:
-        documents = list(manifests.documents(text.encode(), "patch"))
-        if len(documents) == 1 and not isinstance(documents[0], (dict, list)):
+        values = list(documents(text.encode(), "patch"))
+        if len(values) == 1 and not isinstance(values[0], (dict, list)):
             raise bad_request(
-                f"json: cannot unmarshal {_go_kind(documents[0])} into Go value of type"
-                f" map[string]interface {{}}"
+                f"json: cannot unmarshal {kind_of(values[0])} into Go value of type map[string]interface {{}}"
             ) from None
-        return json.dumps(documents[0] if documents else None).encode()
+        return json.dumps(values[0] if values else None).encode()
     return text.encode()
-
-
-def _go_kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    return "number" if isinstance(value, (int, float)) else "string"
 
 
 PATCH = Command(

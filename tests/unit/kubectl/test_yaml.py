@@ -9,7 +9,7 @@ import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kubectl.manifests import Loader
+from services.kubectl.decoding import Loader
 from services.kubectl.output import yaml
 
 
