@@ -49,7 +49,8 @@ EXEC_ERROR = (
 
 class Container:
     __slots__ = (
-        "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem", "finished_at", "id", "image",
+        "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem", "finished_at",
+        "id", "image",
         "log", "machine", "message", "oom_timer", "processes", "reason", "resources", "sandbox",
         "started_at", "state", "stdin", "usage",
     )  # fmt: skip

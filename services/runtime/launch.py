@@ -24,7 +24,7 @@ SEARCHED_WITHOUT_PATH = "/usr/local/bin:/bin:/usr/bin"
 
 
 def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Program:
-    """The program that this command line starts. OSError: ENOENT (filename None when PATH has none), EACCES."""
+    """The program that this command line starts. OSError as execve(2); no filename when PATH has none."""
     path = search(container, argv[0], env, cwd)
     entry = container.filesystem.lookup(path)
     spec = container.image.behaviour

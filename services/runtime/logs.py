@@ -4,7 +4,8 @@
 
 A file exists from the first line on and is opened only to append, so that thousands of silent
 containers cost nothing. A file that reaches its limit is renamed to `NAME.1`, replacing the one
-before. Long lines are cut into pieces marked `P`. Followers are told of each append; they read the file themselves.
+before. Long lines are cut into pieces marked `P`. Followers are told of each append; they read the file
+themselves.
 """
 
 from __future__ import annotations

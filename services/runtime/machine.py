@@ -143,8 +143,8 @@ class Machine:
                 raise RuntimeFault(
                     "UNKNOWN",
                     f'failed to reserve container name "{config.name}_{sandbox.config.name}_'
-                    f'{sandbox.config.namespace}_{sandbox.config.uid}_{config.attempt}": name is reserved for '
-                    f'"{other.id}"',
+                    f'{sandbox.config.namespace}_{sandbox.config.uid}_{config.attempt}": name is reserved '
+                    f'for "{other.id}"',
                 )
         container = Container(self, sandbox, self.new_id(), config, image)
         self.containers[container.id] = sandbox.containers[container.id] = container
@@ -283,7 +283,8 @@ class Addresses:
                 return address
         raise RuntimeFault(
             "UNKNOWN",
-            'failed to setup network for sandbox: plugin type="bridge" failed (add): failed to allocate for range 0: '
+            'failed to setup network for sandbox: plugin type="bridge" failed (add): '
+            "failed to allocate for range 0: "
             f"no IP addresses available in range set: {self._network[1]}-{self._network[size - 2]}",
         )
 

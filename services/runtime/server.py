@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-
-import grpc.aio
+from typing import Any
 
 from services.machinery.clock import Clock
 from services.pb.runtime.v1.api_pb2_grpc import (
@@ -61,7 +60,8 @@ class Machines:
                 raise Fatal("more emulated machines than one runtime can hold")
             machine = self.known[name] = Machine(
                 name, kernel=self.kernel, random=self._random, network=self.network, local=self.local,
-                images=ImageStore(self._registry, self._layers), programs=PROGRAMS, root=self._root, log=self._log,
+                images=ImageStore(self._registry, self._layers), programs=PROGRAMS,
+                root=self._root, log=self._log,
             )  # fmt: skip
         return machine
 
@@ -80,8 +80,12 @@ async def runtime_server(
     root_dir: str | Path,
     log: Logger,
     network: Callable[[LocalNetwork], Network] | None = None,
+    also: Sequence[Any] = (),
 ) -> AsyncIterator[Machines]:
-    """Serves while the block runs. `network` may wrap the network of this process (to reach other nodes)."""
+    """Serves while the block runs. `network` may wrap the network of this process (to reach other nodes).
+
+    `also` are further servers that get the same services.
+    """
     path, root = _places(socket_path, root_dir)
     kernel = Kernel(clock)
     async with RegistryClient(registry_address) as registry, asyncio.TaskGroup() as group:
@@ -89,11 +93,13 @@ async def runtime_server(
         sessions = Sessions(path, clock, random)
         running = group.create_task(kernel.run())
 
-        def add_services(server: grpc.aio.Server) -> None:
+        def add_services(server: Any) -> None:
             add_RuntimeServiceServicer_to_server(RuntimeService(machines, sessions), server)
             add_ImageServiceServicer_to_server(ImageService(machines), server)
             add_StreamingServiceServicer_to_server(StreamingService(machines, sessions), server)
 
+        for server in also:
+            add_services(server)
         async with grpc_server(f"unix:{path}", 0, add_services, names=NAMES):
             log.info("Serving the container runtime interface", socket=path, registry=registry_address)
             try:

@@ -97,7 +97,8 @@ async def cri(root: Path) -> AsyncIterator[Cri]:
     async with (
         registry_server("127.0.0.1", 0, clock=clock, log=log) as port,
         runtime_server(
-            socket, clock=clock, random=Random(1), registry_address=f"127.0.0.1:{port}", root_dir=root / "node",
+            socket, clock=clock, random=Random(1), registry_address=f"127.0.0.1:{port}",
+            root_dir=root / "node",
             log=log,
         ),
         grpc.aio.insecure_channel(f"unix:{socket}") as channel,

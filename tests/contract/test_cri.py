@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,7 +140,7 @@ class TestContainer:
             await endpoint.sandbox(), "busybox", "sh", "-c", "echo out; echo err >&2"
         )
         path = Path((await endpoint.ended(container)).log_path)
-        lines = path.read_text().splitlines()
+        lines = (await asyncio.to_thread(path.read_text)).splitlines()
         form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (stdout|stderr) [FP] (.*)")
         assert [form.fullmatch(line).groups() for line in lines] == [("stdout", "out"), ("stderr", "err")]  # type: ignore[union-attr]
         assert path.is_relative_to(endpoint.root)
@@ -162,8 +163,9 @@ class TestContainer:
             endpoint.runtime.StartContainer(pb.StartContainerRequest(container_id=container))
         )
         assert error.details() == (
-            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-            'failed: unable to start container process: error during container init: exec: "nosuchcommand": '
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+            "create failed: unable to start container process: error during container init: "
+            'exec: "nosuchcommand": '
             "executable file not found in $PATH: unknown"
         )
         status = await endpoint.status(container)
@@ -236,8 +238,9 @@ class TestExec:
         container = await endpoint.start(await endpoint.sandbox(), "busybox", "sleep", "100")
         error = await refusal(endpoint.exec(container, "bash"))
         assert re.fullmatch(
-            r'failed to exec in container: failed to start exec "[0-9a-f]{64}": OCI runtime exec failed: exec failed: '
-            r'unable to start container process: exec: "bash": executable file not found in \$PATH: unknown',
+            r'failed to exec in container: failed to start exec "[0-9a-f]{64}": OCI runtime exec failed: '
+            r"exec failed: unable to start container process: "
+            r'exec: "bash": executable file not found in \$PATH: unknown',
             error.details() or "",
         )
 
@@ -303,7 +306,8 @@ class TestExec:
 
 async def listening(endpoint: Cri, container: str, port: int) -> None:
     """Waits, inside the container, until somebody listens there."""
-    script = f"until wget -q -O /dev/null http://localhost:{port}/ || curl -s -o /dev/null http://localhost:{port}/; do sleep 0.05; done"
+    url = f"http://localhost:{port}/"
+    script = f"until wget -q -O /dev/null {url} || curl -s -o /dev/null {url}; do sleep 0.05; done"
     assert (await endpoint.exec(container, "sh", "-c", script)).exit_code == 0
 
 
@@ -358,9 +362,9 @@ class TestImages:
             (
                 "crane",
                 grpc.StatusCode.UNKNOWN,
-                'failed to pull and unpack image "docker.io/library/crane:latest": failed to resolve reference '
-                '"docker.io/library/crane:latest": pull access denied, repository does not exist or may require '
-                "authorization: server message: insufficient_scope: authorization failed",
+                'failed to pull and unpack image "docker.io/library/crane:latest": failed to resolve '
+                'reference "docker.io/library/crane:latest": pull access denied, repository does not exist '
+                "or may require authorization: server message: insufficient_scope: authorization failed",
             ),
             (
                 "nginx:nope",

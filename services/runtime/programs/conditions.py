@@ -106,7 +106,8 @@ class _Test:
         except OSError:
             return False
         checks: dict[str, bool] = {
-            "d": entry.kind == DIRECTORY, "f": entry.kind == FILE, "h": entry.kind == LINK, "L": entry.kind == LINK,
+            "d": entry.kind == DIRECTORY, "f": entry.kind == FILE, "h": entry.kind == LINK,
+            "L": entry.kind == LINK,
             "s": len(entry.content()) > 0, "x": bool(entry.mode & 0o111), "c": entry.kind == "c", "b": False,
             "p": False, "S": False, "u": False, "g": False, "k": False,
         }  # fmt: skip

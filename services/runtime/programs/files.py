@@ -329,7 +329,8 @@ async def stat(process: Process) -> int:
             status = 1
             continue
         bits = mode_bits.filemode(KINDS[entry.kind] | entry.mode)
-        values = {"%s": str(entry.size), "%a": f"{entry.mode:o}", "%n": operand, "%A": bits, "%u": str(entry.uid),
+        values = {"%s": str(entry.size), "%a": f"{entry.mode:o}", "%n": operand, "%A": bits,
+        "%u": str(entry.uid),
                   "%g": str(entry.gid), "%Y": str(int(entry.modified)), "%U": owner(process, entry.uid),
                   "%G": owner(process, entry.gid, "/etc/group")}  # fmt: skip
         text = found.get("c", "  File: %n\n  Size: %s\nAccess: (0%a/%A)  Uid: (%u/%U)   Gid: (%g/%G)")
@@ -471,7 +472,8 @@ async def dd(process: Process) -> int:
 
 
 PROGRAMS: dict[str, Program] = {
-    "ls": ls, "mkdir": mkdir, "rm": rm, "rmdir": rmdir, "cp": cp, "mv": mv, "touch": touch, "ln": ln, "chmod": chmod,
+    "ls": ls, "mkdir": mkdir, "rm": rm, "rmdir": rmdir, "cp": cp, "mv": mv, "touch": touch, "ln": ln,
+    "chmod": chmod,
     "chown": chown, "stat": stat, "du": du, "df": df, "basename": basename, "dirname": dirname,
     "readlink": readlink, "realpath": readlink, "mktemp": mktemp, "mount": mount, "dd": dd,
 }  # fmt: skip

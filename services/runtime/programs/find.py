@@ -10,7 +10,7 @@ from services.runtime.filesystem import Entry
 from services.runtime.globs import matches
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import path_of, words_of
-from services.runtime.programs.options import number, options
+from services.runtime.programs.options import numeric, options
 from services.runtime.streams import read_all
 
 FOUND_MAX = 100_000
@@ -24,7 +24,7 @@ async def run(process: Process, words: Sequence[str]) -> int:
     except OSError as error:
         missing = error.errno == 2
         await process.complain(
-            f"{process.argv[0]}: {words[0]}: {words_of(error) if not missing else 'No such file or directory'}"
+            f"{process.argv[0]}: {words[0]}: {'No such file or directory' if missing else words_of(error)}"
         )
         return 127 if missing else 126
     child = container.start_process(tuple(words), program, process, process.env, process.cwd, process.streams)
@@ -77,9 +77,9 @@ async def _tell(process: Process, words: list[str], shown: str, entry: Entry, de
         elif word == "-type":
             held = entry.kind == {"f": "-"}.get(value, value)
         elif word == "-maxdepth":
-            held = depth <= int(await number(process, value))
+            held = depth <= int(await numeric(process, value))
         elif word == "-mindepth":
-            held = depth >= int(await number(process, value))
+            held = depth >= int(await numeric(process, value))
         elif word == "-empty":
             held, at = entry.size == 0 and entry.kind == "-", at - 1
         elif word in ("!", "-not"):

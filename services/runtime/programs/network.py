@@ -11,14 +11,15 @@ from services.runtime.network import is_address
 from services.runtime.opening import open_file
 from services.runtime.processes import Exit, Process, Program
 from services.runtime.programs.input import path_of
-from services.runtime.programs.options import number, options
+from services.runtime.programs.options import numeric, options
 from services.runtime.streams import read_all
 
 REDIRECTS_MAX = 20
 CONNECT_SECONDS_DEFAULT = "130"
 CURL_LONG = {
     "silent": "s", "show-error": "S", "fail": "f", "include": "i", "head": "I", "request": "X", "header": "H",
-    "data": "d", "output": "o", "write-out": "w", "max-time": "m", "location": "L", "verbose": "v", "insecure": "k",
+    "data": "d", "output": "o", "write-out": "w", "max-time": "m", "location": "L", "verbose": "v",
+    "insecure": "k",
     "user-agent": "A", "connect-timeout": "Y", "retry": "Z", "data-binary": "d", "user": "u", "get": "G",
     "no-buffer": "N", "remote-name": "O", "fail-with-body": "f", "http1.1": "0",
 }  # fmt: skip
@@ -102,7 +103,7 @@ async def _curl_one(
     process: Process, text: str, found: dict[str, str], headers: list[tuple[str, str]]
 ) -> int:
     quiet = "s" in found and "S" not in found
-    limit = await number(process, found.get("m") or found.get("Y") or CONNECT_SECONDS_DEFAULT)
+    limit = await numeric(process, found.get("m") or found.get("Y") or CONNECT_SECONDS_DEFAULT)
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         response = await _follow(process, url, _curl_request(url, found, headers), found, limit)
@@ -181,7 +182,8 @@ async def _follow(
 
 
 async def wget(process: Process) -> int:
-    long = {"quiet": "q", "output-document": "O", "timeout": "T", "spider": "s", "tries": "t", "no-check-certificate": "k",
+    long = {"quiet": "q", "output-document": "O", "timeout": "T", "spider": "s", "tries": "t",
+    "no-check-certificate": "k",
             "header": "H", "post-data": "d"}  # fmt: skip
     words = [
         f"-q{word[2:]}" if word.startswith("-qO") and len(word) > 3 else word for word in process.argv[1:]
@@ -198,14 +200,15 @@ async def wget(process: Process) -> int:
         await process.complain(f"wget: bad port spec '{text}'")
         return 1
     method = "HEAD" if "s" in found else "POST" if "d" in found else "GET"
-    request = Request(method, _target(url), (("Host", url.netloc), ("User-Agent", "Wget"), ("Connection", "close")),
+    request = Request(method, _target(url), (("Host", url.netloc), ("User-Agent", "Wget"), ("Connection",
+    "close")),
                       found.get("d", "").encode())  # fmt: skip
     quiet = "q" in found
     if not quiet:
         await process.complain(f"Connecting to {url.netloc} ({url.hostname}:{port})")
     try:
         response = await _follow(
-            process, url, request, {"L": ""}, await number(process, found.get("T") or "900")
+            process, url, request, {"L": ""}, await numeric(process, found.get("T") or "900")
         )
     except (Trouble, ValueError) as trouble:
         words_said = trouble.wget if isinstance(trouble, Trouble) else "bad port spec"
@@ -277,7 +280,7 @@ async def nc(process: Process) -> int:
         return 0
 
     sending = container.kernel.spawn(send())
-    limit = container.kernel.timer(await number(process, found["w"])) if "w" in found else None
+    limit = container.kernel.timer(await numeric(process, found["w"])) if "w" in found else None
     if limit is not None:
         limit.future.on_done(connection.close)
     try:
@@ -312,7 +315,8 @@ async def ping(process: Process) -> int:
         sent += 1
     lost = 100 * (sent - received) // sent if sent else 0
     await process.write(
-        f"\n--- {operands[0]} ping statistics ---\n{sent} packets transmitted, {received} packets received, {lost}% packet loss\n"
+        f"\n--- {operands[0]} ping statistics ---\n"
+        f"{sent} packets transmitted, {received} packets received, {lost}% packet loss\n"
     )
     return 0 if received else 1
 

@@ -56,7 +56,7 @@ async def options(
     return found, rest
 
 
-async def number(process: Process, text: str) -> float:
+async def numeric(process: Process, text: str) -> float:
     """An option's number. Raises Exit(1), after saying so, when it is none."""
     if re.fullmatch(r"[-+]?\d{1,15}(\.\d{0,9})?", text):
         return float(text)

@@ -71,7 +71,8 @@ async def ps(process: Process) -> int:
     elif full:
         await process.write("UID          PID    PPID  C STIME TTY          TIME CMD\n")
         lines = [
-            f"{owner(process, row.uid):<8} {row.pid:7d} {row.parent:7d}  0 {_start(row)} {_tty(row):<8} 00:00:00 {_command(row)}\n"
+            f"{owner(process, row.uid):<8} {row.pid:7d} {row.parent:7d}  0 {_start(row)} "
+            f"{_tty(row):<8} 00:00:00 {_command(row)}\n"
             for row in rows
         ]
         await process.write("".join(lines))
@@ -89,8 +90,8 @@ def _wide(process: Process, row: Process) -> str:
     state = "R+" if row is process else "Ss" if row.pid == 1 else "S"
     memory = process.container.usage.memory(process.container.now_seconds()) // 1024 if row.pid == 1 else 1024
     return (
-        f"{owner(process, row.uid):<8} {row.pid:7d}  0.0  0.0 {memory + 2048:6d} {memory:5d} {_tty(row):<8} {state:<4} "
-        f"{_start(row)}   0:00 {_command(row)}\n"
+        f"{owner(process, row.uid):<8} {row.pid:7d}  0.0  0.0 {memory + 2048:6d} {memory:5d} {_tty(row):<8} "
+        f"{state:<4} {_start(row)}   0:00 {_command(row)}\n"
     )
 
 
@@ -386,6 +387,7 @@ async def busybox(process: Process) -> int:
 PROGRAMS: dict[str, Program] = {
     "sleep": sleep, "usleep": sleep, "pause": pause, "ps": ps, "kill": kill, "killall": killall, "env": env,
     "printenv": printenv, "hostname": hostname, "date": date, "id": id_, "whoami": whoami, "uname": uname,
-    "uptime": uptime, "free": free, "nproc": nproc, "which": which, "timeout": timeout, "tty": tty, "pwd": pwd,
+    "uptime": uptime, "free": free, "nproc": nproc, "which": which, "timeout": timeout, "tty": tty,
+    "pwd": pwd,
     "sync": sync, "busybox": busybox, "nice": busybox, "nohup": busybox,
 }  # fmt: skip

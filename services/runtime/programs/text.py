@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from services.runtime.opening import open_file
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
-from services.runtime.programs.options import number, options
+from services.runtime.programs.options import numeric, options
 from services.runtime.programs.patterns import BadPattern, basic, extended
 from services.runtime.streams import read_all
 
@@ -182,15 +182,15 @@ async def head(process: Process) -> int:
     words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
     found, operands = await options(process, "n:c:qv", words=words, long={"lines": "n", "bytes": "c"})
     if not operands and "c" not in found and not found.get("n", "10").startswith("-"):
-        return await _head_of_stream(process, int(await number(process, found.get("n", "10"))))
+        return await _head_of_stream(process, int(await numeric(process, found.get("n", "10"))))
     inputs, status = await contents(process, operands)
     for index, (name, data) in enumerate(inputs):
         if len(inputs) > 1:
             await process.write(("\n" if index else "") + f"==> {name} <==\n")
         if "c" in found:
-            await process.write(data[: int(await number(process, found["c"]))])
+            await process.write(data[: int(await numeric(process, found["c"]))])
         else:
-            count = int(await number(process, found.get("n", "10")))
+            count = int(await numeric(process, found.get("n", "10")))
             lines = data.splitlines(keepends=True)
             await process.write(b"".join(lines[:count]))
     return status
@@ -219,11 +219,11 @@ async def tail(process: Process) -> int:
         if len(inputs) > 1:
             await process.write(("\n" if index else "") + f"==> {name} <==\n")
         if "c" in found:
-            size = int(await number(process, found["c"]))
+            size = int(await numeric(process, found["c"]))
             await process.write(data[-size:] if size else b"")
             continue
         count = found.get("n", "10")
-        await number(process, count)
+        await numeric(process, count)
         lines = data.splitlines(keepends=True)
         chosen = (
             lines[max(int(count) - 1, 0) :]
@@ -465,7 +465,8 @@ async def tr(process: Process) -> int:
 def _set(text: str) -> str:
     names = {
         "[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[:lower:]": "abcdefghijklmnopqrstuvwxyz",
-        "[:digit:]": "0123456789", "[:space:]": " \t\n\r\v\f", "[:punct:]": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+        "[:digit:]": "0123456789", "[:space:]": " \t\n\r\v\f",
+        "[:punct:]": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
     }  # fmt: skip
     names["[:alpha:]"] = names["[:upper:]"] + names["[:lower:]"]
     names["[:alnum:]"] = names["[:digit:]"] + names["[:alpha:]"]
@@ -558,7 +559,7 @@ async def base64(process: Process) -> int:
             return 1
         return status
     text = base64_codec.b64encode(data).decode()
-    width = int(await number(process, found.get("w", "76")))
+    width = int(await numeric(process, found.get("w", "76")))
     rows = [text[at : at + width] for at in range(0, len(text), width)] if width else [text]
     await process.write("\n".join(rows) + ("\n" if width else ""))
     return status

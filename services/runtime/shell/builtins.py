@@ -392,13 +392,16 @@ async def getopts(shell: Shell, words: Sequence[str]) -> int:
     return 0
 
 
-SPECIAL = frozenset({":", ".", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set",
+SPECIAL = frozenset({":", ".", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return",
+"set",
                      "shift", "times", "trap", "unset"})  # fmt: skip
 BUILTINS: dict[str, Builtin] = {
     ":": colon, "true": colon, "false": false, "echo": echo_, "printf": printf_, "test": test_, "[": test_,
-    "pwd": pwd, "cd": cd, "export": export, "readonly": readonly, "local": local, "declare": local, "unset": unset,
+    "pwd": pwd, "cd": cd, "export": export, "readonly": readonly, "local": local, "declare": local,
+    "unset": unset,
     "set": set_, "shift": shift, "exit": exit_, "return": return_, "break": break_, "continue": break_,
-    "eval": eval_, ".": dot, "source": dot, "exec": exec_, "trap": trap, "wait": wait, "read": read, "type": type_,
+    "eval": eval_, ".": dot, "source": dot, "exec": exec_, "trap": trap, "wait": wait, "read": read,
+    "type": type_,
     "command": command, "kill": kill, "jobs": jobs, "umask": umask, "getopts": getopts, "times": colon,
     "hash": colon, "shopt": colon, "ulimit": colon, "alias": colon,
 }  # fmt: skip

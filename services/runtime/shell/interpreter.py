@@ -397,8 +397,13 @@ class Shell(State):
         return self.status
 
     async def external(
-        self, words: Sequence[str], assignments: Mapping[str, str], redirects: tuple[Redirect, ...], *, replace: bool
-    ) -> None:  # fmt: skip
+        self,
+        words: Sequence[str],
+        assignments: Mapping[str, str],
+        redirects: tuple[Redirect, ...],
+        *,
+        replace: bool,
+    ) -> None:
         env = {**self.environment(), **assignments}
         container, process = self.process.container, self.process
         async with Redirection(self, redirects) as made:

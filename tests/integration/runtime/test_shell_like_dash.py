@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.container import Container
+from services.runtime.sessions import run_to_end
 from tests.unit.runtime.harness import bench
 
 DASH = shutil.which("dash")
@@ -39,7 +41,7 @@ async def test_same_as_dash(script: str, tmp_path: Path) -> None:
     async with bench(tmp_path / "root") as it:
         container = await it.start("debian", "sleep", "inf", working_dir="/work")
         container.filesystem.make_directory("/work")
-        task = it.kernel.spawn(_run(it, container, script))
+        task = it.kernel.spawn(_run(container, script))
         for _ in range(100):
             if task.finished.done:
                 break
@@ -49,8 +51,6 @@ async def test_same_as_dash(script: str, tmp_path: Path) -> None:
     assert (ours[1], ours[0]) == (out, status), ours[2]
 
 
-async def _run(it, container, script):  # type: ignore[no-untyped-def]
-    from services.runtime.sessions import run_to_end
-
+async def _run(container: Container, script: str) -> tuple[int, str, str]:
     status, out, err = await run_to_end(container, ("sh", "-c", script), 0)
     return status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

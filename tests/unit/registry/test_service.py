@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,25 +14,38 @@ from services.registry.server import registry_server
 from tests.support.clock import ManualClock
 
 
+class ObservedClock(ManualClock):
+    """Tells when somebody has begun to sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.asleep.set()
+        await super().sleep(seconds)
+
+
 async def test_a_pull_takes_size_by_rate() -> None:
-    clock = ManualClock()
+    clock = ObservedClock()
     async with (
-        registry_server("127.0.0.1", 0, clock=clock, log=get_logger("registry"), bytes_per_second=10e6) as port,
+        registry_server(
+            "127.0.0.1", 0, clock=clock, log=get_logger("registry"), bytes_per_second=10e6
+        ) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         stub = RegistryServiceStub(channel)
         answer = await stub.Resolve(pb.ResolveRequest(name="busybox"))
         layer = answer.manifest.layers[0]
         call = stub.Pull(pb.PullRequest(reference=answer.reference, layers=[layer.digest]))
-        first = await call.read()
+        first: Any = await call.read()
         assert (first.layer, first.transferred) == (layer.digest, 0)
         reading = asyncio.create_task(call.read())
-        while not clock._sleepers:
-            await asyncio.sleep(0.01)
+        await clock.asleep.wait()
         await clock.advance(layer.size / 10e6 - 0.01)
         assert not reading.done()
         await clock.advance(0.01)
-        last = await reading
+        last: Any = await reading
         assert last.transferred == layer.size
         assert "/bin/sh" in last.content.executables
 

@@ -98,7 +98,7 @@ class Bench:
                 "annotations": {},
                 "log_path": "main/0.log",
                 **fields,
-            }  # fmt: skip
+            }
         )
         return self.machine.create_container((sandbox or self.sandbox()).id, config)
 

@@ -190,7 +190,7 @@ class TestMounts:
         container = await it.start("busybox", "sleep", "inf", mounts=(mount,))
         for target in (str(secret), "../secret", "../../../../../../etc/shadow"):
             await it.shell(container, f"rm -f /data/l; ln -s {target} /data/l; echo overwritten > /data/l")
-            status, out, _ = await it.run(container, "cat", "/data/l")
+            _, out, _ = await it.run(container, "cat", "/data/l")
             assert "of the machine" not in out
             assert "root:" not in out
         assert secret.read_text() == "of the machine"
@@ -206,7 +206,7 @@ class TestMounts:
         status, _, err = await it.shell(container, "dd if=/dev/zero of=/big bs=1M count=1000")
         assert status == 1
         assert "File too large" in err
-        script = "i=0; while [ $i -lt 10 ]; do dd if=/dev/zero of=/f$i bs=1M count=10 2>/dev/null || exit 9; i=$((i+1)); done"
+        script = "for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of=/f$i bs=1M count=10 || exit 9; done"
         assert (await it.shell(container, script))[0] == 9
 
 
@@ -293,7 +293,7 @@ class TestLoops:
         other = await it.start("busybox", "sh", "-c", "echo alive", sandbox=it.sandbox("b"))
         assert it.log(other) == ["alive"]
         await it.clock.advance(2)
-        assert container.state is ContainerState.RUNNING
+        assert 1 in container.processes.alive
         assert container.usage.cpu_nanoseconds > 0
         container.kill()
         await it.clock.advance(1)

@@ -41,14 +41,15 @@ async def test_a_registry_that_is_away_heals(it: Bench) -> None:
     assert str(caught.value) == (
         'failed to pull and unpack image "docker.io/me/a:latest": failed to resolve reference '
         '"docker.io/me/a:latest": failed to do request: Head '
-        '"https://registry-1.docker.io/v2/me/a/manifests/latest": dial tcp 127.0.0.1:5000: connect: connection refused'
+        '"https://registry-1.docker.io/v2/me/a/manifests/latest": dial tcp 127.0.0.1:5000: connect: '
+        "connection refused"
     )
     it.registry.fault = None
     assert (await it.machine.images.pull("me/a")).repository == "docker.io/me/a"
 
 
 async def test_removing_one_leaves_shared_layers(it: Bench) -> None:
-    base = {"sha256:base": {}}
+    base: dict[str, dict[str, Entry]] = {"sha256:base": {}}
     it.registry.add("docker.io/me/a:latest", {**base, "sha256:a": {}})
     it.registry.add("docker.io/me/b:latest", {**base, "sha256:b": {}})
     for name in ("me/a", "me/b"):
