@@ -8,6 +8,7 @@ one of `--server`, of ORRERY_SERVER, or of `$ORRERY_HOME/cluster.json`, in this 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -24,10 +25,12 @@ from services.kubectl.flags import Flag, FlagError, Help, Parsed, check_required
 from services.kubectl.session import Session, World
 
 DEFAULT_ADDRESS = "127.0.0.1:6444"
+GC_THRESHOLD = 50_000
 USER_AGENT = "kubectl/v1.36.2 (orrery)"
 
 
 def main() -> int:
+    gc.set_threshold(GC_THRESHOLD)  # imports make many objects that stay; looking through them costs the user
     program = os.path.basename(sys.argv[0])
     try:
         return run(sys.argv[1:], _world("ok" if program.startswith("__main__") else program))
