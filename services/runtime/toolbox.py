@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from services.runtime.processes import Program
-from services.runtime.programs import conditions, files, find, network, process_tools, sed, text
+from services.runtime.programs import (
+    conditions,
+    files,
+    find,
+    listing,
+    network,
+    printing,
+    process_tools,
+    search,
+    sed,
+    text,
+)
 from services.runtime.shell import shell_program
 
 PROGRAMS: dict[str, Program] = {
@@ -11,7 +22,10 @@ PROGRAMS: dict[str, Program] = {
     **conditions.PROGRAMS,
     **files.PROGRAMS,
     **find.PROGRAMS,
+    **listing.PROGRAMS,
     **network.PROGRAMS,
+    **printing.PROGRAMS,
+    **search.PROGRAMS,
     **process_tools.PROGRAMS,
     **sed.PROGRAMS,
     **text.PROGRAMS,

@@ -10,9 +10,9 @@ from services.runtime import launch
 from services.runtime.kernel import Future
 from services.runtime.model import SIGKILL, SIGNALS, SIGTERM, signal_number
 from services.runtime.processes import Process, Program
-from services.runtime.programs.files import owner
 from services.runtime.programs.find import run
 from services.runtime.programs.input import tool
+from services.runtime.programs.listing import owner
 from services.runtime.programs.options import options
 from services.runtime.system_files import KERNEL
 

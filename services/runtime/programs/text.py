@@ -5,151 +5,13 @@ from __future__ import annotations
 import base64 as base64_codec
 import hashlib
 import re
-from collections.abc import Sequence
 
 from services.runtime.opening import open_file
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
 from services.runtime.programs.options import numeric, options
-from services.runtime.programs.patterns import BadPattern, basic, extended
+from services.runtime.programs.printing import unescape
 from services.runtime.streams import read_all
-
-_ESCAPE = re.compile(r"\\(0[0-7]{0,3}|x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
-_SIMPLE = {
-    "n": "\n",
-    "t": "\t",
-    "r": "\r",
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "v": "\v",
-    "\\": "\\",
-    "e": "\x1b",
-}
-_FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
-REPEAT_LINES = 1000
-WIDTH_MAX = 10_000
-NUMBERS_MAX = 100_000_000
-
-
-def unescape(text: str) -> tuple[str, bool]:
-    """The text with its escapes resolved, and whether `\\c` cut it short."""
-    out, at = [], 0
-    for match in _ESCAPE.finditer(text):
-        out.append(text[at : match.start()])
-        at = match.end()
-        code = match[1]
-        if code == "c":
-            return "".join(out), True
-        if code[0] == "x" and len(code) > 1:
-            out.append(chr(int(code[1:], 16)))
-        elif code[0] in "01234567":
-            out.append(chr(int(code, 8) & 0xFF))
-        else:
-            out.append(_SIMPLE.get(code, match[0]))
-    return "".join(out) + text[at:], False
-
-
-async def echo(process: Process, words: Sequence[str], *, escapes: bool = False) -> int:
-    rest, newline = list(words), True
-    while rest and re.fullmatch(r"-n" if escapes else r"-[neE]+", rest[0]):
-        letters = rest.pop(0)
-        newline = newline and "n" not in letters
-        escapes = ("e" in letters or escapes) and "E" not in letters
-    text = " ".join(rest)
-    if escapes:
-        text, cut = unescape(text)
-        newline = newline and not cut
-    await process.write(text + ("\n" if newline else ""))
-    return 0
-
-
-async def printf(process: Process, words: Sequence[str]) -> int:
-    if not words:
-        await process.complain("printf: usage: printf format [arguments]")
-        return 2
-    template, arguments = words[0], list(words[1:])
-    status = 0
-    out: list[str] = []
-    while True:
-        before = len(arguments)
-        piece, bad, stop = _format(template, arguments)
-        out.append(piece)
-        for word in bad:
-            await process.complain(f"printf: {word}: expected numeric value")
-            status = 1
-        if stop or not arguments or len(arguments) == before:
-            break
-    await process.write("".join(out))
-    return status
-
-
-def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
-    out: list[str] = []
-    bad: list[str] = []
-    at = 0
-    for match in _FORMAT.finditer(template):
-        text, cut = unescape(template[at : match.start()])
-        out.append(text)
-        if cut:
-            return "".join(out), bad, True
-        at = match.end()
-        kind = match[4]
-        if kind == "%":
-            out.append("%")
-            continue
-        width = _star(match[2], arguments)
-        precision = _star(match[3], arguments)
-        value = arguments.pop(0) if arguments else ""
-        text, wrong, cut = _conversion(kind, match[1], width, precision, value)
-        out.append(text)
-        if wrong:
-            bad.append(value)
-        if cut:
-            return "".join(out), bad, True
-    text, cut = unescape(template[at:])
-    return "".join(out) + text, bad, cut
-
-
-def _star(text: str | None, arguments: list[str]) -> str | None:
-    """A width from the arguments where the format says `*`."""
-    if text != "*":
-        return text
-    given = arguments.pop(0) if arguments else "0"
-    return given if given.isascii() and given.isdigit() else "0"
-
-
-def _conversion(
-    kind: str, flags: str, width: str | None, precision: str | None, value: str
-) -> tuple[str, bool, bool]:
-    form = "%" + flags + str(min(int(width or 0), WIDTH_MAX) or "")
-    limit = f".{min(int(precision), WIDTH_MAX)}" if precision is not None else ""
-    if kind in "sbqc":
-        text, cut = unescape(value) if kind == "b" else (value, False)
-        text = text[:1] if kind == "c" else text
-        return (form + limit + "s") % text, False, cut
-    wrong = False
-    number: float = 0
-    try:
-        if value[:1] in ("'", '"'):
-            number = ord(value[1:2] or "\0")
-        elif kind in "eEfgG":
-            number = float(value or 0)
-        else:
-            number = int(value or "0", 0) if not re.fullmatch(r"[-+]?0\d+", value) else int(value, 8)
-    except ValueError:
-        wrong = True
-    if kind in "diu":
-        kind = "d"
-    return (form + limit + kind) % (number if kind in "eEfgG" else int(number)), wrong, False
-
-
-async def echo_program(process: Process) -> int:
-    return await echo(process, process.argv[1:])
-
-
-async def printf_program(process: Process) -> int:
-    return await printf(process, process.argv[1:])
 
 
 async def cat(process: Process) -> int:
@@ -244,93 +106,6 @@ async def _follow(process: Process, operand: str) -> None:
         await process.sleep(1.0)
         if stream is not None and (data := await stream.read(65536)):
             await process.write(data)
-
-
-async def grep(process: Process) -> int:
-    letters = "e:f:EFGiInvclLqowxrRsHhm:A:B:C:"
-    found, operands = await options(
-        process, letters, long={"ignore-case": "i", "quiet": "q", "invert-match": "v"}
-    )
-    name = tool(process)
-    if "e" in found:
-        pattern = found["e"]
-    elif operands:
-        pattern = operands.pop(0)
-    else:
-        await process.complain("Usage: grep [-HhnlLoqvsrRiwFE] [-m N] PATTERN [FILE]...")
-        return 2
-    try:
-        regex = _grep_pattern(pattern, found, name)
-    except BadPattern as error:
-        await process.complain(f"grep: bad regex '{pattern}': {error}")
-        return 2
-    if found.keys() & {"r", "R"}:
-        operands = _below(process, operands or ["."])
-    inputs, status = await contents(process, operands)
-    prefix = len(operands) > 1 or "H" in found or bool(found.keys() & {"r", "R"})
-    matched = False
-    for file, data in inputs:
-        hits = _hits(regex, lines_of(data), found)
-        matched = matched or bool(hits)
-        if "q" in found:
-            continue
-        label = f"{file}:" if prefix and "h" not in found else ""
-        if "c" in found:
-            await process.write(f"{label}{len(hits)}\n")
-        elif "l" in found:
-            await process.write(f"{file}\n" if hits else "")
-        else:
-            numbered = "n" in found
-            await process.write(
-                "".join(f"{label}{f'{at}:' if numbered else ''}{line}\n" for at, line in hits)
-            )
-    return 0 if matched else (2 if status else 1)
-
-
-def _grep_pattern(pattern: str, found: dict[str, str], name: str) -> re.Pattern[str]:
-    ignore = "i" in found
-    if "F" in found or name == "fgrep":
-        text = "|".join(re.escape(line) for line in pattern.split("\n"))
-        regex = re.compile(text, re.IGNORECASE if ignore else 0)
-    elif "E" in found or name == "egrep":
-        regex = extended("|".join(pattern.split("\n")), ignore_case=ignore)
-    else:
-        regex = basic("\\|".join(pattern.split("\n")), ignore_case=ignore)
-    if "w" in found:
-        regex = re.compile(rf"(?<!\w)(?:{regex.pattern})(?!\w)", regex.flags)
-    return re.compile(rf"^(?:{regex.pattern})$", regex.flags) if "x" in found else regex
-
-
-def _hits(regex: re.Pattern[str], lines: list[str], found: dict[str, str]) -> list[tuple[int, str]]:
-    hits: list[tuple[int, str]] = []
-    limit = int(found["m"]) if found.get("m", "").isdigit() else len(lines) + 1
-    for number, line in enumerate(lines, 1):
-        if len(hits) >= limit:
-            break
-        if "o" in found and "v" not in found:
-            hits += [(number, match[0]) for match in regex.finditer(line) if match[0]]
-        elif (regex.search(line) is None) == ("v" in found):
-            hits.append((number, line))
-    after, before = (_context(found.get(letter, found.get("C", "0"))) for letter in "AB")
-    if after or before:
-        wanted = {at for number, _ in hits for at in range(number - before, number + after + 1)}
-        hits = [(at, lines[at - 1]) for at in sorted(wanted) if 0 < at <= len(lines)]
-    return hits
-
-
-def _context(text: str) -> int:
-    return min(int(text), 10_000) if text.isascii() and text.isdigit() else 0
-
-
-def _below(process: Process, operands: Sequence[str]) -> list[str]:
-    filesystem, found = process.container.filesystem, []
-    for operand in operands:
-        path = operand if operand.startswith("/") else f"{process.cwd}/{operand}"
-        if not filesystem.is_directory(path):
-            found.append(operand)
-            continue
-        found += _below(process, [f"{operand.rstrip('/')}/{name}" for name in filesystem.listing(path)])
-    return found
 
 
 async def wc(process: Process) -> int:
@@ -497,44 +272,6 @@ async def tee(process: Process) -> int:
     return status
 
 
-async def seq(process: Process) -> int:
-    found, operands = await options(
-        process,
-        "s:w",
-        words=[word if not re.fullmatch(r"-\d+", word) else f"\0{word}" for word in process.argv[1:]],
-    )
-    try:
-        numbers = [int(word.lstrip("\0")) for word in operands]
-    except ValueError:
-        await process.complain("seq: invalid floating point argument")
-        return 1
-    if not 1 <= len(numbers) <= 3:
-        await process.complain("seq: missing operand")
-        return 1
-    first, step, last = (1, 1, numbers[0]) if len(numbers) == 1 else (
-        (numbers[0], 1, numbers[1]) if len(numbers) == 2 else (numbers[0], numbers[1], numbers[2])
-    )  # fmt: skip
-    if step == 0:
-        await process.complain("seq: zero increment")
-        return 1
-    count = min(max((last - first) // step + 1, 0), NUMBERS_MAX)
-    values = range(first, first + count * step, step)
-    separator = found.get("s", "\n")
-    for start in range(0, len(values), REPEAT_LINES):
-        chunk = separator.join(map(str, values[start : start + REPEAT_LINES]))
-        await process.write(chunk + ("\n" if start + REPEAT_LINES >= len(values) else separator))
-        if start:
-            await process.container.kernel.breathe()
-    return 0
-
-
-async def yes(process: Process) -> int:
-    line = " ".join(process.argv[1:]) or "y"
-    while True:
-        await process.write(f"{line}\n" * REPEAT_LINES)
-        await process.container.kernel.breathe()
-
-
 async def tac(process: Process) -> int:
     inputs, status = await contents(process, process.argv[1:])
     await process.write(joined([line for _, data in inputs for line in lines_of(data)][::-1]))
@@ -575,8 +312,8 @@ async def checksum(process: Process) -> int:
 
 
 PROGRAMS: dict[str, Program] = {
-    "echo": echo_program, "printf": printf_program, "cat": cat, "head": head, "tail": tail, "grep": grep,
-    "egrep": grep, "fgrep": grep, "wc": wc, "sort": sort, "uniq": uniq, "cut": cut, "tr": tr, "tee": tee,
-    "seq": seq, "yes": yes, "tac": tac, "rev": rev, "base64": base64, "md5sum": checksum, "sha1sum": checksum,
+    "cat": cat, "head": head, "tail": tail,
+    "wc": wc, "sort": sort, "uniq": uniq, "cut": cut, "tr": tr, "tee": tee,
+    "tac": tac, "rev": rev, "base64": base64, "md5sum": checksum, "sha1sum": checksum,
     "sha256sum": checksum,
 }  # fmt: skip

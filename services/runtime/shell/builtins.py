@@ -11,8 +11,8 @@ from services.runtime.kernel import Future
 from services.runtime.model import SIGNALS, signal_number
 from services.runtime.processes import Exit
 from services.runtime.programs.conditions import test
+from services.runtime.programs.printing import echo, printf
 from services.runtime.programs.process_tools import kill_processes
-from services.runtime.programs.text import echo, printf
 from services.runtime.shell.expand import split_fields
 from services.runtime.shell.state import Break, Continue, Return
 
