@@ -29,7 +29,7 @@ class Clock(Protocol):
 
 def rfc3339(moment: datetime) -> str:
     """`metav1.Time`: whole seconds, as in creationTimestamp."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def rfc3339_micro(moment: datetime) -> str:

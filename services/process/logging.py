@@ -111,7 +111,7 @@ def _quoted(value: Any) -> str:
     text = str(value)
     if len(text) > _VALUE_LENGTH_MAX:
         text = text[:_VALUE_LENGTH_MAX] + "…"
-    if text.isprintable() and not any(character in text for character in ' "='):
+    if text.isprintable() and " " not in text and '"' not in text and "=" not in text:
         return text
     return (
         '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
 
@@ -24,17 +25,20 @@ def describer(strategy: Strategy) -> Describe:
     """How to read out of a stored object what selectors and indexes ask for."""
 
     def describe(value: bytes) -> Attributes:
-        obj = orjson.loads(value)
-        metadata = obj.get("metadata", {})
-        return Attributes(
-            metadata.get("namespace", ""),
-            metadata.get("name", ""),
-            metadata.get("uid", ""),
-            metadata.get("labels") or {},
-            strategy.selectable_fields(obj),
-        )
+        return attributes_of(strategy, orjson.loads(value))
 
     return describe
+
+
+def attributes_of(strategy: Strategy, obj: dict[str, Any]) -> Attributes:
+    metadata = obj["metadata"]
+    return Attributes(
+        metadata.get("namespace", ""),
+        metadata.get("name", ""),
+        metadata.get("uid", ""),
+        metadata.get("labels") or {},
+        strategy.selectable_fields(obj),
+    )
 
 
 class Caches:

@@ -19,7 +19,7 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import Resource
 from services.apiserver.registry import deletion, keys, metadata
-from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.caches import Caches, attributes_of
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.ownership import Ownership
 from services.apiserver.registry.request import Answer, Deleted, Item, Target, WriteOptions
@@ -119,7 +119,7 @@ class Store:
             return Written(obj, Stored(key, value, 0))
         if obj["metadata"].get("resourceVersion"):
             raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
-        self._caches.causes.note(key, value, trace.current())
+        self._note(key, value, obj)
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
             raise self._taken(obj, name, outcome.current)
@@ -253,13 +253,14 @@ class Store:
                 current = await self.get(target.namespace, target.name)
                 certain = fresh = True
                 continue
-            if not change.delete and _same(change.obj, current.value):
+            value = orjson.dumps(change.obj)
+            if not change.delete and _same(value, change.obj, current.value):
                 again = current if fresh else await self.get(target.namespace, target.name)
                 if again.revision == current.revision:
                     return Written(change.obj, current, changed=False)
                 current, fresh = again, True
                 continue
-            written, current_or_none = await self._swap(key, change, current, options)
+            written, current_or_none = await self._swap(key, change, value, current, options)
             if written is not None:
                 return written
             if current_or_none is None:
@@ -277,17 +278,20 @@ class Store:
             raise errors.not_found(self.resource, name)
         return stored, True
 
+    def _note(self, key: str, value: bytes, obj: Json) -> None:
+        """Tells the cache, ahead of the event, whose write it is and what is in it."""
+        self._caches.causes.note(key, value, trace.current(), attributes_of(self.strategy, obj))
+
     async def _swap(
-        self, key: str, change: Change, current: Stored, options: WriteOptions
+        self, key: str, change: Change, value: bytes, current: Stored, options: WriteOptions
     ) -> tuple[Written | None, Stored | None]:
-        value = orjson.dumps(change.obj)
         if options.dry_run:
             return Written(change.obj, Stored(key, value, current.revision), deleted=change.delete), None
         if change.delete:
             self._caches.causes.note(key, None, trace.current())
             outcome = await self._storage.delete(key, current.revision)
         else:
-            self._caches.causes.note(key, value, trace.current())
+            self._note(key, value, change.obj)
             outcome = await self._storage.update(key, value, current.revision, ttl_seconds=self._ttl_seconds)
         if outcome.done:
             return Written(change.obj, Stored(key, value, outcome.revision), deleted=change.delete), None
@@ -334,9 +338,11 @@ class Store:
         return Deleted(Item(orjson.dumps(status), 0), True, tuple(written.warnings))
 
 
-def _same(obj: Json, value: bytes) -> bool:
-    """Whether writing `obj` would change nothing; the order of fields does not count."""
-    return bool(orjson.loads(value) == obj)
+def _same(value: bytes, obj: Json, before: bytes) -> bool:
+    """Whether writing it would change nothing; the order of fields does not count, nor change the length."""
+    if len(value) != len(before):
+        return False
+    return value == before or bool(orjson.loads(before) == obj)
 
 
 def item(written: Written) -> Item:

@@ -94,11 +94,13 @@ class WatchCache:
     def _apply_change(self, change: Change) -> None:
         previous = self.entries.get(change.key)
         entry = None
+        write = self._causes.take(change.key, change.value)
         if change.value is not None:
-            entry = Entry(change.key, change.value, change.revision, self._describe(change.value))
+            attributes = write.attributes or self._describe(change.value)
+            entry = Entry(change.key, change.value, change.revision, attributes)
         elif previous is None:
             return  # deleted before we ever saw it
-        event = Event(entry, previous, change.revision, self._causes.take(change.key, change.value))
+        event = Event(entry, previous, change.revision, write.cause)
         if previous is not None:
             self._index_remove(previous)
         if entry is None:
