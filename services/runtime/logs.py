@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,8 +90,15 @@ class ContainerLog:
     def _open(self) -> int:
         assert self.path is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        if self._size >= 0:
+            with suppress(FileNotFoundError):
+                return os.open(self.path, flags, 0o640)
+        # The first line of many containers is the only one: no folder is asked for twice.
+        folder = self.path.parent
         try:
-            return os.open(self.path, flags, 0o640)
+            for missing in (folder.parent, folder):
+                with suppress(FileExistsError):
+                    os.mkdir(missing)
         except FileNotFoundError:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self.path, flags, 0o640)
+            folder.mkdir(parents=True, exist_ok=True)
+        return os.open(self.path, flags, 0o640)

@@ -34,10 +34,12 @@ from services.runtime.network import LocalNetwork, Namespace, Network
 from services.runtime.processes import Process, Program
 from services.runtime.sandbox import Sandbox
 from services.runtime.system_files import device_files, etc_files, process_files
-from services.runtime.volumes import FolderMount, MemoryMount
+from services.runtime.volumes import FileMount, FolderMount, MemoryMount
 
 Subscriber = Callable[[EventType, str, Sandbox], None]
 HANDLERS = ("", "runc")
+DEVICES = MemoryMount(device_files(), readonly=False)
+NOTHING = MemoryMount({})
 T = TypeVar("T")
 
 
@@ -230,10 +232,10 @@ class Machine:
         """The image's tree, /proc, /dev and /etc as the runtime makes them, and the kubelet's mounts."""
         filesystem = Filesystem(container.image.tree, readonly=container.config.readonly_root)
         filesystem.mounts["/proc"] = MemoryMount(process_files(container))
-        filesystem.mounts["/dev"] = MemoryMount(device_files(), readonly=False)
-        filesystem.mounts["/sys"] = MemoryMount({})
+        filesystem.mounts["/dev"] = DEVICES
+        filesystem.mounts["/sys"] = NOTHING
         for path, data in etc_files(container.sandbox).items():
-            filesystem.mounts[path] = MemoryMount({"": Entry(data=data)})
+            filesystem.mounts[path] = FileMount(data)
         for mount in container.config.mounts:
             filesystem.mounts["/" + mount.container_path.strip("/")] = self._mount(mount)
         return filesystem

@@ -116,3 +116,25 @@ class MemoryMount:
 
     def remove(self, path: str) -> None:
         raise fault(errno.EPERM, path)
+
+
+class FileMount:
+    """One file that the runtime makes itself."""
+
+    __slots__ = ("_entry", "readonly")
+
+    def __init__(self, data: bytes) -> None:
+        self._entry = Entry(data=data)
+        self.readonly = True
+
+    def entry(self, path: str) -> Entry | None:
+        return None if path else self._entry
+
+    def names(self, path: str) -> Iterable[str]:
+        return ()
+
+    def write(self, path: str, entry: Entry) -> None:
+        raise fault(errno.EROFS, path)
+
+    def remove(self, path: str) -> None:
+        raise fault(errno.EBUSY, path)
