@@ -55,6 +55,10 @@ class ControlPlane:
         argv = python(component, "--apiserver", self.apiserver, "--port", str(free_port()), *flags)
         return self._spawn(name or component, argv)
 
+    def start_plain(self, component: str, *flags: str) -> int:
+        """A component that does not talk to the API server."""
+        return self._spawn(component, python(component, *flags))
+
     def kill(self, name: str) -> None:
         process = self._processes.pop(name)
         process.kill()

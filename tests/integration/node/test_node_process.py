@@ -17,10 +17,7 @@ from services.api.meta_v1 import ObjectMeta
 from services.client.client import Client, connect
 from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1.node_pb2_grpc import NodeServiceStub
-from services.process.clock import SystemClock
-from services.process.logging import get_logger
-from services.registry.server import registry_server
-from tests.support.control_plane import ControlPlane, control_plane
+from tests.support.control_plane import ControlPlane, control_plane, free_port
 
 PATIENCE_SECONDS = 60.0
 
@@ -35,11 +32,11 @@ class Cluster:
     """A control plane without controllers: the test binds Pods and hands out CIDRs by itself."""
 
     def __init__(self, plane: ControlPlane, client: Client, registry: str) -> None:
-        self.plane, self.client, self._registry = plane, client, registry
+        self.plane, self.client, self.registry = plane, client, registry
 
     def start(self, *flags: str) -> None:
         root = str(self.plane.root / "root")
-        self.plane.start("node", "--registry", self._registry, "--root-dir", root, *flags)
+        self.plane.start("node", "--registry", self.registry, "--root-dir", root, *flags)
 
     async def give_cidrs(self, count: int) -> None:
         for number in range(1, count + 1):
@@ -106,15 +103,15 @@ def never(obj: Any) -> bool:
 
 @asynccontextmanager
 async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
-    clock, log = SystemClock(), get_logger("registry")
-    async with (
-        registry_server("127.0.0.1", 0, clock=clock, log=log, bytes_per_second=0, folder=None) as port,
-        connect(plane.apiserver, user_agent="test") as client,
-    ):
+    registry = f"127.0.0.1:{free_port()}"
+    # As processes: a test that has gRPC running must not fork, which starting one is.
+    plane.start_plain("registry", "--port", registry.rpartition(":")[2], "--bandwidth", "0")
+    plane.wait_serving(registry)
+    async with connect(plane.apiserver, user_agent="test") as client:
         # What a controller would make; another one may have been quicker.
         with suppress(ApiError):
             await client.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="default")))
-        yield Cluster(plane, client, f"127.0.0.1:{port}")
+        yield Cluster(plane, client, registry)
 
 
 async def output_of(service: Any, pod: str, *command: str) -> tuple[str, int]:
@@ -180,9 +177,7 @@ async def test_a_killed_node_comes_back_to_the_same_pods(plane: ControlPlane) ->
         plane.kill("node")
         await it.client.delete(Pod, "two", "default", grace_seconds=1)
         it.start("--name", "node-1")
-        after = await it.pod(
-            "one", lambda pod: is_ready(pod) and restarts(pod) > 0
-        )
+        after = await it.pod("one", lambda pod: is_ready(pod) and restarts(pod) > 0)
         assert after.metadata.uid == before.metadata.uid
         assert after.status.container_statuses[0].restart_count == 1
         assert [pod.metadata.name for pod in await it.client.list(Pod, "default")] == ["one"] or (
@@ -199,3 +194,26 @@ async def test_hollow_nodes_share_one_process(plane: ControlPlane) -> None:
         for number in (1, 2, 3):
             pod = await it.pod(f"p{number}", is_ready)
             assert (pod.status.pod_ip or "").startswith(f"10.244.{number}.")
+
+
+async def test_a_dead_kubelet_leaves_its_containers_running(plane: ControlPlane) -> None:
+    """With a runtime of its own, as on a real machine: the next kubelet takes over what runs."""
+    root = plane.root / "root"
+    async with cluster(plane) as it:
+        socket = root / "cri.sock"
+        flags = ("--socket", str(socket), "--registry", it.registry, "--root-dir", str(root))
+        plane.start_plain("runtime", *flags)
+        endpoint = ("--name", "node-1", "--container-runtime-endpoint", f"unix://{socket}")
+        it.start(*endpoint)
+        await it.give_cidrs(1)
+        await it.run("kubia", "luksa/kubia")
+        before = await it.pod("kubia", is_ready)
+        plane.kill("node")
+        it.start(*endpoint)
+        await it.run("second", "luksa/kubia")
+        await it.pod("second", is_ready)
+        after = await it.pod("kubia", is_ready)
+        assert restarts(after) == 0
+        assert after.status.pod_ip == before.status.pod_ip
+        identifiers = [p.status.container_statuses[0].container_id for p in (before, after)]
+        assert identifiers[0] == identifiers[1]
