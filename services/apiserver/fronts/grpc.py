@@ -36,8 +36,9 @@ from services.process.logging import Logger
 SERVICE = "resource.v1.ResourceService"
 EVENTS_BYTES_MAX = 1024 * 1024  # of one WatchResponse; what is more goes into the next
 WATCH_SECONDS = 1800  # the server's own limit, up to twice that: so that watches do not all end at once
+WATCH_SECONDS_MAX = 86_400
 # A message costs far more than an event in it, here and where it is read.
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.02
 # The tag of `WatchResponse.events`: a length-delimited field 1.
 _EVENT_TAG = b"\x0a"
 _VALIDATION: dict[int, FieldValidation] = {0: "Warn", 1: "Ignore", 2: "Warn", 3: "Strict"}
@@ -82,7 +83,7 @@ class ResourceFront:
     def _object(self, target: Target, item: Item, request: pb.GetRequest) -> pb.Object:
         if request.representation == pb.REPRESENTATION_TABLE:
             kind = "Scale" if target.subresource == "scale" else ""
-            include = _INCLUDE[request.include_object]
+            include = _INCLUDE.get(request.include_object, "Metadata")
             rows = representation.table_of_one(target.resource, item, include, self._clock.now(), kind=kind)
             return pb.Object(resource_version=version(item), json=rows)
         if request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
@@ -95,7 +96,7 @@ class ResourceFront:
             labels=request.label_selector,
             fields=request.field_selector,
             resource_version=request.resource_version,
-            version_match=_MATCH[request.resource_version_match],
+            version_match=_MATCH.get(request.resource_version_match, ""),
             limit=max(request.limit, 0),
             continue_token=getattr(request, "continue"),
         )
@@ -106,7 +107,7 @@ class ResourceFront:
         if listing.remaining is not None:
             response.remaining_item_count = listing.remaining
         if request.representation == pb.REPRESENTATION_TABLE:
-            include = _INCLUDE[request.include_object]
+            include = _INCLUDE.get(request.include_object, "Metadata")
             response.json = representation.table_of_list(target.resource, listing, include, self._clock.now())
         elif request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
             shown = (item._replace(value=representation.partial(item)) for item in listing.items)
@@ -164,7 +165,8 @@ class ResourceFront:
             send_initial_events=request.send_initial_events,
         )
         watcher = await self._registry.watch(target, options)
-        seconds = options.timeout_seconds or WATCH_SECONDS * (1 + self._random.random())
+        own = WATCH_SECONDS * (1 + self._random.random())
+        seconds = min(options.timeout_seconds, WATCH_SECONDS_MAX) if options.timeout_seconds > 0 else own
         try:
             await context.write(b"")  # the headers go out now: the watch stands
             async with self._clock.timeout(seconds):
@@ -202,7 +204,7 @@ class ResourceFront:
         attributes = entry.attributes
         item = Item(entry.value, delivery.event.revision, attributes.namespace, attributes.name)
         if request.representation == pb.REPRESENTATION_TABLE:
-            include = _INCLUDE[request.include_object]
+            include = _INCLUDE.get(request.include_object, "Metadata")
             value = representation.table_of_one(target.resource, item, include, self._clock.now())
         else:
             value = representation.partial(item)
@@ -232,7 +234,7 @@ def write_options(
 ) -> WriteOptions:
     return WriteOptions(
         dry_run=request.dry_run,
-        field_validation=_VALIDATION[request.field_validation],
+        field_validation=_VALIDATION.get(request.field_validation, "Warn"),
         field_manager=request.field_manager or ("" if is_apply(request) else caller.field_manager),
         force=isinstance(request, pb.PatchRequest) and request.force,
     )

@@ -44,7 +44,12 @@ def decode(text: str) -> Token:
     if not isinstance(given, dict) or given.get("v") != VERSION:
         raise ValueError("continue key is not valid: server does not recognize this encoded version")
     revision, start = given.get("rv", 0), given.get("start", "")
-    if not isinstance(revision, int) or isinstance(revision, bool) or not revision:
+    if (
+        not isinstance(revision, int)
+        or isinstance(revision, bool)
+        or not -1 <= revision < 2**63
+        or not revision
+    ):
         raise ValueError(
             "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
         )

@@ -19,6 +19,8 @@ from services.machinery.clock import parse_time, rfc3339
 
 Json = dict[str, Any]
 Propagation = Literal["", "Foreground", "Background", "Orphan"]
+# A century: what is longer has no date, and would never be waited for.
+GRACE_SECONDS_MAX = 100 * 365 * 86_400
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 
 
@@ -150,14 +152,16 @@ def _again(new: Json, grace: int | None, now: datetime) -> tuple[Json, bool]:
     before = metadata.get("deletionGracePeriodSeconds", 0)
     after = before if grace is None else min(grace, before)
     if after < before:
-        moment = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=before - after)
+        moment = parse_time(metadata["deletionTimestamp"]) - timedelta(
+            seconds=min(before - after, GRACE_SECONDS_MAX)
+        )
         metadata["deletionTimestamp"] = rfc3339(moment)
         metadata["deletionGracePeriodSeconds"] = after
     return new, after == 0 and not metadata.get("finalizers")
 
 
 def _mark(metadata: Json, now: datetime, grace_seconds: int) -> None:
-    metadata["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace_seconds))
+    metadata["deletionTimestamp"] = rfc3339(now + timedelta(seconds=min(grace_seconds, GRACE_SECONDS_MAX)))
     metadata["deletionGracePeriodSeconds"] = grace_seconds
     if metadata.get("generation", 0) > 0:
         metadata["generation"] += 1

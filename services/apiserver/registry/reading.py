@@ -31,6 +31,7 @@ CONTINUE_TOO_OLD = (
     " objects that were created, modified, or deleted between the time the first chunk was returned and"
     " now may show up in the list."
 )
+REVISION_MAX = 2**63 - 1
 # Kinds with selectable fields of their own, which word the refusal of others differently.
 CONVERTED = {"pods", "nodes", "replicationcontrollers", "events", "namespaces", "secrets", "services"}
 
@@ -194,8 +195,10 @@ def parse_version(text: str, *, of_list: bool = True) -> int | None:
     """None where none is asked for: the present. ApiError where it is not a number."""
     if not text:
         return None
-    if not re.fullmatch(r"[0-9]{1,19}", text):
-        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+    is_number = re.fullmatch(r"[0-9]+", text) is not None
+    if not is_number or len(text) > 19 or int(text) > REVISION_MAX:
+        fault = "value out of range" if is_number else "invalid syntax"
+        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": {fault}'
         if of_list:
             raise errors.bad_request(f"invalid resource version: {why}")
         raise errors.failure(500, "", why)  # as upstream's get does

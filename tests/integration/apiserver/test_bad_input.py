@@ -154,3 +154,80 @@ async def test_bad_questions_about_pods(channel: grpc.aio.Channel) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as error:
             [chunk async for chunk in call]
         assert error.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+
+
+async def test_numbers_beyond_their_meaning(channel: grpc.aio.Channel) -> None:
+    stranger = pb.CreateRequest(resource=CONFIG_MAPS, json=b"{}", field_validation=99)  # type: ignore[arg-type]
+    assert (await refused(channel, f"{RESOURCE}/Create", stranger.SerializeToString()))["code"] == 422
+    for version in ("-1", "9" * 19, "9" * 400, "1e3", "٣"):
+        listing = pb.ListRequest(resource=CONFIG_MAPS, resource_version=version, resource_version_match=2)
+        assert (await refused(channel, f"{RESOURCE}/List", listing.SerializeToString()))["code"] == 400
+    made = create(b'{"metadata":{"name":"far","finalizers":["a/b"]}}')
+    await channel.unary_unary(f"{RESOURCE}/Create", None, None)(made, timeout=30)
+    far = pb.Resource(version="v1", resource="configmaps", namespace="default", name="far")
+    for seconds in (2**63 - 1, -(2**63)):
+        options = orjson.dumps({"gracePeriodSeconds": seconds})
+        delete = pb.DeleteRequest(resource=far, options=options).SerializeToString()
+        await channel.unary_unary(f"{RESOURCE}/Delete", None, None)(delete, timeout=30)
+
+
+async def test_any_message_gets_an_answer(channel: grpc.aio.Channel) -> None:
+    """Messages that parse, with whatever in them."""
+    chance = random.Random(11)
+    words = [
+        "",
+        "v1",
+        "apps",
+        "pods",
+        "nodes",
+        "default",
+        "a/b",
+        "..",
+        "\0",
+        "x" * 500,
+        "scale",
+        "=",
+        "!(",
+        "[1]",
+    ]
+    types = (pb.GetRequest, pb.ListRequest, pb.CreateRequest, pb.UpdateRequest, pb.PatchRequest)
+    for kind in (*types, pb.DeleteRequest, pb.DeleteCollectionRequest) * 40:
+        message = kind()
+        for field in message.DESCRIPTOR.fields:
+            fill(message, field, chance, words)
+        message.resource.version = "v1"
+        message.resource.resource = chance.choice(["pods", "nodes", "configmaps", "namespaces"])
+        method = f"{RESOURCE}/{kind.__name__.removesuffix('Request')}"
+        try:
+            await channel.unary_unary(method, None, None)(message.SerializeToString(), timeout=30)
+        except grpc.aio.AioRpcError as error:
+            trailing: Any = error.trailing_metadata()
+            status = orjson.loads(dict(trailing)["kubernetes-status-bin"])
+            problem = status if status["code"] >= 500 and "fault of its own" in status["message"] else None
+        else:
+            problem = None
+        assert problem is None, (method, message)
+
+
+def fill(message: Any, field: Any, chance: random.Random, words: list[str]) -> None:
+    if field.type == field.TYPE_MESSAGE:
+        inner = getattr(message, field.name)
+        for each in field.message_type.fields:
+            fill(inner, each, chance, words)
+    elif field.type == field.TYPE_STRING:
+        setattr(message, field.name, chance.choice(words))
+    elif field.type == field.TYPE_BYTES:
+        bodies = [
+            b"",
+            b"{}",
+            b"[]",
+            b'{"metadata":{"name":"q"}}',
+            b'{"metadata":{"labels":{"a":1}}}',
+            b"\xff",
+            b"1",
+        ]
+        setattr(message, field.name, chance.choice(bodies))
+    elif field.type == field.TYPE_BOOL:
+        setattr(message, field.name, chance.random() < 0.5)
+    else:
+        setattr(message, field.name, chance.choice([0, 1, 2, 3, 99]))
