@@ -253,7 +253,7 @@ class PodSync:
         for sandbox in [*worker.view.sandboxes]:
             await self._context.cri.remove_sandbox(sandbox.id)
             worker.view.remove(sandbox.id)
-        if worker.mounted:
+        if worker.pod.spec.volumes:
             volumes.remove(PodDirectory(self._context.root, worker.uid))
         containers = [*worker.pod.spec.init_containers, *worker.pod.spec.containers]
         self._images.forget(worker.uid, containers)

@@ -273,6 +273,15 @@ async def test_what_died_with_the_runtime_is_made_again(node: NodeUnderTest) -> 
         assert node.pod().status.container_statuses[0].restart_count == 1
 
 
+async def test_a_container_removed_behind_its_back_is_started_again(node: NodeUnderTest) -> None:
+    async with node.running():
+        await node.run_pod()
+        await node.cri.remove_container(node.cri.container("main").id)
+        await node.clock.advance(0)
+        assert node.state() == "Running"
+        assert node.pod().status.container_statuses[0].restart_count == 1
+
+
 async def test_orphans_are_removed(node: NodeUnderTest) -> None:
     async with node.running():
         await node.run_pod()
