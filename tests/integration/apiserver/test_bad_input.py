@@ -160,7 +160,11 @@ async def test_numbers_beyond_their_meaning(channel: grpc.aio.Channel) -> None:
     stranger = pb.CreateRequest(resource=CONFIG_MAPS, json=b"{}", field_validation=99)  # type: ignore[arg-type]
     assert (await refused(channel, f"{RESOURCE}/Create", stranger.SerializeToString()))["code"] == 422
     for version in ("-1", "9" * 19, "9" * 400, "1e3", "٣"):
-        listing = pb.ListRequest(resource=CONFIG_MAPS, resource_version=version, resource_version_match=2)
+        listing = pb.ListRequest(
+            resource=CONFIG_MAPS,
+            resource_version=version,
+            resource_version_match=pb.RESOURCE_VERSION_MATCH_EXACT,
+        )
         assert (await refused(channel, f"{RESOURCE}/List", listing.SerializeToString()))["code"] == 400
     made = create(b'{"metadata":{"name":"far","finalizers":["a/b"]}}')
     await channel.unary_unary(f"{RESOURCE}/Create", None, None)(made, timeout=30)
