@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from services.pb.runtime.v1 import streaming_pb2 as pb
 from services.pb.runtime.v1.streaming_pb2_grpc import StreamingServiceServicer
@@ -18,8 +19,10 @@ from services.runtime.http import Request
 from services.runtime.kernel import Future
 from services.runtime.model import SIGHUP, ContainerState, RuntimeFault
 from services.runtime.network import Connection, Namespace
+from services.runtime.processes import Process
 from services.runtime.sessions import Session, Sessions, attach
-from services.runtime.streams import NULL, Null, Pipe, PipeReader, Sink, Stream
+from services.runtime.streams import Null, Pipe, PipeReader, Sink, Stream
+from services.runtime.terminal import Terminal, cooked, signal_family
 
 CHUNKS_WAITING_MAX = 64
 READ_BYTES = 256 * 1024
@@ -35,19 +38,19 @@ class StreamingService(StreamingServiceServicer):
         self, requests: AsyncIterator[pb.StreamRequest], context: Context
     ) -> AsyncIterator[pb.StreamResponse]:
         session = await self._session(await anext(requests), context)
-        stdin = Pipe()
-        reader: PipeReader | Null = PipeReader(stdin, terminal=session.tty) if session.stdin else NULL
         answers: asyncio.Queue[pb.StreamResponse | None] = asyncio.Queue()
-        streams = _outputs(reader, answers, tty=session.tty)
+        leader: list[Process] = []
+        keyboard = _keyboard(session, answers, leader)
+        streams = _outputs(keyboard.stream, answers, tty=session.tty)
         try:
             process = session.container.exec(session.command, streams, tty=session.tty)
         except RuntimeFault as fault:
             await refuse(context, fault)
-        reader.release()
-        kernel = session.container.kernel
+        leader.append(process)
+        keyboard.stream.release()
         process.exit.on_done(lambda: answers.put_nowait(pb.StreamResponse(exit_code=process.exit.value())))
         async with asyncio.TaskGroup() as group:
-            feeding = group.create_task(_feed(requests, stdin, kernel.call))
+            feeding = group.create_task(keyboard.feed(requests, session.container.kernel.call))
             try:
                 while True:
                     answer = await answers.get()
@@ -57,9 +60,8 @@ class StreamingService(StreamingServiceServicer):
                         return
             finally:
                 feeding.cancel()
-                stdin.close_writer()
                 if not process.exit.done:
-                    process.signal(SIGHUP)
+                    signal_family(process, SIGHUP)
 
     async def Attach(
         self, requests: AsyncIterator[pb.StreamRequest], context: Context
@@ -84,7 +86,8 @@ class StreamingService(StreamingServiceServicer):
         async with asyncio.TaskGroup() as group:
             feeding = None
             if session.stdin and container.stdin is not None:
-                feeding = group.create_task(_feed(requests, container.stdin, container.kernel.call))
+                keyboard = _PipeKeyboard(container.stdin)
+                feeding = group.create_task(keyboard.feed(requests, container.kernel.call))
             try:
                 while (answer := await answers.get()) is not None:
                     yield answer
@@ -205,43 +208,84 @@ def _outputs(
     stdin: Stream, answers: asyncio.Queue[pb.StreamResponse | None], *, tty: bool
 ) -> dict[int, Stream]:
     def deliver(name: str, data: bytes) -> None:
-        answers.put_nowait(_chunk(name, data))
+        answers.put_nowait(_chunk(name, cooked(data) if tty else data))
 
     out = Sink("stdout", deliver, terminal=tty)
     return {0: stdin, 1: out, 2: Sink("stdout" if tty else "stderr", deliver, terminal=tty)}
+
+
+class _PipeKeyboard:
+    """Input as it comes: no terminal."""
+
+    def __init__(self, pipe: Pipe | None) -> None:
+        self._pipe = pipe
+        self.stream: Stream = PipeReader(pipe) if pipe is not None else Null()
+
+    async def feed(self, requests: AsyncIterator[pb.StreamRequest], call: Callable[..., Any]) -> None:
+        """Input from the client to the command, until either ends."""
+        if self._pipe is None:
+            return
+        try:
+            async for request in requests:
+                kind = request.WhichOneof("message")
+                if kind == "stdin":
+                    await call(self._pipe.write(request.stdin))
+                elif kind == "stdin_closed":
+                    break
+        except BrokenPipeError:
+            return
+        finally:
+            self._pipe.close_writer()
+
+
+class _TerminalKeyboard:
+    """Input through a terminal, which echoes it and makes signals of some keys."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self.stream: Stream = terminal
+
+    async def feed(self, requests: AsyncIterator[pb.StreamRequest], call: Callable[..., Any]) -> None:
+        try:
+            async for request in requests:
+                kind = request.WhichOneof("message")
+                if kind == "stdin":
+                    self._terminal.type(request.stdin)
+                elif kind == "stdin_closed":
+                    break
+        finally:
+            self._terminal.hang_up()
+
+
+def _keyboard(
+    session: Session, answers: asyncio.Queue[pb.StreamResponse | None], leader: list[Process]
+) -> _PipeKeyboard | _TerminalKeyboard:
+    if not session.stdin or not session.tty:
+        return _PipeKeyboard(Pipe() if session.stdin else None)
+
+    def interrupt(number: int) -> None:
+        for process in leader:
+            signal_family(process, number)
+
+    return _TerminalKeyboard(Terminal(lambda data: answers.put_nowait(_chunk("stdout", data)), interrupt))
 
 
 def _chunk(name: str, data: bytes) -> pb.StreamResponse:
     return pb.StreamResponse(stderr=data) if name == "stderr" else pb.StreamResponse(stdout=data)
 
 
-async def _feed(requests: AsyncIterator[pb.StreamRequest], pipe: Pipe, call: Callable[..., object]) -> None:
-    """Input from the client to the command, until either ends."""
-    try:
-        async for request in requests:
-            kind = request.WhichOneof("message")
-            if kind == "stdin":
-                await call(pipe.write(request.stdin))  # type: ignore[misc]
-            elif kind == "stdin_closed":
-                break
-    except BrokenPipeError:
-        return
-    finally:
-        pipe.close_writer()
-
-
 async def _send(
     requests: AsyncIterator[pb.ConnectRequest],
     connection: Connection,
     data: bytes,
-    call: Callable[..., object],
+    call: Callable[..., Any],
 ) -> None:
     try:
         if data:
-            await call(connection.outgoing.write(data))  # type: ignore[misc]
+            await call(connection.outgoing.write(data))
         async for request in requests:
             if request.data:
-                await call(connection.outgoing.write(request.data))  # type: ignore[misc]
+                await call(connection.outgoing.write(request.data))
             if request.end:
                 break
     except BrokenPipeError:

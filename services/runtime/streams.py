@@ -84,7 +84,9 @@ class Pipe:
             changed.set(None)
 
 
-class _Counted:
+class Counted:
+    """Closes with its last holder; by itself it can be neither read nor written."""
+
     terminal = False
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ class _Counted:
         raise fault(errno.EBADF)
 
 
-class PipeReader(_Counted):
+class PipeReader(Counted):
     def __init__(self, pipe: Pipe, *, terminal: bool = False) -> None:
         super().__init__()
         self.pipe = pipe
@@ -121,7 +123,7 @@ class PipeReader(_Counted):
         self.pipe.close_reader()
 
 
-class PipeWriter(_Counted):
+class PipeWriter(Counted):
     def __init__(self, pipe: Pipe) -> None:
         super().__init__()
         self.pipe = pipe
@@ -133,7 +135,7 @@ class PipeWriter(_Counted):
         self.pipe.close_writer()
 
 
-class Null(_Counted):
+class Null(Counted):
     """/dev/null; all may share one."""
 
     async def read(self, size: int) -> bytes:
@@ -151,7 +153,7 @@ class Zero(Null):
 NULL = Null()
 
 
-class Bytes(_Counted):
+class Bytes(Counted):
     """Input that is all there: a here-document."""
 
     def __init__(self, data: bytes) -> None:
@@ -165,7 +167,7 @@ class Bytes(_Counted):
         return piece
 
 
-class Sink(_Counted):
+class Sink(Counted):
     """Output handed to a function at once, with the stream's name: a log, a terminal, `$(…)`."""
 
     def __init__(self, name: str, deliver: Callable[[str, bytes], None], *, terminal: bool = False) -> None:
@@ -178,7 +180,7 @@ class Sink(_Counted):
         self.deliver(self.name, data)
 
 
-class OpenFile(_Counted):
+class OpenFile(Counted):
     """A file opened for reading or writing."""
 
     def __init__(

@@ -1,33 +1,47 @@
 """A shell that somebody talks to: prompt, line, answer.
 
-Behind a terminal it is also the terminal: it echoes what is typed, edits with backspace, Ctrl-U and
-Ctrl-W, ends at Ctrl-D, drops the line at Ctrl-C. Lines that are not yet a whole command continue
-with `> `.
+The terminal echoes and edits (terminal.py); here a line is read, run and answered. Lines that are not
+yet a whole command continue with `> `. Ctrl-C drops what is typed or ends what runs.
 """
 
 from __future__ import annotations
 
+from services.runtime.model import SIGINT, SIGTERM
 from services.runtime.processes import Exit
 from services.runtime.shell.interpreter import Shell
 from services.runtime.shell.parser import parse
 from services.runtime.shell.state import Break, Return, ShellFault
 from services.runtime.shell.syntax import ScriptError
+from services.runtime.streams import Sink
 
-LINE_CHARACTERS_MAX = 4096
+LINE_BYTES_MAX = 65536
 
 
 async def converse(shell: Shell) -> int:
     shell.interactive = True
+    waiting = False
     source = ""
+
+    def interrupted(_: int) -> None:
+        nonlocal source
+        source, shell.status = "", 130
+        if waiting:
+            stream = shell.process.streams.get(2)
+            if isinstance(stream, Sink):
+                stream.deliver(stream.name, _prompt(shell, more=False))
+        else:
+            shell.interrupted = True
+
+    shell.process.handlers[SIGINT] = interrupted
+    shell.process.handlers[SIGTERM] = None
     try:
         while True:
             await shell.process.streams[2].write(_prompt(shell, more=bool(source)))
+            waiting = True
             line = await _line(shell)
+            waiting = False
             if line is None:
                 return await shell.leave()
-            if line == "\x03":
-                source, shell.status = "", 130
-                continue
             source = source + "\n" + line if source else line
             if _incomplete(source):
                 continue
@@ -42,12 +56,15 @@ async def _evaluate(shell: Shell, source: str) -> None:
     try:
         await shell.evaluate(source)
     except ShellFault as fault:
-        await shell.complain(str(fault))
+        if not shell.interrupted:
+            await shell.complain(str(fault))
         shell.status = fault.status
     except Return as back:
         shell.status = back.status
     except Break:
         pass
+    finally:
+        shell.interrupted = False
 
 
 def _incomplete(source: str) -> bool:
@@ -77,34 +94,11 @@ def _short(shell: Shell) -> str:
 
 async def _line(shell: Shell) -> str | None:
     """One line without its end; None at the end of the input."""
-    stdin, out = shell.process.stdin, shell.process.streams[1]
-    echo = stdin.terminal
-    typed = ""
+    line = bytearray()
     while True:
-        data = await stdin.read(1)
-        if not data:
-            return typed or None
-        sign = data.decode("latin-1")
-        if sign in "\r\n":
-            if echo:
-                await out.write(b"\r\n")
-            return typed.encode("latin-1").decode("utf-8", "surrogateescape")
-        if not echo:
-            typed += sign
-        elif sign == "\x04":
-            if not typed:
-                return None
-        elif sign == "\x03":
-            await out.write(b"^C\r\n")
-            return "\x03"
-        elif sign in "\x7f\b":
-            if typed:
-                typed = typed[:-1]
-                await out.write(b"\b \b")
-        elif sign in "\x15\x17":
-            kept = "" if sign == "\x15" else typed.rstrip().rpartition(" ")[0]
-            await out.write(b"\b \b" * (len(typed) - len(kept)))
-            typed = kept
-        elif sign >= " " and len(typed) < LINE_CHARACTERS_MAX:
-            typed += sign
-            await out.write(data)
+        data = await shell.process.stdin.read(1)
+        if not data and not line:
+            return None
+        if not data or data == b"\n" or len(line) >= LINE_BYTES_MAX:
+            return line.decode("utf-8", "surrogateescape")
+        line += data

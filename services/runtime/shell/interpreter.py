@@ -201,6 +201,8 @@ class Shell(State):
         await self.commands(body)
 
     async def breathe(self) -> None:
+        if self.interrupted:
+            raise ShellFault("interrupted", 130)
         self._steps += 1
         if self._steps % BREATHS[0]:
             return
@@ -431,8 +433,8 @@ class Shell(State):
         self.status = await child.exit
         if container.kernel.clock.monotonic() - moment > self._pause:
             self._pause = BREATHS[1]
-        if self.status > 128 and self.interactive:
-            await process.write("\n")
+        if self.interrupted:
+            raise ShellFault("interrupted", 130)
 
     async def not_found(self, name: str, error: OSError) -> int:
         if error.errno == errno.EACCES:

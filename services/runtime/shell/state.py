@@ -56,6 +56,7 @@ class State:
         self.line = 1
         self.errexit = self.nounset = self.xtrace = self.noglob = self.noexec = False
         self.interactive = False
+        self.interrupted = False  # Ctrl-C: what runs is to end
         self.depth = self.loops = 0
         self.careless = 0  # inside a condition, where set -e does not act
         self._steps, self._pause = 0, BREATHS[1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.runtime.container import Container
 from services.runtime.model import ContainerState
 from services.runtime.sessions import run_to_end
 from services.runtime.shell.parser import parse
 from services.runtime.shell.syntax import ScriptError
-from services.runtime.streams import Pipe, PipeReader, Sink, Stream
+from services.runtime.streams import Sink, Stream
+from services.runtime.terminal import Terminal, cooked, signal_family
 from tests.unit.runtime.harness import Bench
 
 PIECES = st.sampled_from(
@@ -75,26 +77,52 @@ async def test_yes_into_head_ends(it: Bench) -> None:
     assert sorted(container.processes.alive) == [1]
 
 
+class Typist:
+    """Somebody at a terminal with a shell."""
+
+    def __init__(self, container: Container, *command: str) -> None:
+        self.shown = bytearray()
+        self.terminal = Terminal(self.shown.extend, lambda number: signal_family(self.process, number))
+        out = Sink("stdout", lambda _, data: self.shown.extend(cooked(data)), terminal=True)
+        self.process = container.exec(command, {0: self.terminal, 1: out, 2: out}, tty=True)
+
+    def type(self, data: bytes) -> str:
+        """What appears after typing this."""
+        before = len(self.shown)
+        self.terminal.type(data)
+        return self.shown[before:].decode()
+
+
 async def test_a_terminal_echoes_edits_and_ends(it: Bench) -> None:
-    container = await it.start("busybox", "sleep", "inf")
-    typed, shown = Pipe(), bytearray()
-    out = Sink("stdout", lambda _, data: shown.extend(data), terminal=True)
-    process = container.exec(("sh",), {0: PipeReader(typed, terminal=True), 1: out, 2: out}, tty=True)
-    await it.kernel.call(typed.write(b"echo hellx\x7fo\rfor i in 1 2\rdo echo $i; done\rcd /tmp\r\x04"))
-    assert process.exit.value() == 0
-    text = shown.decode()
-    assert text.startswith("/ # echo hellx\b \bo\r\nhello\n/ # ")
-    assert "> do echo $i; done\r\n1\n2\n" in text
-    assert text.endswith("/tmp # ")
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
+    assert typist.shown == b"/ # "
+    assert typist.type(b"echo hellx\x7fo\r") == "echo hellx\b \bo\r\nhello\r\n/ # "
+    assert typist.type(b"for i in 1 2\r") == "for i in 1 2\r\n> "
+    assert typist.type(b"do echo $i; done\r") == "do echo $i; done\r\n1\r\n2\r\n/ # "
+    assert typist.type(b"cd /tmp\r").endswith("/tmp # ")
+    typist.type(b"\x04")
+    assert typist.process.exit.value() == 0
 
 
-async def test_ctrl_c_drops_the_line(it: Bench) -> None:
-    container = await it.start("busybox", "sleep", "inf")
-    typed, shown = Pipe(), bytearray()
-    out = Sink("stdout", lambda _, data: shown.extend(data), terminal=True)
-    container.exec(("sh",), {0: PipeReader(typed, terminal=True), 1: out, 2: out}, tty=True)
-    await it.kernel.call(typed.write(b"exit 9\x03echo still here\r"))
-    assert b"still here\n" in shown
+async def test_ctrl_c_drops_the_line_or_ends_what_runs(it: Bench) -> None:
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
+    assert typist.type(b"exit 9\x03") == "exit 9^C\r\n/ # "
+    assert typist.type(b"while true; do sleep 100; done\r").endswith("done\r\n")
+    assert typist.type(b"\x03") == "^C\r\n/ # "
+    assert typist.type(b"echo $?\r") == "echo $?\r\n130\r\n/ # "
+
+
+async def test_ctrl_d_ends_one_reader_only(it: Bench) -> None:
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
+    assert typist.type(b"cat\rhi\r") == "cat\r\nhi\r\nhi\r\n"
+    assert typist.type(b"\x04") == "/ # "
+    assert not typist.process.exit.done
+
+
+async def test_ctrl_c_ends_a_program_without_a_shell(it: Bench) -> None:
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sleep", "100")
+    typist.type(b"\x03")
+    assert typist.process.exit.value() == 130
 
 
 async def test_tools_of_busybox(it: Bench) -> None:
