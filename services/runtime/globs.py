@@ -10,28 +10,34 @@ def matches(text: str, glob: str) -> bool:
 
 
 def translate(glob: str) -> str:
-    """A shell pattern as a regular expression; `[!a]` negates, a backslash quotes."""
-    out, at = ["(?s:"], 0
+    """A shell pattern as a regular expression that takes no longer than the text is long."""
+    parts: list[str] = [""]  # what stands between the stars
+    at = 0
     while at < len(glob):
         character = glob[at]
         at += 1
         if character == "*":
-            out.append(".*")
+            if parts[-1] or len(parts) == 1:
+                parts.append("")
         elif character == "?":
-            out.append(".")
+            parts[-1] += "."
         elif character == "\\" and at < len(glob):
-            out.append(re.escape(glob[at]))
+            parts[-1] += re.escape(glob[at])
             at += 1
         elif character == "[":
             found = _bracket(glob, at)
             if found is None:
-                out.append(r"\[")
+                parts[-1] += r"\["
             else:
-                out.append(found[0])
+                parts[-1] += found[0]
                 at = found[1]
         else:
-            out.append(re.escape(character))
-    return "".join(out) + ")"
+            parts[-1] += re.escape(character)
+    if len(parts) == 1:
+        return f"(?s:{parts[0]})"
+    # The first place where a middle part fits is as good as any: nothing is tried twice.
+    middle = "".join(f"(?>.*?{part})" for part in parts[1:-1] if part)
+    return f"(?s:{parts[0]}{middle}.*{parts[-1]})"
 
 
 _CLASSES = {

@@ -27,13 +27,14 @@ def stamp(nanoseconds: int) -> str:
 
 
 class ContainerLog:
-    __slots__ = ("_now", "_partial", "_size", "followers", "path")
+    __slots__ = ("_now", "_partial", "_size", "followers", "lost_bytes", "path")
 
     def __init__(self, path: Path | None, now: Callable[[], int]) -> None:
         self.path = path
         self._now = now
         self._partial: dict[str, bytes] = {}
         self._size = -1  # unknown
+        self.lost_bytes = 0
         self.followers: set[Callable[[], None]] = set()
 
     def write(self, stream: str, data: bytes) -> None:
@@ -77,13 +78,17 @@ class ContainerLog:
         if self._size + len(data) > FILE_BYTES_MAX:
             os.replace(self.path, f"{self.path}.1")
             self._size = 0
-        descriptor = self._open()
         try:
-            if self._size < 0:
-                self._size = os.fstat(descriptor).st_size
-            self._size += os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
+            descriptor = self._open()
+            try:
+                if self._size < 0:
+                    self._size = os.fstat(descriptor).st_size
+                self._size += os.write(descriptor, data)
+            finally:
+                os.close(descriptor)
+        except OSError:  # a full disk of the real machine costs log lines, not containers
+            self.lost_bytes += len(data)
+            return
         for follower in list(self.followers):
             follower()
 

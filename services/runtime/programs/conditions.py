@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from services.runtime.filesystem import DIRECTORY, FILE, LINK, normal
 from services.runtime.processes import Process, Program
+from services.runtime.programs.patterns import BadPattern, basic
 
 
 class Malformed(Exception):
@@ -229,9 +230,10 @@ class _Expression:
 
 
 def _matched(text: str, pattern: str) -> str:
-    from services.runtime.programs.patterns import basic
-
-    match = basic(pattern).match(text)
+    try:
+        match = basic(pattern).match(text)
+    except BadPattern as error:
+        raise Malformed(f"bad regex '{pattern}': {error}") from error
     if match is None:
         return "" if match is None and "\\(" in pattern else "0"
     return match[1] if match.re.groups else str(match.end())

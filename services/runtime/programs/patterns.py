@@ -12,6 +12,32 @@ _CLASSES = {
 _BRACKET = re.compile(r"\[\^?\]?(?:\[:\w+:\]|[^\]])*\]")
 
 
+REPEATS_MAX = 12
+_STEP = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?:|[()]|[*+]|\{\d*,?\d*\}|.", re.DOTALL)
+
+
+def explosive(regex: str) -> bool:
+    """Whether matching could take exponential time: a repeat without end inside another, or too many."""
+    repeats, inside = 0, [False]
+    closed = False  # whether the last piece is a group that repeats something without end
+    for match in _STEP.finditer(regex):
+        piece = match[0]
+        endless = piece in ("*", "+") or (piece[0] == "{" and piece.endswith(",}"))
+        if endless:
+            repeats += 1
+            if closed or repeats > REPEATS_MAX:
+                return True
+            inside[-1] = True
+        elif piece in ("(", "(?:"):
+            inside.append(False)
+        elif piece == ")" and len(inside) > 1:
+            closed = inside.pop()
+            inside[-1] = inside[-1] or closed
+            continue
+        closed = False
+    return False
+
+
 class BadPattern(ValueError):
     pass
 
@@ -52,6 +78,8 @@ def _bracket(text: str) -> str:
 
 
 def _compile(regex: str, ignore_case: bool) -> re.Pattern[str]:
+    if explosive(regex):
+        raise BadPattern("too complex")
     try:
         return re.compile(regex, re.IGNORECASE if ignore_case else 0)
     except (re.error, RecursionError, OverflowError) as error:

@@ -220,7 +220,7 @@ async def tr(process: Process) -> int:
     if not operands:
         await process.complain("tr: missing operand")
         return 1
-    data = (await read_all(process.stdin, 1 << 24)).decode("latin-1")
+    data = (await read_all(process.stdin, 1 << 24)).decode("utf-8", "surrogateescape")
     first = _set(operands[0])
     if "c" in found:
         first = "".join(chr(code) for code in range(256) if chr(code) not in first)
@@ -233,7 +233,7 @@ async def tr(process: Process) -> int:
     squeezed = second or first
     if "s" in found and squeezed:
         data = re.sub(f"([{re.escape(squeezed)}])\\1+", r"\1", data)
-    await process.write(data.encode("latin-1"))
+    await process.write(data)
     return 0
 
 

@@ -173,3 +173,15 @@ async def test_every_tool_survives_strange_arguments(it: Bench) -> None:
                 process = container.exec(argv, {})
                 process.end(137)
     assert not broken, broken[0]
+
+
+async def test_patterns_cannot_explode(it: Bench) -> None:
+    container = await it.start("busybox", "sleep", "inf")
+    long = "a" * 200
+    assert await it.shell(
+        container, f"case {long} in *a*a*a*a*a*a*a*a*a*a*a*a*b) echo y;; *) echo n;; esac"
+    ) == (0, "n\n", "")
+    status, _, err = await it.shell(container, f"echo {long} | grep -E '(a*)*b'")
+    assert (status, err) == (2, "grep: bad regex '(a*)*b': too complex\n")
+    assert (await it.shell(container, "echo 10.244.0.1 | grep -cE '^([0-9]{1,3}\\.){3}[0-9]+$'"))[1] == "1\n"
+    assert (await it.shell(container, f"expr {long} : '\\(a*\\)*b'"))[0] == 2
