@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.api.core_v1 import Pod
@@ -64,10 +65,12 @@ def test_ending_the_foreground_leaves_no_process_behind(number: signal.Signals) 
             for line in process.stdout:
                 if "The cluster is up" in line:
                     break
-            assert len(processes_of(folder)) >= 6
+            children = [psutil.Process(pid) for pid in processes_of(folder)]
+            assert len(children) >= 6
             process.send_signal(number)
-            for _ in process.stdout:  # ends when the last process that holds it has ended
-                pass
+            process.stdout.read()
+        # The kernel ends the children of a killed supervisor, an instant after it.
+        psutil.wait_procs(children, timeout=10)
         assert processes_of(folder) == set()
 
 
