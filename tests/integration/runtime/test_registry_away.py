@@ -7,6 +7,7 @@ import contextlib
 import socket
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -19,7 +20,7 @@ from services.registry.server import registry_server
 from services.runtime.server import runtime_server
 
 
-async def retried(images: ImageServiceStub, request: pb.PullImageRequest) -> pb.PullImageResponse:
+async def retried(images: Any, request: pb.PullImageRequest) -> pb.PullImageResponse:
     """The kubelet's patience, without its pauses: the time limit of the test is the only one."""
     answer: pb.PullImageResponse | None = None
     while answer is None:
