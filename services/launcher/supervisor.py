@@ -14,7 +14,7 @@ import ctypes
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import STDOUT, Process
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -30,6 +30,8 @@ RESTART_SECONDS_FIRST, RESTART_SECONDS_MAX = 0.5, 30.0
 HEALTHY_SECONDS = 60.0  # having run this long, the next end counts as the first again
 LOG_BYTES_MAX = 64 * 1024 * 1024  # then the log starts over, keeping one old file
 LINE_BYTES_MAX = 256 * 1024
+# A loop that woke for each line would cost more than the writing of the line.
+GATHER_SECONDS = 0.02
 FOLLOWER_LINES_MAX = 10_000  # a reader of logs that falls behind this far misses lines
 
 LineSink = Callable[[str, bytes], None]  # component, line with its newline
@@ -46,6 +48,7 @@ class Child:
     starts: int = 0
     last_exit: int | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)  # set to cut a wait short
+    output: asyncio.ReadTransport | None = None
 
     @property
     def running(self) -> bool:
@@ -78,10 +81,44 @@ class LogFile:
         self._file.close()
 
 
-class Supervisor:
-    """All children of one cluster. `on_line` sees every log line as it comes."""
+class OutputPipe(asyncio.Protocol):
+    """The reading end of what a child says: stops after each reading until it is resumed."""
 
-    def __init__(self, plan: Plan, home: Home, clock: Clock, on_line: LineSink) -> None:
+    def __init__(self) -> None:
+        self._chunk, self._ended = b"", False
+        self._news = asyncio.Event()
+        self._transport: asyncio.ReadTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.ReadTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._chunk += data
+        self._transport.pause_reading()
+        self._news.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended = True
+        self._news.set()
+
+    async def read(self) -> bytes:
+        """What has come; empty at the end."""
+        while not self._chunk and not self._ended:
+            self._news.clear()
+            await self._news.wait()
+        chunk, self._chunk = self._chunk, b""
+        return chunk
+
+    def resume(self) -> None:
+        if not self._ended:
+            self._transport.resume_reading()
+
+
+class Supervisor:
+    """All children of one cluster. `on_line`, where somebody looks, sees every log line as it comes."""
+
+    def __init__(self, plan: Plan, home: Home, clock: Clock, on_line: LineSink | None) -> None:
         self.children = {component.name: Child(component) for component in plan.components}
         self._home = home
         self._clock = clock
@@ -139,36 +176,50 @@ class Supervisor:
 
     async def _run_once(self, child: Child) -> int:
         log = LogFile(self._home, child.component.name)
+        reading, writing = os.pipe()
         try:
+            pipe = await self._open_output(child, reading)
             child.process = await asyncio.create_subprocess_exec(
                 *child.component.argv,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=PIPE,
+                stdout=writing,
                 stderr=STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-                limit=LINE_BYTES_MAX,
             )
+            os.close(writing)
+            writing = -1
             child.started_at = self._clock.monotonic()
             child.starts += 1
-            await self._copy_log(child, log)
+            await self._copy_log(child, log, pipe)
             return await child.process.wait()
         finally:
+            if writing >= 0:
+                os.close(writing)
             log.close()
 
-    async def _copy_log(self, child: Child, log: LogFile) -> None:
-        assert child.process is not None
-        assert child.process.stdout is not None
-        while True:
-            try:
-                line = await child.process.stdout.readline()
-            except ValueError:  # a line beyond the limit; what is buffered of it is lost
-                line = b"(a log line longer than %d bytes was left out)\n" % LINE_BYTES_MAX
-            if not line:
-                return
-            log.write(line)
-            self._publish(child.component.name, line)
+    async def _open_output(self, child: Child, reading: int) -> OutputPipe:
+        if child.output is not None:
+            child.output.close()
+        loop = asyncio.get_running_loop()
+        child.output, pipe = await loop.connect_read_pipe(OutputPipe, os.fdopen(reading, "rb", buffering=0))
+        return pipe
+
+    async def _copy_log(self, child: Child, log: LogFile, pipe: OutputPipe) -> None:
+        rest = b""  # of a line whose end has not come yet
+        while chunk := await pipe.read():
+            lines, newline, rest = (rest + chunk).rpartition(b"\n")
+            if len(rest) > LINE_BYTES_MAX:
+                rest = b"(a log line longer than %d bytes was cut)" % LINE_BYTES_MAX
+            if newline:
+                log.write(lines + newline)
+                self._publish(child.component.name, lines + newline)
+            await self._clock.sleep(GATHER_SECONDS)
+            pipe.resume()
+        if rest:
+            log.write(rest + b"\n")
+            self._publish(child.component.name, rest + b"\n")
 
     def say(self, child: Child, sentence: str) -> None:
         """A line of the supervisor's own, in the component's log too, where people look."""
@@ -179,11 +230,15 @@ class Supervisor:
         log.close()
         self._publish(child.component.name, line)
 
-    def _publish(self, component: str, line: bytes) -> None:
-        self._on_line(component, line)
-        for follower in self._followers:
-            if not follower.full():
-                follower.put_nowait((component, line))
+    def _publish(self, component: str, lines: bytes) -> None:
+        if self._on_line is None and not self._followers:
+            return
+        for line in lines.splitlines(keepends=True):
+            if self._on_line is not None:
+                self._on_line(component, line)
+            for follower in self._followers:
+                if not follower.full():
+                    follower.put_nowait((component, line))
 
     def follow(self) -> asyncio.Queue[tuple[str, bytes]]:
         queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(FOLLOWER_LINES_MAX)
@@ -225,6 +280,9 @@ class Supervisor:
             stages.setdefault(_stage(child.component.name), []).append(child)
         for _, leaving in sorted(stages.items()):
             await asyncio.gather(*(self._end(child) for child in leaving))
+        for child in self.children.values():
+            if child.output is not None:
+                child.output.close()
 
 
 def _stage(component: str) -> int:

@@ -74,7 +74,7 @@ async def run_in_foreground(home: Home, plan: Plan, *, silent: bool = False) -> 
     """
     clock = SystemClock()
     printer = Printer(colour=sys.stdout.isatty(), silent=silent)
-    supervisor = Supervisor(plan, home, clock, printer.line)
+    supervisor = Supervisor(plan, home, clock, None if silent else printer.line)
     running = asyncio.ensure_future(_run(home, plan, supervisor, clock, printer))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -11,6 +11,7 @@ JSON all of them. Calls are synchronous: a line costs a few microseconds, an awa
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ TRACE_DIGITS = 8
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_PLAIN = re.compile(r"[!#-<>-~]{0,200}").fullmatch  # what most values are: nothing to quote or to cut
 _VALUE_LENGTH_MAX = 2000  # a longer value is cut: one bad request must not fill a disk
 
 
@@ -55,7 +57,8 @@ def configure(clock: Clock, *, level: str = "info", form: str = "text", stream: 
     structlog.configure(
         processors=[stamp, _add_trace, structlog.processors.format_exc_info, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        # One write for a line and its end: whoever reads the pipe wakes once.
+        logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
 
@@ -91,7 +94,9 @@ class _TextRenderer:
         pairs = _pairs(event)
         if identifier:
             pairs += f"  trace={identifier[:TRACE_DIGITS]}"
-        clock_text = moment.astimezone(UTC).strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+        clock_text = (
+            (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).time().isoformat("milliseconds")
+        )
         if self._colour:
             line = (
                 f"{_DIM}{clock_text}{_RESET} {_BOLD}{component:<18}{_RESET} {_COLOURS.get(level, '')}"
@@ -108,7 +113,9 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = str(value)
+    text = value if type(value) is str else str(value)
+    if _PLAIN(text):
+        return text
     if len(text) > _VALUE_LENGTH_MAX:
         text = text[:_VALUE_LENGTH_MAX] + "…"
     if text.isprintable() and " " not in text and '"' not in text and "=" not in text:
