@@ -14,6 +14,7 @@ import grpc.aio
 from services.api import errors, kinds
 from services.apiserver.fronts import representation
 from services.apiserver.fronts.calls import Caller, Calls, Context, check_size
+from services.apiserver.fronts.events import INCLUDE, View, messages
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import (
     Answer,
@@ -26,25 +27,19 @@ from services.apiserver.registry.request import (
     WatchOptions,
     WriteOptions,
 )
-from services.apiserver.storage.entries import Delivery
-from services.apiserver.tables import IncludeObject
 from services.machinery.clock import Clock
 from services.machinery.patch import APPLY
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.process.logging import Logger
 
 SERVICE = "resource.v1.ResourceService"
-EVENTS_BYTES_MAX = 1024 * 1024  # of one WatchResponse; what is more goes into the next
 WATCH_SECONDS = 1800  # the server's own limit, up to twice that: so that watches do not all end at once
 WATCH_SECONDS_MAX = 86_400
-# A message costs far more than an event in it, here and where it is read.
-GATHER_SECONDS = 0.02
-# The tag of `WatchResponse.events`: a length-delimited field 1.
-_EVENT_TAG = b"\x0a"
+# A message costs far more than an event in it, here and where it is read. So events gather for a moment
+# before each message but the first: the longer, the more of them have come in the last one.
+GATHER_SECONDS, GATHER_SECONDS_MAX = 0.005, 0.040
 _VALIDATION: dict[int, FieldValidation] = {0: "Warn", 1: "Ignore", 2: "Warn", 3: "Strict"}
 _MATCH: dict[int, VersionMatch] = {0: "", 1: "NotOlderThan", 2: "Exact"}
-_INCLUDE: dict[int, IncludeObject] = {0: "Metadata", 1: "Metadata", 2: "None", 3: "Object"}
-_TYPES = {"ADDED": 1, "MODIFIED": 2, "DELETED": 3, "BOOKMARK": 4}
 PATCH_TYPES: tuple[PatchType, ...] = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -83,7 +78,7 @@ class ResourceFront:
     def _object(self, target: Target, item: Item, request: pb.GetRequest) -> pb.Object:
         if request.representation == pb.REPRESENTATION_TABLE:
             kind = "Scale" if target.subresource == "scale" else ""
-            include = _INCLUDE.get(request.include_object, "Metadata")
+            include = INCLUDE.get(request.include_object, "Metadata")
             rows = representation.table_of_one(target.resource, item, include, self._clock.now(), kind=kind)
             return pb.Object(resource_version=version(item), json=rows)
         if request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
@@ -107,7 +102,7 @@ class ResourceFront:
         if listing.remaining is not None:
             response.remaining_item_count = listing.remaining
         if request.representation == pb.REPRESENTATION_TABLE:
-            include = _INCLUDE.get(request.include_object, "Metadata")
+            include = INCLUDE.get(request.include_object, "Metadata")
             response.json = representation.table_of_list(target.resource, listing, include, self._clock.now())
         elif request.representation == pb.REPRESENTATION_PARTIAL_METADATA:
             shown = (item._replace(value=representation.partial(item)) for item in listing.items)
@@ -165,55 +160,28 @@ class ResourceFront:
             send_initial_events=request.send_initial_events,
         )
         watcher = await self._registry.watch(target, options)
+        view = View(target.resource, request, self._clock)
         own = WATCH_SECONDS * (1 + self._random.random())
         seconds = min(options.timeout_seconds, WATCH_SECONDS_MAX) if options.timeout_seconds > 0 else own
         try:
             await context.write(b"")  # the headers go out now: the watch stands
             async with self._clock.timeout(seconds):
+                pause = GATHER_SECONDS
                 while True:
-                    for message in self._messages(await watcher.next(), target, request):
+                    deliveries = await watcher.next()
+                    for message in messages(deliveries, view):
                         await context.write(message)
-                    # The first event of a burst goes out at once, the others gather for a moment.
-                    await self._clock.sleep(GATHER_SECONDS)
+                    pause = next_pause(pause, len(deliveries))
+                    await self._clock.sleep(pause)
         except TimeoutError:
             return
         finally:
             self._registry.leave(target, watcher)
 
-    def _messages(self, deliveries: list[Delivery], target: Target, request: pb.WatchRequest) -> list[bytes]:
-        """The answers that carry those events, each of bounded size."""
-        plain = request.representation == pb.REPRESENTATION_UNSPECIFIED
-        messages: list[bytes] = []
-        frames: list[bytes] = []
-        size = 0
-        for delivery in deliveries:
-            frame = event_frame(delivery) if plain else self._shown(delivery, target, request)
-            if size and size + len(frame) > EVENTS_BYTES_MAX:
-                messages.append(b"".join(frames))
-                frames, size = [], 0
-            frames.append(frame)
-            size += len(frame)
-        messages.append(b"".join(frames))
-        return messages
 
-    def _shown(self, delivery: Delivery, target: Target, request: pb.WatchRequest) -> bytes:
-        """The event in another representation, for this watcher alone."""
-        entry = delivery.entry
-        if entry is None:
-            return event_frame(delivery)
-        attributes = entry.attributes
-        item = Item(entry.value, delivery.event.revision, attributes.namespace, attributes.name)
-        if request.representation == pb.REPRESENTATION_TABLE:
-            include = _INCLUDE.get(request.include_object, "Metadata")
-            value = representation.table_of_one(target.resource, item, include, self._clock.now())
-        else:
-            value = representation.partial(item)
-        event = pb.WatchEvent(
-            type=_TYPES[delivery.type],  # type: ignore[arg-type]
-            object=pb.Object(resource_version=str(item.revision), json=value),
-            cause=delivery.event.cause,
-        )
-        return framed(event.SerializeToString())
+def next_pause(pause: float, events: int) -> float:
+    """How long to gather before the next message, when the last one carried that many events."""
+    return min(2 * pause, GATHER_SECONDS_MAX) if events > 1 else max(pause / 2, GATHER_SECONDS)
 
 
 def target_of(named: pb.Resource) -> Target:
@@ -256,39 +224,3 @@ def object_of(item: Item) -> pb.Object:
 
 def answer(given: Answer) -> pb.ObjectResponse:
     return pb.ObjectResponse(object=object_of(given.item), warnings=given.warnings)
-
-
-def event_frame(delivery: Delivery) -> bytes:
-    """One event as a field of a WatchResponse; made once and kept with the event."""
-    event = delivery.event
-    if event.wire is None:
-        event.wire = {}
-    frame: bytes | None = event.wire.get(delivery.type)
-    if frame is None:
-        frame = event.wire[delivery.type] = framed(_encode(delivery))
-    return frame
-
-
-def _encode(delivery: Delivery) -> bytes:
-    entry, event = delivery.entry, delivery.event
-    message = pb.WatchEvent(
-        type=_TYPES[delivery.type],  # type: ignore[arg-type]
-        cause=event.cause,
-        initial_events_end=delivery.initial_events_end,
-    )
-    message.object.resource_version = str(event.revision)
-    if entry is not None:
-        shown, attributes = message.object, entry.attributes
-        shown.namespace, shown.name, shown.uid = attributes.namespace, attributes.name, attributes.uid
-        shown.json = entry.value
-    return message.SerializeToString()
-
-
-def framed(message: bytes) -> bytes:
-    """With the tag and the length that stand before a repeated message field."""
-    length, size = len(message), bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    size.append(length)
-    return _EVENT_TAG + bytes(size) + message
