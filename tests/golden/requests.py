@@ -236,7 +236,7 @@ class Server:
         return _list_told(await self._stub.DeleteCollection(many), asked)
 
 
-def _full(item: pb.Object) -> Json:
+def full(item: pb.Object) -> Json:
     body: Json = orjson.loads(item.json)
     if item.resource_version and isinstance(body.get("metadata"), dict) and body.get("kind") != "Table":
         body["metadata"]["resourceVersion"] = item.resource_version
@@ -246,7 +246,7 @@ def _full(item: pb.Object) -> Json:
 
 
 def _object(response: pb.ObjectResponse | pb.DeleteResponse) -> Told:
-    return Told(0, _full(response.object), list(response.warnings))
+    return Told(0, full(response.object), list(response.warnings))
 
 
 def _list_told(response: pb.ListResponse, asked: Asked) -> Told:
@@ -257,7 +257,7 @@ def _list_told(response: pb.ListResponse, asked: Asked) -> Told:
         metadata["continue"] = getattr(response, "continue")
     if response.HasField("remaining_item_count"):
         metadata["remainingItemCount"] = response.remaining_item_count
-    items = [_full(item) for item in response.items]
+    items = [full(item) for item in response.items]
     if "as=PartialObjectMetadata" in asked.accept:
         head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
     else:

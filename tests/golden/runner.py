@@ -64,7 +64,7 @@ async def play(address: str, name: str, case: Json, ignore: Collection[str] = ()
         answers: dict[int, Json] = {}
         for index, exchange in enumerate(case["exchanges"]):
             try:
-                request, body = _resolve(exchange["request"], answers)
+                request, body = _prepare(exchange["request"], answers)
                 told = await server.tell(ask(request, body))
             except NotAsked as reason:
                 report.left_out[str(reason)] += 1
@@ -119,30 +119,30 @@ def _got(told: Told, response: Json) -> Json:
     return {"status": told.status, "body": body, "warnings": told.warnings}
 
 
-def _resolve(request: Json, answers: dict[int, Json]) -> tuple[Json, bytes]:
+def _prepare(request: Json, answers: dict[int, Json]) -> tuple[Json, bytes]:
     """The request with references to earlier answers filled in, and its body."""
-    request = {**request, "path": _fill(request["path"], answers)}
+    request = {**request, "path": resolve(request["path"], answers)}
     if "bodyFrom" in request:
         if request["bodyFrom"] not in answers:
             raise NotAsked("builds on an answer that was left out")
         body = orjson.loads(orjson.dumps(answers[request["bodyFrom"]]))
-        return request, orjson.dumps(_merge(body, _fill(request.get("overlay") or {}, answers)))
+        return request, orjson.dumps(_merge(body, resolve(request.get("overlay") or {}, answers)))
     if "rawBody" in request:
         if "bytes in all" in request["rawBody"]:
             raise NotAsked("a body that was only described")
         return request, request["rawBody"].encode()
     if "body" in request:
-        return request, orjson.dumps(_fill(request["body"], answers))
+        return request, orjson.dumps(resolve(request["body"], answers))
     return request, b""
 
 
-def _fill(value: Any, answers: dict[int, Json]) -> Any:
+def resolve(value: Any, answers: dict[int, Json]) -> Any:
     if isinstance(value, str):
         return _REFERENCE.sub(lambda match: str(_field(answers, int(match[1]), match[2])), value)
     if isinstance(value, dict):
-        return {name: _fill(each, answers) for name, each in value.items()}
+        return {name: resolve(each, answers) for name, each in value.items()}
     if isinstance(value, list):
-        return [_fill(each, answers) for each in value]
+        return [resolve(each, answers) for each in value]
     return value
 
 

@@ -32,10 +32,17 @@ def table_of_list(resource: Resource, listing: Listing, include: IncludeObject, 
 
 
 def table_of_one(
-    resource: Resource, item: Item, include: IncludeObject, now: datetime, *, kind: str = ""
+    resource: Resource,
+    item: Item,
+    include: IncludeObject,
+    now: datetime,
+    *,
+    kind: str = "",
+    columns: bool = True,
 ) -> bytes:
     meta = {"resourceVersion": str(item.revision)} if item.revision else {}
-    return orjson.dumps(table(resource, [full(item)], meta, include, now, kind=kind))
+    made = table(resource, [full(item)], meta, include, now, kind=kind)
+    return orjson.dumps(made if columns else {**made, "columnDefinitions": None})
 
 
 def partial(item: Item) -> bytes:

@@ -153,7 +153,7 @@ class Reader:
     async def watch(self, target: Target, options: WatchOptions) -> Watcher:
         """The caller must `leave` it. ApiError 400, 410, 504."""
         selection = self.selection(target, options.labels, options.fields)
-        revision = parse_version(options.resource_version)
+        revision = parse_version(options.resource_version, of_list=False)
         if revision is None:
             await self._caught_up()
         elif revision and options.send_initial_events:

@@ -237,10 +237,15 @@ class Store:
             )
             raise errors.conflict(self.resource, name, why)
 
-    async def update(self, target: Target, update: Updater, options: WriteOptions) -> Written:
-        """The compare-and-swap loop. `update` may run several times and must not keep what it was given."""
+    async def update(
+        self, target: Target, update: Updater, options: WriteOptions, start: Stored | None = None
+    ) -> Written:
+        """The compare-and-swap loop. `update` may run several times and must not keep what it was given.
+
+        `start` is what to begin with, for a caller that knows better than the cache.
+        """
         key = self.key(target.namespace, target.name)
-        current, fresh = await self._current(key, target.name)
+        current, fresh = (start, True) if start is not None else await self._current(key, target.name)
         certain = False  # whether a refusal would rest on the present, and not on what a cache lacked
         for _ in range(SWAPS_MAX):
             ctx = self.context()
@@ -300,9 +305,15 @@ class Store:
     # -- delete ----------------------------------------------------------------------------------
 
     async def delete(self, target: Target, options: deletion.Options, dry_run: bool) -> tuple[Written, bool]:
-        """Deletes, or marks for deletion. The boolean says whether the object is gone."""
+        """Deletes, or marks for deletion. The boolean says whether the object is gone.
+
+        What knows grace is marked even where none is left, and goes in a second write, as upstream
+        does it: whoever watches sees an end before the object disappears.
+        """
+        held = False
 
         def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+            nonlocal held
             deletion.check_preconditions(self.resource, old, stored.revision, options)
             wanted = options
             if not options.propagation and deletion.orphans_by_default(self.resource, old):
@@ -313,10 +324,21 @@ class Store:
                 new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
             else:
                 new, gone = deletion.before_delete(old, wanted, grace, ctx.now)
-            return Change(new, delete=gone)
+            marked = new["metadata"] != old["metadata"]
+            held = not gone
+            return Change(new, delete=gone and not (grace is not None and marked))
 
         written = await self.update(target, update, WriteOptions(dry_run=dry_run))
-        return written, written.deleted
+        if held or written.deleted or dry_run:
+            return written, not held
+        options = replace(options, uid=written.obj["metadata"]["uid"], resource_version="", propagation="")
+        try:
+            last = await self.update(target, update, WriteOptions(), written.stored)
+        except ApiError as error:
+            if not errors.is_not_found(error) and not errors.is_conflict(error):
+                raise
+            return written, True  # somebody else was faster
+        return last, last.deleted
 
     def deleted_answer(self, written: Written, gone: bool) -> Deleted:
         if not gone or self.resource.plural in ANSWERS_DELETED:

@@ -14,7 +14,7 @@ from services.api import apps_v1, core_v1, errors
 from services.api.errors import ApiError
 from services.api.kinds import RESOURCES, resource_of
 from services.apiserver.fronts.discovery import resource_lists
-from services.apiserver.fronts.grpc import framed
+from services.apiserver.fronts.events import framed
 from services.apiserver.fronts.status import code_of
 from services.apiserver.registry import binding, continue_token, keys, pod_location, scale
 from services.apiserver.registry.continue_token import Token
