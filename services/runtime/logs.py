@@ -73,12 +73,23 @@ class ContainerLog:
         for follower in list(self.followers):
             follower()
 
+    def delete(self) -> None:
+        """With the container go its files, and the folders that they leave empty."""
+        if self.path is None or self._size < 0:
+            return
+        for file in (self.path, f"{self.path}.1"):
+            with suppress(OSError):
+                os.unlink(file)
+        for folder in (self.path.parent, self.path.parent.parent):
+            with suppress(OSError):
+                os.rmdir(folder)
+
     def _append(self, data: bytes) -> None:
         assert self.path is not None
-        if self._size + len(data) > FILE_BYTES_MAX:
-            os.replace(self.path, f"{self.path}.1")
-            self._size = 0
         try:
+            if self._size + len(data) > FILE_BYTES_MAX:
+                os.replace(self.path, f"{self.path}.1")
+                self._size = 0
             descriptor = self._open()
             try:
                 if self._size < 0:
@@ -88,6 +99,7 @@ class ContainerLog:
                 os.close(descriptor)
         except OSError:  # a full disk of the real machine costs log lines, not containers
             self.lost_bytes += len(data)
+            self._size = -1
             return
         for follower in list(self.followers):
             follower()

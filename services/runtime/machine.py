@@ -169,6 +169,7 @@ class Machine:
         await container.stop(0)
         if self.containers.pop(container.id, None) is not None:
             container.sandbox.containers.pop(container.id, None)
+            container.log.delete()
             self.emit(EventType.DELETED, container.id, container.sandbox)
 
     def container_ended(self, container: Container) -> None:
