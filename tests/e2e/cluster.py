@@ -122,7 +122,8 @@ class Cluster:
             env=self._environment,
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # what a test sends need not be text
             timeout=timeout,
         )
         if check and done.returncode:

@@ -43,11 +43,11 @@ def test_a_rollout_survives_the_death_of(fragile: Cluster, victim: str) -> None:
     namespace = f"fault-{victim}"
     fragile.ok("create", "namespace", namespace)
     fragile.ok(
-        "create", "deployment", "web", "--image=luksa/kubia:v1", f"--replicas={REPLICAS}", "-n", namespace
+        "create", "deployment", "web", "--image=nginx:1.27", f"--replicas={REPLICAS}", "-n", namespace
     )
     fragile.until(Pod, lambda pods: sum(map(is_ready, pods.values())) == REPLICAS, namespace)
-    fragile.ok("set", "image", "deployment/web", "kubia=luksa/kubia:v2", "-n", namespace)
-    fragile.until(Pod, lambda pods: updated(pods, "luksa/kubia:v2") >= 10, namespace)
+    fragile.ok("set", "image", "deployment/web", "nginx=nginx:1.28", "-n", namespace)
+    fragile.until(Pod, lambda pods: updated(pods, "nginx:1.28") >= 10, namespace)
 
     fragile.orrery("kill", victim)
     fragile.orrery("restart", victim)
@@ -56,7 +56,7 @@ def test_a_rollout_survives_the_death_of(fragile: Cluster, victim: str) -> None:
         Pod,
         lambda pods: (
             len(pods) == REPLICAS
-            and updated(pods, "luksa/kubia:v2") == REPLICAS
+            and updated(pods, "nginx:1.28") == REPLICAS
             and all(map(is_ready, pods.values()))
         ),
         namespace,

@@ -59,7 +59,7 @@ def test_run_one_pod(cluster: Cluster, namespace: str) -> None:
 
 
 def test_deployment_scales_and_heals(cluster: Cluster, namespace: str) -> None:
-    cluster.ok("create", "deployment", "web", "--image=luksa/kubia", "--replicas=3", "-n", namespace)
+    cluster.ok("create", "deployment", "web", "--image=nginx", "--replicas=3", "-n", namespace)
     before = cluster.until(Pod, all_ready(3), namespace)
     assert len({pod.spec.node_name for pod in before.values()}) == 3, "one on each node"
     victim = next(iter(before)).name
@@ -76,7 +76,7 @@ def test_deployment_scales_and_heals(cluster: Cluster, namespace: str) -> None:
 
 
 def test_rolling_update_and_undo(cluster: Cluster, namespace: str) -> None:
-    cluster.ok("create", "deployment", "web", "--image=luksa/kubia:v1", "--replicas=4", "-n", namespace)
+    cluster.ok("create", "deployment", "web", "--image=nginx:1.27", "--replicas=4", "-n", namespace)
     cluster.until(Pod, all_ready(4), namespace)
 
     def images() -> set[str | None]:
@@ -87,13 +87,13 @@ def test_rolling_update_and_undo(cluster: Cluster, namespace: str) -> None:
         )
         return {image(pod) for pod in pods.values()}
 
-    cluster.ok("set", "image", "deployment/web", "kubia=luksa/kubia:v2", "-n", namespace)
+    cluster.ok("set", "image", "deployment/web", "nginx=nginx:1.28", "-n", namespace)
     said = cluster.ok("rollout", "status", "deployment/web", "-n", namespace)
     assert said.endswith('deployment "web" successfully rolled out\n')
-    assert images() == {"luksa/kubia:v2"}
+    assert images() == {"nginx:1.28"}
     cluster.ok("rollout", "undo", "deployment/web", "-n", namespace)
     cluster.ok("rollout", "status", "deployment/web", "-n", namespace)
-    assert images() == {"luksa/kubia:v1"}
+    assert images() == {"nginx:1.27"}
     history = cluster.ok("rollout", "history", "deployment/web", "-n", namespace)
     assert re.findall(r"^(\d+) ", history, re.M) == ["2", "3"]
 
@@ -150,7 +150,7 @@ def test_a_typo_is_named_and_nothing_created(cluster: Cluster, namespace: str) -
 
 
 def test_deleting_a_deployment_takes_its_pods_along(cluster: Cluster, namespace: str) -> None:
-    cluster.ok("create", "deployment", "web", "--image=luksa/kubia", "--replicas=2", "-n", namespace)
+    cluster.ok("create", "deployment", "web", "--image=nginx", "--replicas=2", "-n", namespace)
     cluster.until(Pod, all_ready(2), namespace)
     cluster.ok("delete", "deployment", "web", "-n", namespace)
     cluster.until(ReplicaSet, lambda sets: not sets, namespace)
@@ -159,7 +159,7 @@ def test_deleting_a_deployment_takes_its_pods_along(cluster: Cluster, namespace:
 
 def test_a_namespace_takes_everything_in_it_along(cluster: Cluster) -> None:
     cluster.ok("create", "namespace", "doomed")
-    cluster.ok("create", "deployment", "web", "--image=luksa/kubia", "--replicas=2", "-n", "doomed")
+    cluster.ok("create", "deployment", "web", "--image=nginx", "--replicas=2", "-n", "doomed")
     cluster.until(Pod, all_ready(2), "doomed")
     assert cluster.ok("delete", "namespace", "doomed") == 'namespace "doomed" deleted\n'
     assert "/doomed/" not in cluster.etcd("ls")
