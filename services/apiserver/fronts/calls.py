@@ -57,7 +57,7 @@ class Calls:
                 return (await handle(request, caller)).SerializeToString()
 
         async def call(raw: bytes, context: Context) -> bytes:
-            return await self._guard(work(raw, context), context)
+            return await self._guard(work(raw, context), context) or b""
 
         return grpc.unary_unary_rpc_method_handler(call)
 
@@ -87,18 +87,19 @@ class Calls:
 
         return grpc.stream_stream_rpc_method_handler(call)
 
-    async def _guard(self, work: Awaitable[T], context: Context) -> T:
-        """The one place where what went wrong becomes an answer."""
+    async def _guard(self, work: Awaitable[T], context: Context) -> T | None:
+        """The one place where what went wrong becomes an answer; None then."""
         try:
             return await work
         except ApiError as error:
-            await refuse(context, error)
+            refuse(context, error)
         except grpc.aio.AioRpcError as error:
-            await hand_on(context, error)
+            hand_on(context, error)
         except RecursionError:
-            await refuse(context, errors.bad_request("the object is nested too deeply"))
+            refuse(context, errors.bad_request("the object is nested too deeply"))
         except Exception as error:  # the edge: whatever happened, the caller gets a Status
-            await refuse(context, self._fault(error))
+            refuse(context, self._fault(error))
+        return None
 
     def _enter(self, context: Context) -> tuple[Caller, str]:
         """Who asks, and because of what; a request without a cause begins a story of its own."""

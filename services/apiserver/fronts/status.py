@@ -1,11 +1,13 @@
 """Refusals on the gRPC wire: a code, and the whole Kubernetes `Status` in the trailing metadata.
 
-The one place where HTTP-like codes meet gRPC's.
+The one place where HTTP-like codes meet gRPC's. A refused call returns like any other, with its code
+set: the library keeps the exception of an aborted one, and with it, in a circle that only the garbage
+collector finds, the whole request.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -46,24 +48,31 @@ def code_of(error: ApiError) -> grpc.StatusCode:
     return _BY_REASON.get(error.reason) or _BY_CODE.get(error.code, grpc.StatusCode.INTERNAL)
 
 
-async def refuse(context: grpc.aio.ServicerContext[bytes, bytes], error: ApiError) -> NoReturn:
-    """Ends the call with that error."""
+def refuse(context: grpc.aio.ServicerContext[bytes, bytes], error: ApiError) -> None:
+    """Makes that error the answer to the call, which its handler then only has to leave."""
     status = orjson.dumps(error.status)
     if len(status) > STATUS_BYTES_MAX:
         short = {**error.status, "message": error.message[: STATUS_BYTES_MAX // 8]}
         short["details"] = {n: v for n, v in short.get("details", {}).items() if n != "causes"}
         status = orjson.dumps(short)
-    details = error.message[:DETAILS_LENGTH_MAX]
-    await context.abort(code_of(error), details, ((STATUS_KEY, status),))
-    raise AssertionError("abort returned")
+    _answer(context, code_of(error), error.message[:DETAILS_LENGTH_MAX], status)
 
 
-async def hand_on(context: grpc.aio.ServicerContext[bytes, bytes], error: grpc.aio.AioRpcError) -> NoReturn:
-    """Ends the call as a kubelet ended the one behind it."""
+def hand_on(context: grpc.aio.ServicerContext[bytes, bytes], error: grpc.aio.AioRpcError) -> None:
+    """Answers as a kubelet answered the call behind this one."""
     status = metadata_of(error.trailing_metadata()).get(STATUS_KEY)
     if isinstance(status, bytes):
-        await context.abort(error.code(), error.details() or "", ((STATUS_KEY, status),))
-    await refuse(context, failure(500, "", f"error dialing backend: {error.details()}"))
+        _answer(context, error.code(), error.details() or "", status)
+    else:
+        refuse(context, failure(500, "", f"error dialing backend: {error.details()}"))
+
+
+def _answer(
+    context: grpc.aio.ServicerContext[bytes, bytes], code: grpc.StatusCode, details: str, status: bytes
+) -> None:
+    context.set_code(code)
+    context.set_details(details)
+    context.set_trailing_metadata(((STATUS_KEY, status),))
 
 
 def metadata_of(entries: Any) -> dict[str, str | bytes]:
