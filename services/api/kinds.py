@@ -24,7 +24,7 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 
 @dataclass(frozen=True, slots=True)
 class Subresource:
-    """A part of an object with verbs of its own; `group`, `version` and `kind` where they differ from the object's."""
+    """A part of an object with verbs of its own; group, version and kind where not the object's."""
 
     name: str
     verbs: tuple[str, ...]

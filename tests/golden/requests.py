@@ -168,7 +168,7 @@ class Server:
         try:
             return await self._call(asked)
         except grpc.aio.AioRpcError as error:
-            trailing = dict(error.trailing_metadata() or ())
+            trailing: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
             status = trailing.get("kubernetes-status-bin")
             if status is None:
                 return Told(500, {"grpc": f"{error.code()}: {error.details()}"})
@@ -180,20 +180,20 @@ class Server:
             case "GET" | "HEAD":
                 return await (self._get(asked) if asked.target.name else self._list(asked))
             case "POST":
-                request = pb.CreateRequest(json=asked.body, **_writing(asked))
-                return _object(await self._stub.Create(request))
+                create = pb.CreateRequest(json=asked.body, **_writing(asked))
+                return _object(await self._stub.Create(create))
             case "PUT":
-                request = pb.UpdateRequest(json=asked.body, **_writing(asked))
-                return _object(await self._stub.Update(request))
+                update = pb.UpdateRequest(json=asked.body, **_writing(asked))
+                return _object(await self._stub.Update(update))
             case "PATCH":
                 force = asked.query.get("force") == "true"
                 writing = _writing(asked)
                 if asked.content_type == "application/apply-patch+yaml" and "fieldManager" not in asked.query:
                     writing["field_manager"] = ""
-                request = pb.PatchRequest(
+                patch = pb.PatchRequest(
                     patch=asked.body, content_type=asked.content_type, force=force, **writing
                 )
-                return _object(await self._stub.Patch(request))
+                return _object(await self._stub.Patch(patch))
             case "DELETE":
                 return await self._delete(asked)
         raise NotAsked(f"method {asked.method}")

@@ -21,7 +21,7 @@ from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.machinery.names import generate_name
 from tests.golden.requests import NotAsked, locate
-from tests.golden.runner import _resolve, _wanted  # the same reading of a recorded case
+from tests.golden.runner import prepare, wanted_of  # the same reading of a recorded case
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]
@@ -58,13 +58,13 @@ def play(case: Json) -> Iterator[tuple[int, Json, Json]]:
     world, answers = World(), dict[int, Json]()
     for index, exchange in enumerate(case["exchanges"]):
         try:
-            request, body = _resolve(exchange["request"], answers)
+            request, body = prepare(exchange["request"], answers)
             got = _answer(world, request, body)
         except NotAsked:
             continue
         answers[index] = got["body"]
         if exchange.get("role") == "check":
-            yield index, _wanted(exchange["response"]), got
+            yield index, wanted_of(exchange["response"]), got
 
 
 def _answer(world: World, request: Json, body: bytes) -> Json:

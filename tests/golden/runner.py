@@ -64,7 +64,7 @@ async def play(address: str, name: str, case: Json, ignore: Collection[str] = ()
         answers: dict[int, Json] = {}
         for index, exchange in enumerate(case["exchanges"]):
             try:
-                request, body = _prepare(exchange["request"], answers)
+                request, body = prepare(exchange["request"], answers)
                 told = await server.tell(ask(request, body))
             except NotAsked as reason:
                 report.left_out[str(reason)] += 1
@@ -85,7 +85,7 @@ def _judge(
             report.found.append(f"{where}: set-up failed: {told.body.get('message', told.body)}")
         return
     report.compared += 1
-    wanted = normal(_wanted(response), ignore)
+    wanted = normal(wanted_of(response), ignore)
     got = normal(_got(told, response), ignore)
     found = list(differences(wanted, got))
     if not found:
@@ -102,7 +102,7 @@ def _title(exchange: Json) -> str:
     return f"{request['method']} {request['path'][-90:]}"
 
 
-def _wanted(response: Json) -> Json:
+def wanted_of(response: Json) -> Json:
     status = response["status"]
     warnings = [match[1] if (match := _WARNING.match(w)) else w for w in response.get("warnings") or []]
     return {
@@ -119,7 +119,7 @@ def _got(told: Told, response: Json) -> Json:
     return {"status": told.status, "body": body, "warnings": told.warnings}
 
 
-def _prepare(request: Json, answers: dict[int, Json]) -> tuple[Json, bytes]:
+def prepare(request: Json, answers: dict[int, Json]) -> tuple[Json, bytes]:
     """The request with references to earlier answers filled in, and its body."""
     request = {**request, "path": resolve(request["path"], answers)}
     if "bodyFrom" in request:
