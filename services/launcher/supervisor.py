@@ -184,7 +184,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,
                 stderr=STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **dict(child.component.environment)},
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
