@@ -59,6 +59,7 @@ class Machine:
     ) -> None:
         self.name, self.kernel, self.random, self.network = name, kernel, random, network
         self.images, self.programs, self.root, self.log = images, programs, root, log
+        self._real_root = os.path.realpath(root)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.subscribers: list[Subscriber] = []
@@ -245,10 +246,10 @@ class Machine:
         real = self.real_path(config.host_path)
         if not real.exists():
             real.mkdir(parents=True, exist_ok=True)
-        resolved = real.resolve()
-        if not resolved.is_relative_to(self.root.resolve()):
+        resolved, root = os.path.realpath(real), self._real_root
+        if resolved != root and not resolved.startswith(root + os.sep):
             return MemoryMount({"": Entry(DIRECTORY, 0o755)})
-        return FolderMount(resolved, readonly=config.readonly)
+        return FolderMount(Path(resolved), readonly=config.readonly)
 
 
 class Addresses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import grpc.aio
@@ -39,6 +40,7 @@ class RegistryClient:
             ),
         )
         self._stub = RegistryServiceStub(self._channel)
+        self._asked: dict[tuple[str, tuple[str, str]], asyncio.Future[Image]] = {}
 
     async def __aenter__(self) -> RegistryClient:
         return self
@@ -47,6 +49,15 @@ class RegistryClient:
         await self._channel.close(None)
 
     async def resolve(self, reference: str, credentials: tuple[str, str]) -> Image:
+        """Machines that ask for one name at the same time share one question."""
+        key = (reference, credentials)
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.ensure_future(self._resolve(reference, credentials))
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
+        return await asyncio.shield(asked)
+
+    async def _resolve(self, reference: str, credentials: tuple[str, str]) -> Image:
         try:
             answer = await self._stub.Resolve(
                 pb.ResolveRequest(name=reference, credentials=_credentials(credentials)), metadata=_cause()

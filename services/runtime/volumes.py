@@ -26,7 +26,8 @@ class FolderMount:
     __slots__ = ("_base", "_written", "readonly")
 
     def __init__(self, base: Path, *, readonly: bool) -> None:
-        self._base = base.resolve()
+        """`base` is a path without links."""
+        self._base = base
         self._written = 0
         self.readonly = readonly
 
