@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from services.api import (
-    apps_v1,
-    coordination_v1,
-    core_v1,
-)
-from services.api.object import Object
-
-T = TypeVar("T", bound=Object)
+if TYPE_CHECKING:
+    from services.api.object import Object
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -37,7 +33,8 @@ class Subresource:
 class Resource:
     """One served resource, named as discovery names it."""
 
-    type: type[Object]
+    api_version: str
+    kind: str
     plural: str
     singular: str
     namespaced: bool = True
@@ -47,12 +44,9 @@ class Resource:
     subresources: tuple[Subresource, ...] = ()
 
     @property
-    def kind(self) -> str:
-        return self.type.kind
-
-    @property
-    def api_version(self) -> str:
-        return self.type.api_version
+    def type(self) -> type[Object]:
+        """The class of its objects. Loaded when first asked for: who works on plain data needs none."""
+        return _type_of(self.api_version, self.kind)
 
     @property
     def group(self) -> str:
@@ -68,15 +62,24 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
+@cache
+def _type_of(api_version: str, kind: str) -> type[Object]:
+    group, _, version = api_version.rpartition("/")
+    module = import_module(f"services.api.{group.partition('.')[0] or 'core'}_{version}")
+    found: type[Object] = getattr(module, kind)
+    return found
+
+
 STATUS = Subresource("status", ("get", "patch", "update"))
 SCALE = Subresource("scale", ("get", "patch", "update"), "autoscaling", "v1", "Scale")
 
 RESOURCES: tuple[Resource, ...] = (
-    Resource(core_v1.ConfigMap, "configmaps", "configmap", short_names=("cm",)),
-    Resource(core_v1.Endpoints, "endpoints", "endpoints", short_names=("ep",)),
-    Resource(core_v1.Event, "events", "event", short_names=("ev",)),
+    Resource("v1", "ConfigMap", "configmaps", "configmap", short_names=("cm",)),
+    Resource("v1", "Endpoints", "endpoints", "endpoints", short_names=("ep",)),
+    Resource("v1", "Event", "events", "event", short_names=("ev",)),
     Resource(
-        core_v1.Namespace,
+        "v1",
+        "Namespace",
         "namespaces",
         "namespace",
         namespaced=False,
@@ -84,9 +87,10 @@ RESOURCES: tuple[Resource, ...] = (
         verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
         subresources=(Subresource("finalize", ("update",)), STATUS),
     ),
-    Resource(core_v1.Node, "nodes", "node", namespaced=False, short_names=("no",), subresources=(STATUS,)),
+    Resource("v1", "Node", "nodes", "node", namespaced=False, short_names=("no",), subresources=(STATUS,)),
     Resource(
-        core_v1.Pod,
+        "v1",
+        "Pod",
         "pods",
         "pod",
         short_names=("po",),
@@ -101,26 +105,29 @@ RESOURCES: tuple[Resource, ...] = (
         ),
     ),
     Resource(
-        core_v1.ReplicationController,
+        "v1",
+        "ReplicationController",
         "replicationcontrollers",
         "replicationcontroller",
         short_names=("rc",),
         categories=("all",),
         subresources=(SCALE, STATUS),
     ),
-    Resource(core_v1.Secret, "secrets", "secret"),
-    Resource(core_v1.ServiceAccount, "serviceaccounts", "serviceaccount", short_names=("sa",)),
+    Resource("v1", "Secret", "secrets", "secret"),
+    Resource("v1", "ServiceAccount", "serviceaccounts", "serviceaccount", short_names=("sa",)),
     Resource(
-        core_v1.Service,
+        "v1",
+        "Service",
         "services",
         "service",
         short_names=("svc",),
         categories=("all",),
         subresources=(STATUS,),
     ),
-    Resource(apps_v1.ControllerRevision, "controllerrevisions", "controllerrevision"),
+    Resource("apps/v1", "ControllerRevision", "controllerrevisions", "controllerrevision"),
     Resource(
-        apps_v1.Deployment,
+        "apps/v1",
+        "Deployment",
         "deployments",
         "deployment",
         short_names=("deploy",),
@@ -128,24 +135,24 @@ RESOURCES: tuple[Resource, ...] = (
         subresources=(SCALE, STATUS),
     ),
     Resource(
-        apps_v1.ReplicaSet,
+        "apps/v1",
+        "ReplicaSet",
         "replicasets",
         "replicaset",
         short_names=("rs",),
         categories=("all",),
         subresources=(SCALE, STATUS),
     ),
-    Resource(coordination_v1.Lease, "leases", "lease"),
+    Resource("coordination.k8s.io/v1", "Lease", "leases", "lease"),
 )
 
-_BY_TYPE = {resource.type: resource for resource in RESOURCES}
 _BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
 
 
 def resource_of(kind: type[Any]) -> Resource:
     """The entry of a typed object's class. KeyError when the cluster does not serve it."""
-    return _BY_TYPE[kind]
+    return _BY_KIND[kind.api_version, kind.kind]
 
 
 def resource_named(group: str, version: str, plural: str) -> Resource | None:

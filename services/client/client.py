@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.api.core_v1 import Binding, ObjectReference, Pod
 from services.api.kinds import resource_of
@@ -19,6 +19,7 @@ from services.api.object import Object
 from services.api.policy_v1 import Eviction
 from services.client import codec
 from services.client.log import Logger, default_logger
+from services.client.options import PAGE_OBJECTS_MAX, Propagation, delete_options
 from services.client.token_bucket import RateLimiter
 from services.client.transport import (
     EventType,
@@ -32,9 +33,6 @@ from services.client.transport import (
 )
 
 T = TypeVar("T", bound=Object)
-Propagation = Literal["", "Foreground", "Background", "Orphan"]
-
-PAGE_OBJECTS_MAX = 500  # Upstream's page size: bounds one message.
 
 
 class WatchEvent(NamedTuple, Generic[T]):
@@ -232,25 +230,6 @@ class Client:
         options = None if grace_seconds is None else DeleteOptions(grace_period_seconds=grace_seconds)
         eviction = Eviction(metadata=metadata, delete_options=options)
         await self._post(Pod, eviction, "eviction", pod.metadata.name or "")
-
-
-def delete_options(
-    *,
-    grace_seconds: int | None = None,
-    uid: str = "",
-    resource_version: str = "",
-    propagation: Propagation = "",
-) -> dict[str, Any]:
-    """`meta/v1 DeleteOptions` as plain data."""
-    options: dict[str, Any] = {}
-    if grace_seconds is not None:
-        options["gracePeriodSeconds"] = grace_seconds
-    preconditions = {"uid": uid, "resourceVersion": resource_version}
-    if given := {key: value for key, value in preconditions.items() if value}:
-        options["preconditions"] = given
-    if propagation:
-        options["propagationPolicy"] = propagation
-    return options
 
 
 def _namespace(obj: Object) -> str:

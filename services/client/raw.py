@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.api.kinds import Resource
-from services.client import codec
-from services.client.client import PAGE_OBJECTS_MAX, Propagation, delete_options
+from services.client.options import PAGE_OBJECTS_MAX, Propagation, delete_options
 from services.client.transport import (
     PLAIN,
     EventType,
@@ -190,7 +189,7 @@ class RawClient:
             grace_seconds=grace_seconds, uid=uid, resource_version=resource_version, propagation=propagation
         )
         target = Target(resource, namespace, name)
-        answer = await self.transport.delete(target, codec.dumps(options), dry_run=dry_run)
+        answer = await self.transport.delete(target, orjson.dumps(options), dry_run=dry_run)
         return RawAnswer(_loads(answer.object), answer.warnings)
 
     async def delete_collection(
@@ -207,7 +206,7 @@ class RawClient:
         """What was deleted, or marked."""
         options = delete_options(grace_seconds=grace_seconds, propagation=propagation)
         answer = await self.transport.delete_collection(
-            Target(resource, namespace), codec.dumps(options), labels=labels, fields=fields, dry_run=dry_run
+            Target(resource, namespace), orjson.dumps(options), labels=labels, fields=fields, dry_run=dry_run
         )
         return [_loads(raw) for raw in answer.items]
 
@@ -269,7 +268,7 @@ class RawClient:
 
 
 def _body(value: Mapping[str, Any] | Sequence[Any] | bytes) -> bytes:
-    return value if isinstance(value, bytes) else codec.dumps(value)
+    return value if isinstance(value, bytes) else orjson.dumps(value)
 
 
 def _loads(raw: RawObject, view: View = PLAIN) -> Json:
