@@ -10,10 +10,8 @@ Commands come over a unix socket, one JSON object a line: see `control.py`.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
-import sys
 from asyncio.subprocess import STDOUT, Process
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import BinaryIO
 
 from services.launcher.home import Home
 from services.launcher.plan import Component, Plan
+from services.launcher.tether import tethered
 from services.machinery.clock import Clock
 from services.process.healthcheck import check
 
@@ -180,13 +179,12 @@ class Supervisor:
         try:
             pipe = await self._open_output(child, reading)
             child.process = await asyncio.create_subprocess_exec(
-                *child.component.argv,
+                *tethered(child.component.argv),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,
                 stderr=STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **dict(child.component.environment)},
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end them in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
             os.close(writing)
             writing = -1
@@ -293,15 +291,3 @@ def _stage(component: str) -> int:
 
 def describe_exit(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-if sys.platform == "linux":
-    _libc = ctypes.CDLL(None)
-    _PR_SET_PDEATHSIG = 1
-
-    def _die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-else:
-
-    def _die_with_parent() -> None:
-        return

@@ -11,6 +11,8 @@ import pytest
 
 from tests.golden.runner import available, cases, play
 
+pytestmark = pytest.mark.slow  # needs etcd and an API server of its own
+
 FOLDERS = ("tables", "defaults", "patches", "errors")  # in this order: tables list what is there
 
 

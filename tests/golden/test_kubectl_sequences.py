@@ -22,6 +22,8 @@ from services.process.clock import SystemClock
 from tests.golden.test_kubectl import GOLDEN, UNSERVED_COMMANDS
 from tests.support.apiserver import apiserver as apiserver  # the fixture
 
+pytestmark = pytest.mark.slow  # needs etcd and an API server of its own
+
 SEQUENCES = (
     "apply-cycle-k136",
     "apply-deployment-edits",

@@ -20,6 +20,8 @@ from tests.golden.normal import differences, normal
 from tests.golden.requests import NotAsked, Server, ask, full, locate
 from tests.golden.runner import available, cases, resolve
 
+pytestmark = pytest.mark.slow  # needs etcd and an API server of its own
+
 Json = dict[str, Any]
 TYPES = {1: "ADDED", 2: "MODIFIED", 3: "DELETED", 4: "BOOKMARK"}
 END = {"k8s.io/initial-events-end": "true"}

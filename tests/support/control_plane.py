@@ -5,8 +5,6 @@ Every process dies with the test process, writes its log into `root`, and is end
 
 from __future__ import annotations
 
-import ctypes
-import os
 import signal
 import socket
 import subprocess
@@ -18,10 +16,10 @@ from pathlib import Path
 
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.plan import etcd_argv
+from services.launcher.tether import tethered
 from services.process import healthcheck
 
 START_SECONDS_MAX = 60.0
-_LIBC = ctypes.CDLL(None)
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -91,17 +89,10 @@ class ControlPlane:
     def _spawn(self, name: str, argv: Sequence[str]) -> int:
         with (self.root / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY, env=os.environ,
-                preexec_fn=_die_with_parent,
-            )  # fmt: skip
+                tethered(argv), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY
+            )
         self._processes[name] = process
         return process.pid
-
-
-def _die_with_parent() -> None:
-    """A test run that is killed leaves no cluster behind (Linux)."""
-    if sys.platform == "linux":
-        _LIBC.prctl(1, signal.SIGKILL)
 
 
 def python(component: str, *flags: str) -> list[str]:
