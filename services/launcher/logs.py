@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from itertools import chain
 from services.launcher import control
 from services.launcher.home import Home
 from services.launcher.up import Printer
+
+_JSON_TIME = re.compile(r'"(?:time|ts)":"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d\.\d{3})')
 
 
 def show(home: Home, components: Sequence[str], *, follow: bool, tail: int | None) -> int:
@@ -38,9 +41,16 @@ def kept(home: Home, component: str, tail: int | None) -> Iterator[tuple[str, st
         lines = iter(deque(lines, maxlen=tail))
     moment = ""
     for line in lines:
-        if line[:2].isdigit() and line[2:3] == ":":
-            moment = line[:12]
+        moment = time_of(line) or moment
         yield moment, component, line
+
+
+def time_of(line: str) -> str:
+    """A line's time of day to the millisecond, in either format; empty when it has none."""
+    if line[:2].isdigit() and line[2:3] == ":":
+        return line[:12]
+    match = _JSON_TIME.search(line) if line.startswith("{") else None
+    return match[1] if match else ""
 
 
 def _read(path: object) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Options:
     hollow: bool = False
     schedulers: int = 1
     controller_managers: int = 1
-    log_level: str = "info"
+    log_level: str = ""  # empty: as ORRERY_LOG_LEVEL says
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -96,7 +96,8 @@ def make_plan(
         return f"127.0.0.1:{ports[name]}"
 
     def python(name: str, module: str, *flags: str) -> Component:
-        argv = (sys.executable, "-m", f"services.{module}", "--log-level", options.log_level, *flags)
+        level = ("--log-level", options.log_level) if options.log_level else ()
+        argv = (sys.executable, "-m", f"services.{module}", *level, *flags)
         return Component(name, (*argv, "--port", str(ports[name])), at(name), "--apiserver" in flags)
 
     etcd = Component(

@@ -2,9 +2,9 @@
 
     port: 8080 | fromPod: true      body: "…${hostname}…"     status: 200      headers: {Server: nginx}
     root: /usr/share/nginx/html     files of the container's own tree, so that a mounted ConfigMap shows
-    routes: [{path: /healthz, status: 200, body: ok}, {path: /api/, prefix: true, …}]
+    routes: [{path: /healthz, status: 200, body: ok}, {path: /api/, prefix: true, proxy: http://host/}]
     failsAfter: {requests: 5, status: 500, body: "…"}        delaySeconds: 0.1
-    log: 'line per request'         error: {404: "…"}         proxy: [{path: /, to: http://host:port/path}]
+    log: 'line per request'         errors: {404: "…"}
 
 The first route that matches answers; then `root`; then the body of the server itself; then 404.
 """

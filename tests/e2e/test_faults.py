@@ -42,9 +42,7 @@ def updated(pods: dict[ObjectKey, Pod], image: str) -> int:
 def test_a_rollout_survives_the_death_of(fragile: Cluster, victim: str) -> None:
     namespace = f"fault-{victim}"
     fragile.ok("create", "namespace", namespace)
-    fragile.ok(
-        "create", "deployment", "web", "--image=nginx:1.27", f"--replicas={REPLICAS}", "-n", namespace
-    )
+    fragile.ok("create", "deployment", "web", "--image=nginx:1.27", f"--replicas={REPLICAS}", "-n", namespace)
     fragile.until(Pod, lambda pods: sum(map(is_ready, pods.values())) == REPLICAS, namespace)
     fragile.ok("set", "image", "deployment/web", "nginx=nginx:1.28", "-n", namespace)
     fragile.until(Pod, lambda pods: updated(pods, "nginx:1.28") >= 10, namespace)
