@@ -39,6 +39,8 @@ def main() -> int:
         return 141
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.freeze()  # the interpreter, too, would look through all of them once more before it ends
 
 
 def _world(program: str) -> World:
