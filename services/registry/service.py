@@ -7,7 +7,7 @@ of the content comes with the last message of its layer. Logs one line per pull,
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc.aio
 
@@ -26,6 +26,8 @@ CODES = {
     "invalid": grpc.StatusCode.INVALID_ARGUMENT,
 }
 LAYERS_MAX = 127  # as containerd and docker
+NAME_LENGTH_MAX = 300  # in the log; no name that means an image is longer
+DETAILS_LENGTH_MAX = 1000  # HTTP/2 headers are bounded
 
 
 class RegistryService(RegistryServiceServicer):
@@ -41,15 +43,17 @@ class RegistryService(RegistryServiceServicer):
             reference, image = self._hub.resolve(request.name)
         except Refusal as refusal:
             with trace.scope(_cause(context)):
-                self._log.info("Refused an image", image=request.name, reason=refusal.kind)
-            await _refuse(context, refusal)
+                self._log.info("Refused an image", image=request.name[:NAME_LENGTH_MAX], reason=refusal.kind)
+            _refuse(context, refusal)
+            return pb.ResolveResponse()
         return pb.ResolveResponse(reference=reference, digest=image.digest, manifest=_manifest(image))
 
     async def Pull(self, request: pb.PullRequest, context: Context) -> AsyncIterator[pb.PullResponse]:
         try:
             layers = [self._hub.layer(request.reference, digest) for digest in request.layers[:LAYERS_MAX]]
         except Refusal as refusal:
-            await _refuse(context, refusal)
+            _refuse(context, refusal)
+            return
         size = sum(layer.size for layer in layers)
         with trace.scope(_cause(context)):
             self._log.info("Sending layers", image=request.reference, layers=len(layers), bytes=size)
@@ -65,7 +69,8 @@ class RegistryService(RegistryServiceServicer):
         try:
             reference = self._hub.push(request.name, image)
         except Refusal as refusal:
-            await _refuse(context, refusal)
+            _refuse(context, refusal)
+            return pb.PushResponse()
         self._log.info("Stored an image", image=reference, digest=image.digest)
         return pb.PushResponse(digest=image.digest)
 
@@ -83,8 +88,10 @@ def _cause(context: Context) -> str:
     return ""
 
 
-async def _refuse(context: Context, refusal: Refusal) -> NoReturn:
-    await context.abort(CODES[refusal.kind], str(refusal))
+def _refuse(context: Context, refusal: Refusal) -> None:
+    """The call then returns: of an aborted one, the library would keep the whole request for a while."""
+    context.set_code(CODES[refusal.kind])
+    context.set_details(str(refusal)[:DETAILS_LENGTH_MAX])
 
 
 def _manifest(image: StoredImage) -> pb.Manifest:

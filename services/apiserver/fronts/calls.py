@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import grpc
@@ -23,6 +24,7 @@ from services.machinery import trace
 from services.process.logging import Logger
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
+REST_BYTES_MAX = 256 * 1024  # all else in a request: names, selectors; upstream bounds a URL's length
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +117,27 @@ class Calls:
 
 
 def parse(request_type: Any, raw: bytes) -> Any:
-    """ApiError (400) where the bytes are not such a message."""
+    """ApiError (400) where the bytes are not such a message, (413) where they are more than any needs."""
+    body_bytes_max = _body_bytes_max(request_type)
+    if len(raw) > body_bytes_max + REST_BYTES_MAX:
+        raise _too_large(body_bytes_max or REST_BYTES_MAX)
     try:
         return request_type.FromString(raw)
     except DecodeError:
         raise errors.bad_request("the request cannot be read: it is not a message of this method") from None
 
 
+@cache
+def _body_bytes_max(request_type: Any) -> int:
+    """0 for a request that carries no object, patch or options."""
+    return BODY_BYTES_MAX if {"json", "patch", "options"} & {*request_type.DESCRIPTOR.fields_by_name} else 0
+
+
 def check_size(body: bytes) -> bytes:
     if len(body) > BODY_BYTES_MAX:
-        raise errors.too_large(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+        raise _too_large(BODY_BYTES_MAX)
     return body
+
+
+def _too_large(bytes_max: int) -> ApiError:
+    return errors.too_large(f"Request entity too large: limit is {bytes_max}")

@@ -15,6 +15,7 @@ from services.api.errors import ApiError, bad_request, failure, too_large
 Json = dict[str, Any]
 
 OPERATIONS_MAX = 10_000
+COPIED_BYTES_MAX = 3 * 1024 * 1024  # in one patch: copies of copies double what they copy
 _REJECTED = "the server rejected our request due to an error in our request"
 
 
@@ -32,11 +33,18 @@ def json_patch(current: Json, operations: Any) -> Json:
             f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
         )
     document = orjson.loads(orjson.dumps(current))
+    copied_bytes = 0
     try:
         for operation in operations:
+            if operation.get("op") == "copy":
+                source = jsonpointer.JsonPointer(operation["from"]).resolve(document)
+                copied_bytes += len(orjson.dumps(source))
+                if copied_bytes > COPIED_BYTES_MAX:
+                    raise _rejected()
             if operation.get("op") == "replace" and _names_new_field(document, operation, jsonpointer):
                 operation = operation | {"op": "add"}
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
+        orjson.dumps(document)  # TypeError where moves have nested it too deeply
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError):
         raise _rejected() from None
     if not isinstance(document, dict):

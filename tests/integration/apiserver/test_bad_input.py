@@ -135,6 +135,38 @@ async def test_bad_patches(channel: grpc.aio.Channel, content_type: str, patch: 
     assert 400 <= status["code"] < 500
 
 
+async def test_patches_that_grow(channel: grpc.aio.Channel) -> None:
+    """Copies of copies, and moves that nest ever deeper: small patches of huge results."""
+    annotations = "/metadata/annotations"
+    copies = [{"op": "copy", "from": annotations, "path": f"{annotations}/a{n}"} for n in range(60)]
+    deeper: list[dict[str, Any]] = [{"op": "add", "path": "/a", "value": {}}]
+    for _ in range(1500):
+        deeper += [{"op": "add", "path": "/b", "value": {}}, {"op": "move", "from": "/a", "path": "/b/c"}]
+        deeper += [{"op": "move", "from": "/b", "path": "/a"}]
+    target = pb.Resource(version="v1", resource="namespaces", name="default")
+    for operations in ([{"op": "add", "path": annotations, "value": {"a": "x"}}, *copies], deeper):
+        request = pb.PatchRequest(
+            resource=target, patch=orjson.dumps(operations), content_type="application/json-patch+json"
+        )
+        status = await refused(channel, f"{RESOURCE}/Patch", request.SerializeToString())
+        assert status["code"] == 422, status
+
+
+async def test_names_and_selectors_are_bounded(channel: grpc.aio.Channel) -> None:
+    pods = pb.Resource(version="v1", resource="pods", namespace="default", name="x" * 300_000)
+    listing = pb.ListRequest(resource=CONFIG_MAPS, label_selector="a=b," * 100_000)
+    for method, request in (("Get", pb.GetRequest(resource=pods)), ("List", listing)):
+        status = await refused(channel, f"{RESOURCE}/{method}", request.SerializeToString())
+        assert status["message"] == "Request entity too large: limit is 262144"
+
+
+async def test_a_field_manager_is_bounded(channel: grpc.aio.Channel) -> None:
+    body = pb.CreateRequest(resource=CONFIG_MAPS, json=b'{"metadata":{"name":"x"}}', field_manager="x" * 129)
+    status = await refused(channel, f"{RESOURCE}/Create", body.SerializeToString())
+    assert status["code"] == 422
+    assert "fieldManager: Too long" in status["message"]
+
+
 async def test_unknown_targets(channel: grpc.aio.Channel) -> None:
     for resource in (
         pb.Resource(),
