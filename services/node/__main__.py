@@ -1,9 +1,9 @@
 """The node process: `python -m services.node`. A kubelet and its runtime; hollow mode has many.
 
-Wires and holds no logic. The two meet only over CRI: another runtime's unix socket can be named with
---container-runtime-endpoint, and our own can be spoken to by `crictl` at the socket below the root
-directory. Between the two halves of one process the same messages take a shorter way (`in_process`).
-Port 10250 answers logs, exec and port-forward for the API server.
+Wires and holds no logic. The two meet only over CRI, on a unix socket: another runtime's can be named
+with --container-runtime-endpoint, and our own can be spoken to by `crictl` at the socket below the
+root directory. In hollow mode, where one process stands for hundreds of nodes, the same messages
+take a shorter way (`in_process`). Port 10250 answers logs, exec and port-forward for the API server.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ async def _runtime(
     from services.runtime.server import runtime_server
 
     path, local, log = root / "containerd.sock", InProcessServer(), _runtime_logger(flags.log_level)
+    also = (local,) if flags.nodes else ()
     async with (
         runtime_server(
             path,
@@ -131,11 +132,13 @@ async def _runtime(
             registry_address=flags.registry,
             root_dir=root,
             log=log,
-            also=(local,),
+            also=also,
         ),
         runtime_channel(f"unix://{path}") as channel,
     ):
-        yield cast(grpc.aio.Channel, InProcessChannel(local, channel, process.clock, log))
+        if flags.nodes:
+            channel = cast(grpc.aio.Channel, InProcessChannel(local, channel, process.clock, log))
+        yield channel
 
 
 def _runtime_logger(level: str) -> Logger:
