@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from bench.cluster import running_cluster
+from bench.machine import slowness
 from bench.scenarios import Figure, api, deployment, idle
 
 SIZES = (100, 500, 1000)
@@ -49,9 +50,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="starts to take the median of")
     flags = parser.parse_args()
     missed = 0
+    print(Figure("this machine now: times slower than the budgets' machine", slowness(), "x"), flush=True)
     for figure in figures(flags.only, flags.runs):
         print(figure, flush=True)
         missed += figure.budget is not None and figure.value > figure.budget
+    print(Figure("this machine at the end", slowness(), "x"))
     return 1 if missed else 0
 
 
