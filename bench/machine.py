@@ -1,8 +1,9 @@
 """How fast this machine is at this moment, so that figures from different ones can be compared.
 
 The measure is one copy of the object below by an orjson round trip. It would take 10.6 µs on the
-quiet machine on which the budgets were set, where that of a real Pod of 3.4 KB took 8.6. Shared machines drift by several times within minutes: a
-budget missed on a machine that is three times slower says little, and one met says more.
+quiet machine on which the budgets were set, where that of a real Pod of 3.4 KB took 8.6.
+Shared machines drift by several times within minutes: a budget missed on a machine that is three
+times slower says little, and one met says more.
 """
 
 from __future__ import annotations
