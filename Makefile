@@ -31,7 +31,7 @@ down: install  ## end a cluster that runs in the background
 	@$(BIN)/orrery down
 
 test: install  ## all tests; those of compose only where a Docker engine runs
-	$(BIN)/pytest -n 2 --dist loadgroup tests
+	$(BIN)/pytest -n 2 --dist loadfile tests
 
 check: install lint types imports protos  ## fast checks, no Docker, no etcd: format, lint, types, imports, unit and golden tests
 	$(BIN)/pytest -n 2 -m 'not slow' tests/unit tests/golden

@@ -27,7 +27,7 @@ from tests.e2e import malformed
 from tests.e2e.cluster import Cluster
 from tests.e2e.malformed import CONFIG, DEPLOYMENT, POD, SECRET, SERVICE, changed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.slow]
 
 # Each error of kubectl's begins in one of these ways.
 ERROR = re.compile(r'^(?:error: |Error from server|The \w+ ".*" is invalid|The request is invalid)', re.M)

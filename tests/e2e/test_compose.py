@@ -24,7 +24,6 @@ REQUIRED = bool(os.environ.get("ORRERY_REQUIRE_DOCKER"))
 pytestmark = [
     pytest.mark.compose,
     pytest.mark.slow,
-    pytest.mark.xdist_group("compose"),
     pytest.mark.timeout(900),
 ]
 

@@ -19,7 +19,7 @@ from services.machinery.owners import controller_of
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REPLICAS = 100
 

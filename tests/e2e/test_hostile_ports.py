@@ -24,7 +24,7 @@ from services.pb.resource.v1 import resource_pb2
 from services.process.healthcheck import check, frame
 from tests.e2e.cluster import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.slow]
 
 SERVICES = {"apiserver": resource_pb2, "node-1": node_pb2, "registry": registry_pb2}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

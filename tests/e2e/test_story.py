@@ -17,7 +17,7 @@ from services.api.core_v1 import Pod
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.slow]
 
 
 def test_one_trace_tells_the_story_of_one_create(cluster: Cluster, namespace: str) -> None:

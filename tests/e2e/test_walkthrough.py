@@ -14,7 +14,7 @@ from services.api.object import ObjectKey
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.slow]
 
 Pods = dict[ObjectKey, Pod]
 
