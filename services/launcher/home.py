@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,19 +75,3 @@ class Home:
         draft = self.cluster_file.with_suffix(".json.new")
         draft.write_text(json.dumps(record, indent=2) + "\n")
         draft.replace(self.cluster_file)
-
-
-def free_port(preferred: int, taken: set[int]) -> int:
-    """`preferred` when nobody listens there, else one that the system has to spare."""
-    for candidate in (preferred, 0, 0, 0, 0, 0, 0, 0, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            port = int(probe.getsockname()[1])
-        if port not in taken:
-            taken.add(port)
-            return port
-    raise OSError("no free port on 127.0.0.1")

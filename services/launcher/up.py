@@ -12,8 +12,9 @@ from typing import Any
 
 from services.launcher import control
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
-from services.launcher.home import Home, free_port
+from services.launcher.home import Home
 from services.launcher.plan import Options, Plan, make_plan, port_names
+from services.launcher.ports import choose
 from services.launcher.supervisor import Supervisor
 from services.process.clock import SystemClock
 
@@ -26,9 +27,7 @@ def prepare(home: Home, options: Options) -> Plan:
     """Chooses ports (the ones of last time, where they are free) and writes cluster.json."""
     home.create()
     record = home.read()
-    taken: set[int] = set()
-    former: dict[str, int] = record.get("ports", {})
-    ports = {name: free_port(former.get(name, wanted), taken) for name, wanted in port_names(options)}
+    ports = choose(str(home.path), port_names(options), record.get("ports", {}), SystemClock())
     binary = find_etcd()
     plan = make_plan(options, ports, home.data, home.run, binary, flags_for(version_of(binary)))
     home.write(

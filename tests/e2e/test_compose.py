@@ -13,7 +13,7 @@ import pytest
 
 from services.api.core_v1 import Node, Pod
 from services.api.object import ObjectKey
-from services.launcher.home import free_port
+from services.launcher.ports import free_port
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
-from services.launcher.home import SOCKET_PATH_BYTES_MAX, Home, free_port
+from services.launcher.home import SOCKET_PATH_BYTES_MAX, Home
 
 
 def test_the_environment_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -35,13 +34,3 @@ def test_a_record_is_replaced_as_a_whole_and_half_of_one_counts_as_none(tmp_path
     assert home.read() == {"apiserver": "127.0.0.1:1"}
     home.cluster_file.write_text('{"apiserver": "127')
     assert home.read() == {}
-
-
-def test_a_taken_port_is_passed_over() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        busy = listener.getsockname()[1]
-        taken: set[int] = set()
-        chosen = free_port(busy, taken)
-        assert chosen != busy
-        assert taken == {chosen}
-        assert free_port(chosen, taken) != chosen

@@ -1,0 +1,53 @@
+"""Ports of clusters that start at the same time."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from services.launcher.ports import RESERVED_SECONDS, choose, free_port
+from tests.support.clock import ManualClock
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def spare() -> int:
+    return free_port(0, set())
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        busy = listener.getsockname()[1]
+        taken: set[int] = set()
+        chosen = free_port(busy, taken)
+        assert chosen != busy
+        assert taken == {chosen}
+
+
+async def test_a_second_cluster_gets_other_ports_before_the_first_one_listens() -> None:
+    clock, wanted = ManualClock(), [("apiserver", spare()), ("etcd", spare())]
+    first, second = choose("a", wanted, {}, clock), choose("b", wanted, {}, clock)
+    assert first == dict(wanted)
+    assert not set(first.values()) & set(second.values())
+    assert choose("a", wanted, {}, clock) == first
+    await clock.advance(RESERVED_SECONDS)
+    assert choose("c", wanted, {}, clock) == first
+
+
+def test_a_cluster_that_starts_again_asks_for_its_former_ports() -> None:
+    former = {"apiserver": spare()}
+    assert choose("a", [("apiserver", spare())], former, ManualClock()) == former
+
+
+def test_a_record_that_was_cut_short_counts_as_none(tmp_path: Path) -> None:
+    wanted = [("apiserver", spare())]
+    choose("a", wanted, {}, ManualClock())
+    (record,) = tmp_path.glob("*-ports.json")
+    record.write_text(record.read_text()[:5])
+    assert choose("b", wanted, {}, ManualClock()) == dict(wanted)
