@@ -25,6 +25,10 @@ class Figure:
     unit: str
     budget: float | None = None
 
+    @property
+    def met(self) -> bool:
+        return self.budget is None or self.value <= self.budget
+
     def __str__(self) -> str:
         verdict = ""
         if self.budget is not None:
