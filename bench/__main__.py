@@ -57,7 +57,7 @@ def main() -> int:
             missed += 1
             share = figure.value / slowness()
             print(
-                f"  … which would be {share:.2f} {figure.unit} on the budgets' machine, by the yardstick of now"
+                f"  … which would be {share:.2f} {figure.unit} on the budgets' machine, by today's yardstick"
             )
     print(Figure("this machine at the end", slowness(), "x"))
     return 1 if missed else 0
