@@ -213,7 +213,8 @@ class Supervisor:
             if newline:
                 log.write(lines + newline)
                 self._publish(child.component.name, lines + newline)
-            await self._clock.sleep(GATHER_SECONDS)
+            if not self._watched:  # who reads along wants the components' lines in the order of their times
+                await self._clock.sleep(GATHER_SECONDS)
             pipe.resume()
         if rest:
             log.write(rest + b"\n")
@@ -228,8 +229,12 @@ class Supervisor:
         log.close()
         self._publish(child.component.name, line)
 
+    @property
+    def _watched(self) -> bool:
+        return self._on_line is not None or bool(self._followers)
+
     def _publish(self, component: str, lines: bytes) -> None:
-        if self._on_line is None and not self._followers:
+        if not self._watched:
             return
         for line in lines.splitlines(keepends=True):
             if self._on_line is not None:
