@@ -36,11 +36,13 @@ class ReplicaSetController(Controller[ReplicaSet]):
         if wait:
             self.requeue_after(replicaset.key, wait)
             return
+        # Asked before the Pods are read: what turns up while we adopt is not in `owned`.
+        settled = self.pods.settled(replicaset)
         owned = await self.pods.claim(replicaset)
         failure: ApiError | None = None
         try:
             # Until the cache shows our own last writes, a count made from it would be wrong.
-            if self.pods.settled(replicaset) and not replicaset.metadata.deletion_timestamp:
+            if settled and not replicaset.metadata.deletion_timestamp:
                 await self._act(replicaset, [pod for pod in owned if pods.is_active(pod)])
         except ApiError as error:
             failure = error

@@ -37,10 +37,12 @@ class ReplicationManager(Controller[ReplicationController]):
         if wait:
             self.requeue_after(controller.key, wait)
             return
+        # Asked before the Pods are read: what turns up while we adopt is not in `owned`.
+        settled = self.pods.settled(controller)
         owned = await self.pods.claim(controller)
         failure: ApiError | None = None
         try:
-            if self.pods.settled(controller) and not controller.metadata.deletion_timestamp:
+            if settled and not controller.metadata.deletion_timestamp:
                 await self._act(controller, [pod for pod in owned if pods.is_active(pod)])
         except ApiError as error:
             failure = error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from random import Random
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from services.api import errors
@@ -16,8 +19,15 @@ from services.api.core_v1 import (
 )
 from services.api.kinds import resource_of
 from services.api.meta_v1 import ObjectMeta
+from services.api.object import Object
+from services.client.controller import ControllerContext
+from services.client.informer import InformerFactory
+from services.client.recorder import EventRecorder
 from services.controller_manager.deployment.revisions import REVISION
+from services.controller_manager.replicaset import ReplicaSetController
+from services.controller_manager.replication_controller import ReplicationManager
 from services.machinery import conditions, pods
+from services.process.logging import get_logger
 from tests.unit.controller_manager.conftest import Cluster
 from tests.unit.controller_manager.objects import deployment, pod, replicaset, template
 
@@ -194,6 +204,44 @@ async def test_a_replicaset_adopts_releases_and_replaces(cluster: Cluster) -> No
         await roll(cluster)
         assert len(cluster.api.all(Pod)) == 2
         assert cluster.api.one(ReplicaSet, "rs", "default").status.available_replicas == 2
+
+
+class LatePods:
+    """A PodControl whose cache shows the last deletion while Pods are being adopted."""
+
+    def __init__(self, owned: list[Pod]) -> None:
+        self.owned, self.seen, self.deleted = owned, False, list[Pod]()
+
+    def settled(self, owner: Object) -> bool:
+        return self.seen
+
+    async def claim(self, owner: Object) -> list[Pod]:
+        self.seen = True
+        return self.owned
+
+    async def delete(self, owner: Object, doomed: Iterable[Pod]) -> None:
+        self.deleted.extend(doomed)
+
+
+@pytest.mark.parametrize("controller_type", [ReplicaSetController, ReplicationManager])
+async def test_a_deletion_seen_while_adopting_does_not_make_an_old_count_right(
+    cluster: Cluster, controller_type: type[ReplicaSetController] | type[ReplicationManager]
+) -> None:
+    recorder = EventRecorder(cluster.client, cluster.clock, "test")
+    informers = InformerFactory(cluster.client, cluster.clock, Random(1))
+    context = ControllerContext(
+        cluster.client, informers, recorder, cluster.clock, Random(1), get_logger("test")
+    )
+    controller: Any = controller_type(context)
+    late = LatePods([pod(name) for name in "abc"])
+    controller.pods = late
+    owner = replicaset("rs", 2) if controller_type is ReplicaSetController else replication_controller()
+    cluster.api.put(owner)
+    owner = cluster.api.one(type(owner), owner.key.name, owner.key.namespace)
+    await controller.reconcile(owner)
+    assert late.deleted == []
+    await controller.reconcile(owner)
+    assert len(late.deleted) == 1
 
 
 async def test_a_refused_pod_is_reported_until_one_succeeds(cluster: Cluster) -> None:
