@@ -1,7 +1,7 @@
 """`make bench`: prints every figure beside its budget; exits 1 when one is missed.
 
 Times depend on the machine: compare ratios, and CPU per Pod, rather than single seconds.
-    python -m bench [--only start|idle|api|deployments] [--runs N]
+    python -m bench [--only start|idle|api|deployments|density] [--runs N]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from bench.cluster import running_cluster
+from bench.density import CONTAINERS, density
 from bench.machine import slowness
 from bench.scenarios import Figure, api, deployment, idle
 
@@ -46,12 +47,13 @@ def deployments() -> Iterator[Figure]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("--only", choices=("start", "idle", "api", "deployments"), default="")
+    parser.add_argument("--only", choices=("start", "idle", "api", "deployments", "density"), default="")
     parser.add_argument("--runs", type=int, default=3, help="starts to take the median of")
+    parser.add_argument("--containers", type=int, default=CONTAINERS, help="of the density scenario")
     flags = parser.parse_args()
     missed = 0
     print(Figure("this machine now: times slower than the budgets' machine", slowness(), "x"), flush=True)
-    for figure in figures(flags.only, flags.runs):
+    for figure in figures(flags.only, flags.runs, flags.containers):
         print(figure, flush=True)
         if not figure.met:
             missed += 1
@@ -63,13 +65,15 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def figures(only: str, runs: int) -> Iterator[Figure]:
+def figures(only: str, runs: int, containers: int) -> Iterator[Figure]:
     if only in ("", "start"):
         yield from start(runs)
     if only in ("", "idle", "api"):
         yield from small(only)
     if only in ("", "deployments"):
         yield from deployments()
+    if only in ("", "density"):
+        yield from density(containers)
 
 
 if __name__ == "__main__":

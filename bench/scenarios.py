@@ -73,9 +73,9 @@ def deployment_of(replicas: int) -> apps_v1.Deployment:
     )
 
 
-async def wait_for_running(client: Client, replicas: int) -> None:
+async def wait_for_running(client: Client, replicas: int, namespace: str = "default") -> None:
     running: set[str] = set()
-    async for events in client.watch(core_v1.Pod, "default"):
+    async for events in client.watch(core_v1.Pod, namespace):
         for event in events:
             if event.object is not None and event.object.status.phase == "Running":
                 running.add(event.object.metadata.name or "")
@@ -83,11 +83,11 @@ async def wait_for_running(client: Client, replicas: int) -> None:
             return
 
 
-async def wait_for_none(client: Client) -> None:
-    present: set[str] = {pod.metadata.name or "" for pod in await client.list(core_v1.Pod, "default")}
+async def wait_for_none(client: Client, namespace: str = "default") -> None:
+    present: set[str] = {pod.metadata.name or "" for pod in await client.list(core_v1.Pod, namespace)}
     if not present:
         return
-    async for events in client.watch(core_v1.Pod, "default"):
+    async for events in client.watch(core_v1.Pod, namespace):
         for event in events:
             if event.object is not None:
                 name = event.object.metadata.name or ""
