@@ -32,6 +32,14 @@ class ContainerState(IntEnum):
     UNKNOWN = 3
 
 
+class Resources(Struct, frozen=True, kw_only=True):
+    """What the machine grants a container, in the units of its cgroup. 0 is no limit."""
+
+    cpu_shares: int = 0
+    cpu_quota: int = 0
+    memory_limit_bytes: int = 0
+
+
 class ContainerRecord(Struct, frozen=True, kw_only=True):
     """One container, living or dead, as the runtime knows it."""
 
@@ -49,6 +57,7 @@ class ContainerRecord(Struct, frozen=True, kw_only=True):
     message: str = ""
     annotations: dict[str, str] = {}
     user: tuple[int, int, tuple[int, ...]] | None = None  # uid, gid, supplemental groups
+    resources: Resources | None = None  # as they are in force
 
     @property
     def running(self) -> bool:
@@ -86,6 +95,26 @@ class ImageRecord(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     size_bytes: int = 0
+    uid: int | None = None  # the user that its containers run as, unless the Pod says otherwise,
+    username: str = ""  # or its name, where the image gives no number
+
+
+class RegistryAuth(Struct, frozen=True, kw_only=True):
+    """Credentials for one registry, as a Secret of type dockerconfigjson holds them."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""  # base64 of `username:password`
+    server_address: str = ""
+
+
+class NamespaceMode(IntEnum):
+    """Who shares a Linux namespace of a container."""
+
+    POD = 0
+    CONTAINER = 1
+    NODE = 2
+    TARGET = 3
 
 
 class Mount(Struct, frozen=True, kw_only=True):
@@ -107,6 +136,9 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     dns_searches: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     host_network: bool = False
+    pid_mode: NamespaceMode = NamespaceMode.CONTAINER
+    host_ipc: bool = False
+    runtime_handler: str = ""
     port_mappings: tuple[tuple[str, int, int], ...] = ()  # protocol, container port, host port
 
 
@@ -126,13 +158,17 @@ class ContainerConfig(Struct, frozen=True, kw_only=True):
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
-    cpu_shares: int = 0
-    cpu_quota: int = 0
-    memory_limit_bytes: int = 0
+    resources: Resources = Resources()
     run_as_user: int | None = None
     run_as_group: int | None = None
+    supplemental_groups: tuple[int, ...] = ()
+    add_capabilities: tuple[str, ...] = ()
+    drop_capabilities: tuple[str, ...] = ()
     readonly_rootfs: bool = False
     privileged: bool = False
+    pid_mode: NamespaceMode = NamespaceMode.CONTAINER
+    target_id: str = ""  # the container whose processes an ephemeral one sees
+    stop_signal: str = ""  # SIGUSR1; empty: the image's own
 
 
 class ExecResult(Struct, frozen=True, kw_only=True):
@@ -177,6 +213,12 @@ class Duplex(Protocol):
         ...
 
     def receive(self) -> AsyncIterator[bytes]: ...
+
+
+class Connection(Duplex, Protocol):
+    """A byte stream that its holder ends."""
+
+    def close(self) -> None: ...
 
 
 class Terminal(Protocol):
@@ -232,7 +274,11 @@ class Cri(Protocol):
 
     async def images(self) -> list[ImageRecord]: ...
 
-    async def pull_image(self, name: str) -> str:
+    async def update_resources(self, container_id: str, resources: Resources) -> None:
+        """Changes them in a running container."""
+        ...
+
+    async def pull_image(self, name: str, auth: RegistryAuth | None = None) -> str:
         """Its id. Returns when all of it is on the machine."""
         ...
 
@@ -253,6 +299,10 @@ class Cri(Protocol):
 
     async def dial(self, ip: str, port: int, timeout_seconds: float) -> None:
         """Connects and hangs up. CriError when nobody listens."""
+        ...
+
+    async def connect(self, ip: str, port: int) -> Connection:
+        """Connects as `dial` does, and keeps the connection until it is closed."""
         ...
 
     async def forward(self, sandbox_id: str, port: int) -> Duplex: ...

@@ -25,8 +25,11 @@ from services.kubelet.cri import (
     ExecResult,
     HttpAnswer,
     ImageRecord,
+    NamespaceMode,
     PodRecord,
+    RegistryAuth,
     Removed,
+    Resources,
     RuntimeInfo,
     SandboxConfig,
     SandboxRecord,
@@ -100,7 +103,8 @@ class GrpcCri:
 
     async def run_sandbox(self, config: SandboxConfig) -> str:
         answer = await self._call(
-            self._runtime.RunPodSandbox, pb.RunPodSandboxRequest(config=_sandbox_config(config))
+            self._runtime.RunPodSandbox,
+            pb.RunPodSandboxRequest(config=_sandbox_config(config), runtime_handler=config.runtime_handler),
         )
         return str(answer.pod_sandbox_id)
 
@@ -166,6 +170,10 @@ class GrpcCri:
     async def remove_container(self, container_id: str) -> None:
         await self._call(self._runtime.RemoveContainer, pb.RemoveContainerRequest(container_id=container_id))
 
+    async def update_resources(self, container_id: str, resources: Resources) -> None:
+        request = pb.UpdateContainerResourcesRequest(container_id=container_id, linux=_resources(resources))
+        await self._call(self._runtime.UpdateContainerResources, request)
+
     # ---- Images ------------------------------------------------------------------------------
 
     async def image(self, name: str) -> ImageRecord | None:
@@ -178,9 +186,12 @@ class GrpcCri:
         answer = await self._call(self._images.ListImages, pb.ListImagesRequest())
         return [_image(image) for image in answer.images]
 
-    async def pull_image(self, name: str) -> str:
-        answer = await self._call(self._images.PullImage, pb.PullImageRequest(image=pb.ImageSpec(image=name)))
-        return str(answer.image_ref)
+    async def pull_image(self, name: str, auth: RegistryAuth | None = None) -> str:
+        request = pb.PullImageRequest(image=pb.ImageSpec(image=name))
+        if auth is not None:
+            request.auth.username, request.auth.password = auth.username, auth.password
+            request.auth.auth, request.auth.server_address = auth.auth, auth.server_address
+        return str((await self._call(self._images.PullImage, request)).image_ref)
 
     # ---- Inside a container ------------------------------------------------------------------
 
@@ -224,6 +235,10 @@ class GrpcCri:
             raise CriError(_go_code(await call.code()), await call.details() or "") from error
         finally:
             call.cancel()
+
+    async def connect(self, ip: str, port: int) -> GrpcDuplex:
+        call = self._streaming.Connect(metadata=self._metadata)
+        return await GrpcDuplex.open(call, stream_pb.ConnectRequest(ip=ip, port=port))
 
     async def forward(self, sandbox_id: str, port: int) -> GrpcDuplex:
         answer = await self._call(
@@ -320,12 +335,26 @@ def _container(status: Any) -> ContainerRecord:
         message=status.message,
         annotations=dict(status.annotations),
         user=(user.uid, user.gid, tuple(user.supplemental_groups)) if user else None,
+        resources=_granted(status.resources.linux) if status.resources.HasField("linux") else None,
+    )
+
+
+def _granted(linux: Any) -> Resources:
+    return Resources(
+        cpu_shares=linux.cpu_shares,
+        cpu_quota=linux.cpu_quota,
+        memory_limit_bytes=linux.memory_limit_in_bytes,
     )
 
 
 def _image(image: Any) -> ImageRecord:
     return ImageRecord(
-        id=image.id, tags=tuple(image.repo_tags), digests=tuple(image.repo_digests), size_bytes=image.size
+        id=image.id,
+        tags=tuple(image.repo_tags),
+        digests=tuple(image.repo_digests),
+        size_bytes=image.size,
+        uid=image.uid.value if image.HasField("uid") else None,
+        username=image.username,
     )
 
 
@@ -358,8 +387,12 @@ def _sandbox_config(config: SandboxConfig) -> pb.PodSandboxConfig:
         labels=config.labels,
         annotations=config.annotations,
     )
+    options = message.linux.security_context.namespace_options
+    options.pid = config.pid_mode.value  # type: ignore[assignment]
     if config.host_network:
-        message.linux.security_context.namespace_options.network = pb.NODE
+        options.network = pb.NODE
+    if config.host_ipc:
+        options.ipc = pb.NODE
     return message
 
 
@@ -382,14 +415,37 @@ def _container_config(config: ContainerConfig) -> pb.ContainerConfig:
         stdin_once=config.stdin_once,
         tty=config.tty,
     )
-    resources = message.linux.resources
-    resources.cpu_shares = config.cpu_shares
-    resources.cpu_quota = config.cpu_quota
-    resources.memory_limit_in_bytes = config.memory_limit_bytes
-    security = message.linux.security_context
+    message.linux.resources.CopyFrom(_resources(config.resources))
+    if config.stop_signal:
+        message.stop_signal = pb.Signal.Value(_signal_name(config.stop_signal))
+    _secure(message.linux.security_context, config)
+    return message
+
+
+def _signal_name(signal: str) -> str:
+    """SIGRTMIN+1 as the contract spells it."""
+    return "SIGNAL_" + signal.replace("+", "PLUS").replace("-", "MINUS")
+
+
+def _resources(resources: Resources) -> pb.LinuxContainerResources:
+    return pb.LinuxContainerResources(
+        cpu_shares=resources.cpu_shares,
+        cpu_quota=resources.cpu_quota,
+        memory_limit_in_bytes=resources.memory_limit_bytes,
+    )
+
+
+def _secure(security: Any, config: ContainerConfig) -> None:
     security.readonly_rootfs, security.privileged = config.readonly_rootfs, config.privileged
+    security.namespace_options.pid = config.pid_mode.value
+    if config.pid_mode is NamespaceMode.TARGET:
+        security.namespace_options.target_id = config.target_id
     if config.run_as_user is not None:
         security.run_as_user.value = config.run_as_user
     if config.run_as_group is not None:
         security.run_as_group.value = config.run_as_group
-    return message
+    if config.supplemental_groups:
+        security.supplemental_groups.extend(config.supplemental_groups)
+    if config.add_capabilities or config.drop_capabilities:
+        security.capabilities.add_capabilities.extend(config.add_capabilities)
+        security.capabilities.drop_capabilities.extend(config.drop_capabilities)

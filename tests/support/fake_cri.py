@@ -13,6 +13,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from services.kubelet.cri import (
+    Connection,
     ContainerConfig,
     ContainerRecord,
     ContainerState,
@@ -21,7 +22,9 @@ from services.kubelet.cri import (
     HttpAnswer,
     ImageRecord,
     PodRecord,
+    RegistryAuth,
     Removed,
+    Resources,
     RuntimeInfo,
     SandboxConfig,
     SandboxRecord,
@@ -49,6 +52,10 @@ class FakeCri:
         self.hold_stops = asyncio.Event()
         self.hold_stops.set()
         self.logs: dict[str, bytes] = {}
+        self.auths: list[RegistryAuth | None] = []
+        self.image_uids: dict[str, int | None] = {}
+        self.dial_errors: dict[tuple[str, int], CriError] = {}
+        self.connections: list[Connection] = []
         self._ids = count(1)
         self._listeners: list[asyncio.Queue[PodRecord | Removed]] = []
 
@@ -139,6 +146,7 @@ class FakeCri:
             image_ref=f"docker.io/{config.user_image}@sha256:abc",
             created_at=self._now(),
             annotations=config.annotations,
+            resources=config.resources,
         )
         pod = self.pods[sandbox_id]
         self._put(PodRecord(sandbox=pod.sandbox, containers=(*pod.containers, record)))
@@ -185,12 +193,19 @@ class FakeCri:
     async def images(self) -> list[ImageRecord]:
         return [*self.local.values()]
 
-    async def pull_image(self, name: str) -> str:
+    async def update_resources(self, container_id: str, resources: Resources) -> None:
+        self.calls.append(f"update {self.configs[container_id].name}")
+        self._change(container_id, resources=resources)
+
+    async def pull_image(self, name: str, auth: RegistryAuth | None = None) -> str:
         self.calls.append(f"pull {name}")
+        self.auths.append(auth)
         await self.hold_pulls.wait()
         if name in self.pull_errors:
             raise self.pull_errors[name]
-        self.local[name] = ImageRecord(id=f"sha256:{name}", tags=(name,), size_bytes=1234)
+        self.local[name] = ImageRecord(
+            id=f"sha256:{name}", tags=(name,), size_bytes=1234, uid=self.image_uids.get(name, 0)
+        )
         return f"sha256:{name}"
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout_seconds: int) -> ExecResult:
@@ -218,6 +233,14 @@ class FakeCri:
 
     async def dial(self, ip: str, port: int, timeout_seconds: float) -> None:
         self.calls.append(f"dial {ip}:{port}")
+        if (ip, port) in self.dial_errors:
+            raise self.dial_errors[ip, port]
+
+    async def connect(self, ip: str, port: int) -> Connection:
+        self.calls.append(f"connect {ip}:{port}")
+        if (ip, port) in self.dial_errors:
+            raise self.dial_errors[ip, port]
+        return self.connections.pop(0)
 
     async def forward(self, sandbox_id: str, port: int) -> object:
         raise NotImplementedError
