@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from services.launcher import control
+from services.launcher import control, node_flags
 from services.launcher.etcd_binary import EtcdMissing
 from services.launcher.home import Home
 from services.launcher.plan import NODES_MAX, Options
@@ -57,6 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("component", nargs="+")
     _add_etcd(commands)
+    node_flags.add_node(commands, bounded)
+    node_flags.add_ssh(commands)
     return parser
 
 
@@ -102,8 +104,10 @@ def up(home: Home, flags: argparse.Namespace) -> int:
             f"orrery: the cluster under {home.path} is running already; see `orrery status`", file=sys.stderr
         )
         return 1
-    wanted = {name: getattr(flags, name) for name in Options.__dataclass_fields__}
+    wanted = {name: getattr(flags, name, None) for name in Options.__dataclass_fields__}
     given = {name: value for name, value in wanted.items() if value is not None}
+    if "nodes" in given:
+        given["removed"] = ()  # That many were asked for anew.
     # A cluster that is started again keeps its shape unless told otherwise.
     options = Options.from_json({**home.read().get("options", {}), **given})
     if flags.detach:
@@ -119,7 +123,7 @@ def down(home: Home, flags: argparse.Namespace) -> int:
     except control.NotRunning:
         print("No cluster was running.")
     if flags.delete:
-        for folder in (home.data, home.logs, home.run):
+        for folder in (home.data, home.nodes, home.logs, home.run):
             shutil.rmtree(folder, ignore_errors=True)
         home.cluster_file.unlink(missing_ok=True)
     return 0
@@ -177,7 +181,29 @@ def etcd(home: Home, flags: argparse.Namespace) -> int:
     return subprocess.run(argv, env=environment).returncode
 
 
-COMMANDS = {"up": up, "down": down, "status": status, "logs": logs, "kill": act, "restart": act, "etcd": etcd}
+def node(home: Home, flags: argparse.Namespace) -> int:
+    from services.launcher.node_commands import run
+
+    return run(home, flags)
+
+
+def ssh(home: Home, flags: argparse.Namespace) -> int:
+    from services.launcher.ssh import run
+
+    return run(home, flags)
+
+
+COMMANDS = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "logs": logs,
+    "kill": act,
+    "restart": act,
+    "etcd": etcd,
+    "node": node,
+    "ssh": ssh,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@
     {"command": "kill", "component": "scheduler"}  → {"ok": true}
     {"command": "restart", "component": "etcd"}    → {"ok": true} once the old process is gone
     {"command": "follow", "components": [...]}     → {"component": …, "line": …} for ever
+    {"command": "node", "verb": "stop", "name": …}  → {"ok": true}; the verbs are in nodes.py
     {"command": "down"}                            → {"ok": true}, then everything ends
 
 A request that makes no sense is answered with {"error": …}. The socket is the user's alone.
@@ -19,6 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from services.launcher.home import Home
+from services.launcher.nodes import NodeOperations
 from services.launcher.supervisor import Child, Supervisor
 from services.machinery.clock import Clock
 
@@ -36,6 +38,7 @@ async def serve_control(
 ) -> AsyncIterator[None]:
     """Answers commands until the block ends; `stop` is called by `down`."""
 
+    nodes = NodeOperations(home, supervisor, clock)
     conversations: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +48,7 @@ async def serve_control(
         try:
             line = await reader.readline()
             request = json.loads(line)
-            await _dispatch(request, supervisor, clock, stop, lambda reply: _send(writer, reply))
+            await _dispatch(request, supervisor, nodes, clock, stop, lambda reply: _send(writer, reply))
         except (ValueError, KeyError, TypeError) as error:
             await _send(writer, {"error": f"not a request: {error}"})
         except (ConnectionError, asyncio.CancelledError):
@@ -74,6 +77,7 @@ async def _send(writer: asyncio.StreamWriter, reply: Answer) -> None:
 async def _dispatch(
     request: dict[str, Any],
     supervisor: Supervisor,
+    nodes: NodeOperations,
     clock: Clock,
     stop: Callable[[], None],
     send: Callable[[Answer], Awaitable[None]],
@@ -86,6 +90,8 @@ async def _dispatch(
         stop()
     elif command == "follow":
         await _follow(supervisor, set(request.get("components", ())), send)
+    elif command == "node":
+        await send(await nodes.answer(request))
     elif command in ("kill", "restart"):
         child = supervisor.children.get(request["component"])
         if child is None:

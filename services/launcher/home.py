@@ -3,6 +3,7 @@
     cluster.json        ports and options; what `ok` reads to find the API server
     data/etcd           the store
     data/NODE           what a node's runtime keeps
+    nodes/NAME          the node's own folders that people reach into: etc/kubernetes/manifests
     logs/COMPONENT.log  what each component said
 
 Sockets lie here too, unless the path is longer than a socket address can be (some 100 bytes);
@@ -42,6 +43,10 @@ class Home:
     @property
     def data(self) -> Path:
         return self.path / "data"
+
+    @property
+    def nodes(self) -> Path:
+        return self.path / "nodes"
 
     @property
     def run(self) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,20 @@ ETCD_ENVIRONMENT = (("GOMAXPROCS", "1"),)
 
 
 @dataclass(frozen=True)
+class NodeSpec:
+    """A node that `orrery node add` brought in; empty: as every other node."""
+
+    name: str
+    cpu: str = ""
+    memory: str = ""
+    labels: str = ""
+
+    def flags(self) -> tuple[str, ...]:
+        pairs = (("--cpu", self.cpu), ("--memory", self.memory), ("--node-labels", self.labels))
+        return tuple(word for flag, value in pairs if value for word in (flag, value))
+
+
+@dataclass(frozen=True)
 class Options:
     """What `orrery up` was asked for; kept in cluster.json, so that a restart is the same cluster."""
 
@@ -35,13 +49,25 @@ class Options:
     schedulers: int = 1
     controller_managers: int = 1
     log_level: str = ""  # empty: as ORRERY_LOG_LEVEL says
+    added: tuple[NodeSpec, ...] = ()
+    removed: tuple[str, ...] = ()  # of the first `nodes`
+    stopped: tuple[str, ...] = ()  # machines that are off, until `orrery node start`
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Options:
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        known["added"] = tuple(NodeSpec(**spec) for spec in known.get("added", ()))
+        for name in ("removed", "stopped"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**known)
+
+    def node_names(self) -> list[str]:
+        """Every node, those that are stopped included."""
+        first = (f"node-{number}" for number in range(1, self.nodes + 1))
+        return [name for name in first if name not in self.removed] + [spec.name for spec in self.added]
 
 
 @dataclass(frozen=True)
@@ -51,6 +77,7 @@ class Component:
     address: str = ""
     waits_for_apiserver: bool = False
     environment: tuple[tuple[str, str], ...] = ()  # beside the supervisor's own
+    stopped: bool = False  # a machine that is off
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,10 @@ def port_names(options: Options) -> list[tuple[str, int]]:
 
 
 def node_processes(options: Options) -> list[str]:
-    return ["nodes"] if options.hollow else [f"node-{number}" for number in range(1, options.nodes + 1)]
+    """Hollow nodes share one; those that were added later are processes of their own in any case."""
+    if not options.hollow:
+        return options.node_names()
+    return ["nodes", *(spec.name for spec in options.added)]
 
 
 def make_plan(
@@ -113,21 +143,27 @@ def make_plan(
         components.append(python(name, "scheduler", *server, "--leader-elect"))
     for name in numbered("controller-manager", options.controller_managers):
         components.append(python(name, "controller_manager", *server, "--leader-elect"))
-    components += _nodes(options, python, (*server, "--registry", at("registry")), run)
-    names = tuple(f"node-{number}" for number in range(1, options.nodes + 1))
+    components += _nodes(options, python, (*server, "--registry", at("registry")), run, data.parent)
+    names = tuple(name for name in options.node_names() if name not in options.stopped)
     return Plan(tuple(components), at("apiserver"), at("etcd"), names)
 
 
 def _nodes(
-    options: Options, python: Callable[..., Component], flags: tuple[str, ...], run: Path
+    options: Options, python: Callable[..., Component], flags: tuple[str, ...], run: Path, home: Path
 ) -> list[Component]:
-    if options.hollow:
-        how = ("--nodes", str(options.nodes), "--name-prefix", "node-", "--root-dir", str(run / "nodes"))
-        return [python("nodes", "node", *flags, *how)]
-    return [
-        python(name, "node", *flags, "--name", name, "--root-dir", str(run / name))
-        for name in node_processes(options)
-    ]
+    specs = {spec.name: spec for spec in options.added}
+    nodes = []
+    for name in node_processes(options):
+        if name == "nodes":
+            how = ("--nodes", str(options.nodes), "--name-prefix", "node-", "--root-dir", str(run / "nodes"))
+            nodes.append(python(name, "node", *flags, *how))
+            continue
+        manifests = home / "nodes" / name / "etc" / "kubernetes" / "manifests"
+        own = ("--name", name, "--root-dir", str(run / name), "--pod-manifest-path", str(manifests))
+        spec = specs.get(name, NodeSpec(name)).flags()
+        node = python(name, "node", *flags, *own, *spec)
+        nodes.append(replace(node, stopped=name in options.stopped))
+    return nodes
 
 
 def etcd_argv(binary: str, data: Path, client: str, peer: str) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Child:
 
     component: Component
     wanted: bool = True
+    off: bool = False  # a machine that was stopped, not a component that was killed
+    removed: bool = False
     process: Process | None = None
     started_at: float = 0.0
     starts: int = 0
@@ -58,7 +60,7 @@ class Child:
         if self.running:
             return "running"
         if not self.wanted:
-            return "killed"
+            return "stopped" if self.off else "killed"
         return "waiting to restart" if self.starts else "waiting to start"
 
 
@@ -118,12 +120,13 @@ class Supervisor:
     """All children of one cluster. `on_line`, where somebody looks, sees every log line as it comes."""
 
     def __init__(self, plan: Plan, home: Home, clock: Clock, on_line: LineSink | None) -> None:
-        self.children = {component.name: Child(component) for component in plan.components}
+        self.children = {component.name: _child(component) for component in plan.components}
         self._home = home
         self._clock = clock
         self._on_line = on_line
         self._followers: set[asyncio.Queue[tuple[str, bytes]]] = set()
         self._apiserver_serves = asyncio.Event()
+        self._added: asyncio.Queue[Child] = asyncio.Queue()
 
     async def run(self) -> None:
         """Keeps all children running until cancelled; then ends them, control plane last."""
@@ -132,8 +135,26 @@ class Supervisor:
                 for child in self.children.values():
                     group.create_task(self._keep_running(child), name=child.component.name)
                 group.create_task(self._open_the_gate())
+                while True:
+                    child = await self._added.get()
+                    group.create_task(self._keep_running(child), name=child.component.name)
         finally:
             await self._end_all()
+
+    def add(self, component: Component) -> Child:
+        """One more component, started at once."""
+        child = self.children[component.name] = _child(component)
+        self._added.put_nowait(child)
+        return child
+
+    async def remove(self, child: Child) -> None:
+        """Ends it in order, and forgets it."""
+        child.wanted, child.removed = False, True
+        self.children.pop(child.component.name, None)
+        child.wake.set()
+        await self._end(child)
+        if child.output is not None:
+            child.output.close()
 
     async def _open_the_gate(self) -> None:
         """Lets the API server's clients start once it serves: their stories begin with no complaint."""
@@ -147,16 +168,18 @@ class Supervisor:
         if child.component.waits_for_apiserver:
             await self._apiserver_serves.wait()
         while True:
+            if child.removed:
+                return
             if not child.wanted:
                 child.wake.clear()
                 await child.wake.wait()
                 delay = RESTART_SECONDS_FIRST
+                continue
             child.wake.clear()
             code = await self._run_once(child)
             child.last_exit = code
             if not child.wanted:
-                name = child.component.name
-                self.say(child, f"{name} was killed; `orrery restart {name}` brings it back")
+                self.say(child, _farewell(child))
                 continue
             if self._clock.monotonic() - child.started_at > HEALTHY_SECONDS:
                 delay = RESTART_SECONDS_FIRST
@@ -257,9 +280,25 @@ class Supervisor:
         if child.running and child.process is not None:
             child.process.kill()
 
+    async def power_off(self, child: Child) -> None:
+        """As `kill`, of a machine that was switched off; returns when it is."""
+        child.off = True
+        self.kill(child)
+        if child.process is not None:
+            await child.process.wait()
+
+    async def power_cycle(self, child: Child) -> None:
+        """SIGKILL, and a start at once; also of what was off."""
+        child.wanted, child.off = True, False
+        child.wake.set()
+        if child.running and child.process is not None:
+            self.say(child, f"{child.component.name} is rebooted")
+            child.process.kill()
+            await child.process.wait()
+
     async def restart(self, child: Child) -> None:
         """Ends it in order if it runs, and starts it at once."""
-        child.wanted = True
+        child.wanted, child.off = True, False
         child.wake.set()
         if child.running:
             await self._end(child)
@@ -286,6 +325,19 @@ class Supervisor:
         for child in self.children.values():
             if child.output is not None:
                 child.output.close()
+
+
+def _child(component: Component) -> Child:
+    return Child(component, wanted=not component.stopped, off=component.stopped)
+
+
+def _farewell(child: Child) -> str:
+    name = child.component.name
+    if child.removed:
+        return f"{name} was removed"
+    if child.off:
+        return f"{name} was stopped; `orrery node start {name}` starts it again"
+    return f"{name} was killed; `orrery restart {name}` brings it back"
 
 
 def _stage(component: str) -> int:

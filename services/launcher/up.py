@@ -16,6 +16,7 @@ from services.launcher.home import Home
 from services.launcher.plan import Options, Plan, make_plan, port_names
 from services.launcher.ports import choose
 from services.launcher.supervisor import Supervisor
+from services.machinery.clock import rfc3339_micro
 from services.process.clock import SystemClock
 
 READY_SECONDS = 120
@@ -112,7 +113,8 @@ async def _announce(plan: Plan, home: Home, printer: Printer) -> None:
 
 
 def readiness_argv(plan: Plan) -> tuple[str, ...]:
-    module = ("-m", "services.launcher.readiness", "--apiserver", plan.apiserver)
+    since = rfc3339_micro(SystemClock().now())
+    module = ("-m", "services.launcher.readiness", "--apiserver", plan.apiserver, "--since", since)
     return (sys.executable, *module, "--nodes", str(len(plan.node_names)), "--timeout", str(READY_SECONDS))
 
 

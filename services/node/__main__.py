@@ -13,7 +13,7 @@ import asyncio
 import platform
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ import structlog
 
 from services.client.client import connect
 from services.kubelet import node_service
+from services.kubelet.cri import Cri
 from services.kubelet.cri_grpc import GrpcCri, runtime_channel
 from services.kubelet.fleet import Fleet, FleetConfig
 from services.kubelet.node_service import NodeService
@@ -50,6 +51,9 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node-labels", default="", help="further labels: key=value,…")
     parser.add_argument("--root-dir", default="/tmp/orrery/node", help="volumes, logs, the runtime's socket")
     parser.add_argument(
+        "--pod-manifest-path", default="", help="folder of static Pods; default: below the root directory"
+    )
+    parser.add_argument(
         "--container-runtime-endpoint", default="", help="CRI socket to use in place of a runtime of our own"
     )
     parser.add_argument("--cpu", default="4", help="emulated cores")
@@ -66,6 +70,7 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
         connect(flags.apiserver, user_agent=f"kubelet/{KUBELET_VERSION}", field_manager="kubelet") as client,
         _runtime(flags, process, root) as channel,
     ):
+        cri_of = await _cri(flags, process, root, channel)
         fleets: list[Fleet] = []  # The port is known before the fleet is, and the fleet tells it.
 
         def add_services(server: grpc.aio.Server) -> None:
@@ -83,7 +88,7 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
             fleet = Fleet(
                 config,
                 client,
-                lambda name: GrpcCri(channel, name),
+                cri_of,
                 clock=process.clock,
                 random=process.random,
                 log=process.log,
@@ -139,6 +144,18 @@ async def _runtime(
         if flags.nodes:
             channel = cast(grpc.aio.Channel, InProcessChannel(local, channel, process.clock, log))
         yield channel
+
+
+async def _cri(
+    flags: argparse.Namespace, process: Process, root: Path, channel: grpc.aio.Channel
+) -> Callable[[str], Cri]:
+    """How the kubelet talks to the runtime: another one than ours is on a machine that is real."""
+    if flags.container_runtime_endpoint:
+        from services.kubelet.cri_plain import PlainCri, speaks_streams
+
+        if not await speaks_streams(channel):
+            return lambda name: PlainCri(channel, process.clock, root / "log" / "pods")
+    return lambda name: GrpcCri(channel, name)
 
 
 def _runtime_logger(level: str) -> Logger:
