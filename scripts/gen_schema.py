@@ -25,18 +25,22 @@ TAG = "v0.36.2"
 # Kinds to keep, by their short definition names; whatever they refer to comes along.
 ROOTS = {
     "core.v1": (
-        "Binding ConfigMap Endpoints Event Namespace Node Pod PodTemplate ReplicationController Secret"
-        " Service ServiceAccount"
+        "Binding ConfigMap Endpoints Event Namespace Node PersistentVolume PersistentVolumeClaim Pod"
+        " PodTemplate ReplicationController Secret Service ServiceAccount"
     ),
     "apps.v1": "ControllerRevision Deployment ReplicaSet",
+    "authentication.v1": "TokenRequest",
     "autoscaling.v1": "Scale",
     "coordination.v1": "Lease",
+    "discovery.v1": "EndpointSlice",
+    "networking.v1": "Ingress IngressClass NetworkPolicy",
     "policy.v1": "Eviction PodDisruptionBudget",
     "scheduling.v1": "PriorityClass",
+    "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment",
     "meta.v1": "DeleteOptions",
 }
 FILES = {f"{group}.v1": f"{group}/v1/types.go" for group in
-         ("core", "apps", "autoscaling", "coordination", "policy", "scheduling")}  # fmt: skip
+         ("core", "apps", "authentication", "autoscaling", "coordination", "discovery", "networking", "policy", "scheduling", "storage")}  # fmt: skip
 LEAVES = {
     "metav1.Time": "time", "metav1.MicroTime": "microtime", "metav1.Duration": "duration",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",

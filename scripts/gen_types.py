@@ -27,23 +27,32 @@ VERSION_MODELLED = "1.36"
 ROOTS: dict[str, tuple[str, ...]] = {
     "meta_v1": ("DeleteOptions", "ObjectMeta", "ListMeta", "LabelSelector", "OwnerReference"),
     "core_v1": (
-        "Binding", "ConfigMap", "Endpoints", "Event", "Namespace", "Node", "Pod", "PodTemplate",
-        "ReplicationController", "Secret", "Service", "ServiceAccount",
+        "Binding", "ConfigMap", "Endpoints", "Event", "Namespace", "Node", "PersistentVolume",
+        "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "Secret", "Service",
+        "ServiceAccount",
     ),
     "apps_v1": ("ControllerRevision", "Deployment", "ReplicaSet"),
+    "authentication_v1": ("TokenRequest",),
     "autoscaling_v1": ("Scale",),
     "coordination_v1": ("Lease",),
+    "discovery_v1": ("EndpointSlice",),
+    "networking_v1": ("Ingress", "IngressClass", "NetworkPolicy"),
     "policy_v1": ("Eviction", "PodDisruptionBudget"),
     "scheduling_v1": ("PriorityClass",),
+    "storage_v1": ("CSIDriver", "CSINode", "CSIStorageCapacity", "StorageClass", "VolumeAttachment"),
 }  # fmt: skip
 GROUPS = {
     "apps_v1": "apps/v1",
+    "authentication_v1": "authentication.k8s.io/v1",
     "autoscaling_v1": "autoscaling/v1",
     "coordination_v1": "coordination.k8s.io/v1",
     "core_v1": "v1",
+    "discovery_v1": "discovery.k8s.io/v1",
     "meta_v1": "v1",
+    "networking_v1": "networking.k8s.io/v1",
     "policy_v1": "policy/v1",
     "scheduling_v1": "scheduling.k8s.io/v1",
+    "storage_v1": "storage.k8s.io/v1",
 }
 PRIMITIVE = {"str": "str", "int": "int", "bool": "bool", "float": "float", "dict": "dict[str, str]"}
 ALIAS = {

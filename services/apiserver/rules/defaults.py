@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
+from services.apiserver.rules import defaults_networking
 from services.machinery import quantity
 
 Json = dict[str, Any]
@@ -320,6 +321,41 @@ def secret(obj: Json) -> None:
             data[key] = b64encode(text.encode()).decode()
 
 
+def persistent_volume(obj: Json) -> None:
+    spec = obj["spec"]
+    if not obj["status"].get("phase"):
+        obj["status"]["phase"] = "Pending"
+    if not spec.get("persistentVolumeReclaimPolicy"):
+        spec["persistentVolumeReclaimPolicy"] = "Retain"
+    spec.setdefault("volumeMode", "Filesystem")
+    for kind, value in spec.items():
+        if kind in ("hostPath", "iscsi", "rbd", "azureDisk", "scaleIO"):
+            _VOLUMES[kind](value)
+
+
+def claim(obj: Json) -> None:
+    if not obj["status"].get("phase"):
+        obj["status"]["phase"] = "Pending"
+    obj["spec"].setdefault("volumeMode", "Filesystem")
+
+
+def storage_class(obj: Json) -> None:
+    obj.setdefault("reclaimPolicy", "Delete")
+    obj.setdefault("volumeBindingMode", "Immediate")
+
+
+def csi_driver(obj: Json) -> None:
+    spec = obj["spec"]
+    spec.setdefault("attachRequired", True)
+    spec.setdefault("podInfoOnMount", False)
+    spec.setdefault("storageCapacity", False)
+    spec.setdefault("fsGroupPolicy", "ReadWriteOnceWithFSType")
+    if not spec.get("volumeLifecycleModes"):
+        spec["volumeLifecycleModes"] = ["Persistent"]
+    spec.setdefault("requiresRepublish", False)
+    spec.setdefault("seLinuxMount", False)
+
+
 DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Pod": pod,
     "Deployment": deployment,
@@ -327,9 +363,14 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "ReplicationController": replication_controller,
     "Service": service,
     "Endpoints": endpoints,
+    **defaults_networking.DEFAULTS,
     "Namespace": namespace,
     "Node": node,
     "Secret": secret,
+    "PersistentVolume": persistent_volume,
+    "PersistentVolumeClaim": claim,
+    "StorageClass": storage_class,
+    "CSIDriver": csi_driver,
 }
 
 # What a status needs when only the status counts; the spec is the old one.

@@ -8,10 +8,12 @@ the old object where they did not change.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from services.apiserver.rules.validation.pod import quality_of_service
 from services.apiserver.rules.validation.service import needs_health_check
+from services.machinery.clock import rfc3339
 
 Json = dict[str, Any]
 Create = Callable[[Json], None]
@@ -55,6 +57,33 @@ _EMPTY_STATUS: dict[str, Callable[[], Json]] = {
     "ReplicaSet": lambda: {"replicas": 0},
     "ReplicationController": lambda: {"replicas": 0},
 }
+
+
+def counted_create(obj: Json) -> None:
+    """For kinds that have a generation and no status."""
+    obj["metadata"]["generation"] = 1
+
+
+def balanced_create(obj: Json) -> None:
+    """An Ingress has no address yet."""
+    counted_create(obj)
+    obj["status"] = {"loadBalancer": {}}
+
+
+def spec_update(new: Json, old: Json) -> None:
+    _bump(new, old)
+
+
+def endpoint_slice_update(new: Json, old: Json) -> None:
+    """Its generation counts every change but that of its bookkeeping: labels and annotations too."""
+    kept = ("generation", "managedFields", "resourceVersion")
+    before, after = ({**obj, "metadata": _without(obj["metadata"], kept)} for obj in (old, new))
+    if before != after:
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def _without(meta: Json, fields: tuple[str, ...]) -> Json:
+    return {name: value for name, value in meta.items() if name not in fields}
 
 
 def with_status_update(new: Json, old: Json) -> None:
@@ -207,6 +236,32 @@ def node_create(obj: Json) -> None:
 
 def node_update(new: Json, old: Json) -> None:
     new["status"] = old["status"]
+
+
+def keep_status(new: Json, old: Json) -> None:
+    """For kinds whose generation counts nothing."""
+    new["status"] = old["status"]
+
+
+def persistent_volume_create(obj: Json) -> None:
+    """Pending until the controller has looked at it."""
+    created = obj["metadata"].get("creationTimestamp")
+    obj["status"] = {"phase": "Pending", "lastPhaseTransitionTime": created}
+
+
+def note_phase(status: Json, before: Json, now: datetime) -> None:
+    """Says since when a volume has its phase, unless the caller knows better."""
+    moment = before.get("lastPhaseTransitionTime")
+    if status.get("phase") != before.get("phase") and status.get("lastPhaseTransitionTime") in (None, moment):
+        status["lastPhaseTransitionTime"] = rfc3339(now)
+
+
+def claim_create(obj: Json) -> None:
+    obj["status"] = {"phase": "Pending"}
+
+
+def volume_attachment_create(obj: Json) -> None:
+    obj["status"] = {"attached": False}
 
 
 def service_create(obj: Json) -> None:

@@ -16,7 +16,7 @@ from services.api.errors import Cause
 from services.apiserver.rules import addresses, decode, defaults, prepare, selectable, warnings
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
-from services.apiserver.rules.validation import core, pod, service, workloads
+from services.apiserver.rules.validation import core, discovery, networking, pod, service, storage, workloads
 from services.apiserver.rules.validation.meta import changed, generic_object_meta, object_meta_update
 from services.apiserver.rules.validation.names import path_segment
 from services.machinery.field_errors import Causes
@@ -59,6 +59,15 @@ _KINDS: dict[str, Rules] = {
         core.namespace, core.namespace_update, prepare.namespace_create, prepare.namespace_update
     ),
     "Node": Rules(core.node, core.node_update, prepare.node_create, prepare.node_update),
+    "PersistentVolume": Rules(
+        storage.persistent_volume,
+        storage.persistent_volume_update,
+        prepare.persistent_volume_create,
+        prepare.keep_status,
+    ),
+    "PersistentVolumeClaim": Rules(
+        storage.claim, storage.claim_update, prepare.claim_create, prepare.keep_status
+    ),
     "Pod": Rules(pod.create, pod.update, prepare.pod_create, prepare.with_status_update),
     "ReplicationController": Rules(
         workloads.replication_controller,
@@ -90,6 +99,38 @@ _KINDS: dict[str, Rules] = {
         prepare.with_status_create,
         prepare.with_status_update,
     ),
+    "CSIDriver": Rules(storage.csi_driver, storage.csi_driver_update),
+    "CSINode": Rules(storage.csi_node, storage.csi_node_update),
+    "CSIStorageCapacity": Rules(storage.storage_capacity, storage.storage_capacity_update),
+    "StorageClass": Rules(storage.storage_class, storage.storage_class_update),
+    "VolumeAttachment": Rules(
+        storage.volume_attachment,
+        storage.volume_attachment_update,
+        prepare.volume_attachment_create,
+        prepare.keep_status,
+    ),
+    "EndpointSlice": Rules(
+        discovery.endpoint_slice,
+        discovery.endpoint_slice_update,
+        prepare.counted_create,
+        prepare.endpoint_slice_update,
+        allows_create_on_update=True,
+    ),
+    "Ingress": Rules(
+        networking.ingress,
+        networking.ingress_update,
+        prepare.balanced_create,
+        prepare.with_status_update,
+    ),
+    "IngressClass": Rules(
+        networking.ingress_class, networking.ingress_class_update, prepare.counted_create, prepare.spec_update
+    ),
+    "NetworkPolicy": Rules(
+        networking.network_policy,
+        networking.network_policy_update,
+        prepare.counted_create,
+        prepare.spec_update,
+    ),
     "Lease": Rules(
         core.lease, core.lease_update, allows_create_on_update=True, allows_unconditional_update=False
     ),
@@ -114,7 +155,11 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("Namespace", "finalize"): Rules(
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
+    ("Ingress", "status"): _status(networking.ingress_status),
     ("Service", "status"): _status(service.service_status),
+    ("PersistentVolume", "status"): _status(storage.persistent_volume_status),
+    ("PersistentVolumeClaim", "status"): _status(storage.claim_status),
+    ("VolumeAttachment", "status"): _status(storage.volume_attachment_update),
     ("Deployment", "status"): Rules(
         validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
     ),
@@ -173,6 +218,8 @@ class Strategy:
         """Keeps, in place, what this update may not change; moves the generation with the spec."""
         prepare.metadata_update(new, old)
         self._rules.prepare_update(new, old)
+        if self.resource.kind == "PersistentVolume" and self.subresource == "status":
+            prepare.note_phase(new["status"], old["status"], ctx.now)
         if self.resource.kind == "Service" and not self.subresource and new["spec"] != old["spec"]:
             self._allocate(new, ctx)
 

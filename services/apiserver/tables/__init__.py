@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from services.api.kinds import Resource
-from services.apiserver.tables import columns, pods, rows
+from services.apiserver.tables import columns, networking, pods, rows
 
 IncludeObject = Literal["Metadata", "None", "Object"]
+_ROWS = rows.ROWS | networking.ROWS
+_COLUMNS = columns.COLUMNS | networking.COLUMNS
 
 
 def table(
@@ -27,7 +29,7 @@ def table(
 ) -> dict[str, Any]:
     """The Table of a collection or of one object; `kind` where a subresource has one of its own."""
     kind = kind or resource.kind
-    cells_of = rows.ROWS.get(kind, rows.default)
+    cells_of = _ROWS.get(kind, rows.default)
     result = []
     for obj in objects:
         row: dict[str, Any] = {"cells": cells_of(obj, now), "object": _included(obj, include_object)}
@@ -38,7 +40,7 @@ def table(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": list_meta,
-        "columnDefinitions": columns.COLUMNS.get(kind, columns.DEFAULT),
+        "columnDefinitions": _COLUMNS.get(kind, columns.DEFAULT),
         "rows": result,
     }
 

@@ -12,7 +12,7 @@ from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl import containers, manifests, resources, revisions
 from services.kubectl.commands.registry import Command
-from services.kubectl.describe import config, generic, nodes, pods, workloads
+from services.kubectl.describe import config, generic, nodes, pods, storage, traffic, workloads
 from services.kubectl.describe import services as service_texts
 from services.kubectl.errors import Fail, raise_all
 from services.kubectl.flags import Flag, boolean, integer, text, texts
@@ -87,9 +87,17 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
         case "ReplicationController":
             return workloads.replication_controller(obj, await _owned_pods(session, item), events, now)
         case "Service":
-            return service_texts.service(obj, await _endpoints(session, item), events, now)
+            return service_texts.service(obj, await _slices(session, item.name, item.namespace), events, now)
         case "Endpoints":
             return service_texts.endpoints(obj, events, now)
+        case "EndpointSlice":
+            return traffic.endpoint_slice(obj, events, now)
+        case "Ingress":
+            return traffic.ingress(obj, await _backends(session, item), events, now)
+        case "IngressClass":
+            return traffic.ingress_class(obj, events, now)
+        case "NetworkPolicy":
+            return traffic.network_policy(obj)
         case "ConfigMap":
             return config.config_map(obj, events, now)
         case "Secret":
@@ -98,6 +106,16 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
             return config.service_account(obj, events, now)
         case "Namespace":
             return config.namespace(obj)
+        case "PersistentVolume":
+            return storage.persistent_volume(obj, events, now)
+        case "PersistentVolumeClaim":
+            everybody = await session.client.list(_resource("v1", "Pod"), item.namespace)
+            users = [pod for pod in everybody if storage.uses(pod, item.name)]
+            return storage.claim(obj, users, events, now)
+        case "CSINode":
+            return storage.csi_node(obj, events, now)
+        case "StorageClass":
+            return storage.storage_class(obj, events, now)
     return generic.describe(obj, events, now)
 
 
@@ -164,11 +182,43 @@ async def _replica_sets(session: Session, item: Found) -> tuple[list[Json], Json
     return old, new
 
 
-async def _endpoints(session: Session, item: Found) -> Json | None:
+async def _slices(session: Session, service: str, namespace: str) -> list[Json]:
     try:
-        return await session.client.get(_resource("v1", "Endpoints"), item.name, item.namespace)
+        return await session.client.list(
+            _resource("discovery.k8s.io/v1", "EndpointSlice"),
+            namespace,
+            labels=f"kubernetes.io/service-name={service}",
+        )
     except ApiError:
-        return None
+        return []
+
+
+async def _backends(session: Session, item: Found) -> dict[str, str]:
+    """What stands behind each backend of an Ingress, by the backend's name."""
+    spec = item.object.get("spec") or {}
+    every = [spec["defaultBackend"]] if spec.get("defaultBackend") else []
+    for rule in spec.get("rules") or ():
+        every += [path["backend"] for path in (rule.get("http") or {}).get("paths") or ()]
+    return {traffic.backend_name(each): await _backend(session, each, item.namespace) for each in every}
+
+
+async def _backend(session: Session, backend: Json, namespace: str) -> str:
+    """`web:80 (10.244.1.5:8080)`: the endpoints behind it beside its name."""
+    name = traffic.backend_name(backend)
+    if not (wanted := backend.get("service")):
+        return name
+    try:
+        service = await session.client.get(_resource("v1", "Service"), wanted["name"], namespace)
+    except ApiError as error:
+        return f"{name} (<error: {error.message}>)"
+    port = wanted.get("port") or {}
+    found = [
+        each.get("name", "")
+        for each in service["spec"].get("ports") or ()
+        if (port.get("number") or None) == each["port"] or (port.get("name") or None) == each.get("name")
+    ]
+    slices = await _slices(session, wanted["name"], namespace)
+    return f"{name} ({traffic.format_slices(slices, found[-1] if found else '')})"
 
 
 DESCRIBE = Command(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from services.kubectl.describe import events
+from services.kubectl.describe.traffic import format_slices
 from services.kubectl.describe.writer import Writer, head, notes
 from services.kubectl.output.labels import format_labels
 
 Json = dict[str, Any]
 
-ENDPOINTS_SHOWN_MAX = 3
 
-
-def service(obj: Json, endpoints: Json | None, found_events: Iterable[Json] | None, now: datetime) -> str:
+def service(obj: Json, slices: Sequence[Json], found_events: Iterable[Json] | None, now: datetime) -> str:
+    """`slices` are the EndpointSlices of the Service."""
     writer = Writer()
     spec = obj.get("spec") or {}
     head(writer, obj)
@@ -36,7 +36,7 @@ def service(obj: Json, endpoints: Json | None, found_events: Iterable[Json] | No
     if ingress:
         writer.line(0, "LoadBalancer Ingress:", ", ".join(_ingress(entry) for entry in ingress))
     for port in spec.get("ports") or ():
-        _port(writer, port, endpoints)
+        _port(writer, port, slices)
     _policies(writer, spec)
     events.describe(writer, found_events, now)
     return writer.text()
@@ -48,7 +48,7 @@ def _ingress(entry: Json) -> str:
     return f"{entry['ip']} ({entry['ipMode']})" if entry.get("ipMode") else str(entry["ip"])
 
 
-def _port(writer: Writer, port: Json, endpoints: Json | None) -> None:
+def _port(writer: Writer, port: Json, slices: Sequence[Json]) -> None:
     name, protocol = port.get("name") or "<unset>", port.get("protocol", "TCP")
     writer.line(0, "Port:", name, f"{port['port']}/{protocol}")
     writer.line(0, "TargetPort:", f"{port.get('targetPort', 0)}/{protocol}")
@@ -56,28 +56,7 @@ def _port(writer: Writer, port: Json, endpoints: Json | None) -> None:
         writer.line(0, "AppProtocol:", port["appProtocol"])
     if port.get("nodePort"):
         writer.line(0, "NodePort:", name, f"{port['nodePort']}/{protocol}")
-    writer.line(0, "Endpoints:", _endpoints(endpoints, port.get("name") or ""))
-
-
-def _endpoints(endpoints: Json | None, name: str) -> str:
-    every: list[str] = []
-    subsets = (endpoints or {}).get("subsets") or ()
-    for subset in subsets:
-        addresses = [address["ip"] for address in subset.get("addresses") or ()]
-        if not subset.get("ports"):
-            every += addresses
-        for port in subset.get("ports") or ():
-            if (port.get("name") or "") == name:
-                every += [f"{_host(address)}:{port['port']}" for address in addresses]
-    if not every:
-        return "" if subsets else "<none>"
-    shown = ",".join(every[:ENDPOINTS_SHOWN_MAX])
-    more = len(every) - ENDPOINTS_SHOWN_MAX
-    return f"{shown} + {more} more..." if more > 0 else shown
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+    writer.line(0, "Endpoints:", format_slices(slices, port.get("name") or ""))
 
 
 def _policies(writer: Writer, spec: Json) -> None:

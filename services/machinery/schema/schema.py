@@ -21,10 +21,14 @@ SchemaType = Literal[
 _PREFIXES = {
     "v1": "core.v1",
     "apps/v1": "apps.v1",
+    "authentication.k8s.io/v1": "authentication.v1",
     "autoscaling/v1": "autoscaling.v1",
     "coordination.k8s.io/v1": "coordination.v1",
+    "discovery.k8s.io/v1": "discovery.v1",
+    "networking.k8s.io/v1": "networking.v1",
     "policy/v1": "policy.v1",
     "scheduling.k8s.io/v1": "scheduling.v1",
+    "storage.k8s.io/v1": "storage.v1",
 }
 _GO_STRUCTS = frozenset(("struct", "quantity", "intorstring", "time", "microtime", "duration", "raw"))
 _GO_LEAVES = {
