@@ -195,6 +195,25 @@ class AzureDiskVolumeSource(
     read_only: bool | None = None
 
 
+class AzureFilePersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "secret_name": "secretName",
+        "share_name": "shareName",
+        "read_only": "readOnly",
+        "secret_namespace": "secretNamespace",
+    },
+):
+    secret_name: str = ""
+    share_name: str = ""
+    read_only: bool | None = None
+    secret_namespace: str | None = None
+
+
 class AzureFileVolumeSource(
     Struct,
     frozen=True,
@@ -232,6 +251,41 @@ class Binding(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
 
 
+class SecretReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    name: str | None = None
+    namespace: str | None = None
+
+
+class CSIPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "volume_handle": "volumeHandle",
+        "controller_expand_secret_ref": "controllerExpandSecretRef",
+        "controller_publish_secret_ref": "controllerPublishSecretRef",
+        "fs_type": "fsType",
+        "node_expand_secret_ref": "nodeExpandSecretRef",
+        "node_publish_secret_ref": "nodePublishSecretRef",
+        "node_stage_secret_ref": "nodeStageSecretRef",
+        "read_only": "readOnly",
+        "volume_attributes": "volumeAttributes",
+    },
+):
+    driver: str = ""
+    volume_handle: str = ""
+    controller_expand_secret_ref: SecretReference | None = None
+    controller_publish_secret_ref: SecretReference | None = None
+    fs_type: str | None = None
+    node_expand_secret_ref: SecretReference | None = None
+    node_publish_secret_ref: SecretReference | None = None
+    node_stage_secret_ref: SecretReference | None = None
+    read_only: bool | None = None
+    volume_attributes: dict[str, str] = {}
+
+
 class LocalObjectReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     name: str | None = None
 
@@ -261,6 +315,22 @@ class Capabilities(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     drop: list[str] = []
 
 
+class CephFSPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"read_only": "readOnly", "secret_file": "secretFile", "secret_ref": "secretRef"},
+):
+    monitors: list[str] = []
+    path: str | None = None
+    read_only: bool | None = None
+    secret_file: str | None = None
+    secret_ref: SecretReference | None = None
+    user: str | None = None
+
+
 class CephFSVolumeSource(
     Struct,
     frozen=True,
@@ -275,6 +345,20 @@ class CephFSVolumeSource(
     secret_file: str | None = None
     secret_ref: LocalObjectReference | None = None
     user: str | None = None
+
+
+class CinderPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly", "secret_ref": "secretRef"},
+):
+    volume_id: str = ""
+    fs_type: str | None = None
+    read_only: bool | None = None
+    secret_ref: SecretReference | None = None
 
 
 class CinderVolumeSource(
@@ -1176,6 +1260,21 @@ class FCVolumeSource(
     wwids: list[str] = []
 
 
+class FlexPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"fs_type": "fsType", "read_only": "readOnly", "secret_ref": "secretRef"},
+):
+    driver: str = ""
+    fs_type: str | None = None
+    options: dict[str, str] = {}
+    read_only: bool | None = None
+    secret_ref: SecretReference | None = None
+
+
 class FlexVolumeSource(
     Struct,
     frozen=True,
@@ -1223,6 +1322,20 @@ class GitRepoVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True,
     revision: str | None = None
 
 
+class GlusterfsPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"endpoints_namespace": "endpointsNamespace", "read_only": "readOnly"},
+):
+    endpoints: str = ""
+    path: str = ""
+    endpoints_namespace: str | None = None
+    read_only: bool | None = None
+
+
 class GlusterfsVolumeSource(
     Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"read_only": "readOnly"}
 ):
@@ -1243,6 +1356,36 @@ class HostIP(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class HostPathVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     path: str = ""
     type: str | None = None
+
+
+class ISCSIPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "target_portal": "targetPortal",
+        "chap_auth_discovery": "chapAuthDiscovery",
+        "chap_auth_session": "chapAuthSession",
+        "fs_type": "fsType",
+        "initiator_name": "initiatorName",
+        "iscsi_interface": "iscsiInterface",
+        "read_only": "readOnly",
+        "secret_ref": "secretRef",
+    },
+):
+    iqn: str = ""
+    lun: int = 0
+    target_portal: str = ""
+    chap_auth_discovery: bool | None = None
+    chap_auth_session: bool | None = None
+    fs_type: str | None = None
+    initiator_name: str | None = None
+    iscsi_interface: str | None = None
+    portals: list[str] = []
+    read_only: bool | None = None
+    secret_ref: SecretReference | None = None
 
 
 class ISCSIVolumeSource(
@@ -1299,6 +1442,25 @@ class LoadBalancerIngress(
 
 class LoadBalancerStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ingress: list[LoadBalancerIngress] = []
+
+
+class LocalVolumeSource(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"fs_type": "fsType"}
+):
+    path: str = ""
+    fs_type: str | None = None
+
+
+class ModifyVolumeStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"target_volume_attributes_class_name": "targetVolumeAttributesClassName"},
+):
+    status: str = ""
+    target_volume_attributes_class_name: str | None = None
 
 
 class NFSVolumeSource(
@@ -1540,16 +1702,8 @@ class NodeAllocatableResourceClaimStatus(
     containers: list[str] = []
 
 
-class PersistentVolumeClaimVolumeSource(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    gc=False,
-    rename={"claim_name": "claimName", "read_only": "readOnly"},
-):
-    claim_name: str = ""
-    read_only: bool | None = None
+class VolumeNodeAffinity(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    required: NodeSelector | None = None
 
 
 class PhotonPersistentDiskVolumeSource(
@@ -1562,6 +1716,259 @@ class PhotonPersistentDiskVolumeSource(
 ):
     pd_id: str = ""
     fs_type: str | None = None
+
+
+class PortworxVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly"},
+):
+    volume_id: str = ""
+    fs_type: str | None = None
+    read_only: bool | None = None
+
+
+class QuobyteVolumeSource(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"read_only": "readOnly"}
+):
+    registry: str = ""
+    volume: str = ""
+    group: str | None = None
+    read_only: bool | None = None
+    tenant: str | None = None
+    user: str | None = None
+
+
+class RBDPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"fs_type": "fsType", "read_only": "readOnly", "secret_ref": "secretRef"},
+):
+    image: str = ""
+    monitors: list[str] = []
+    fs_type: str | None = None
+    keyring: str | None = None
+    pool: str | None = None
+    read_only: bool | None = None
+    secret_ref: SecretReference | None = None
+    user: str | None = None
+
+
+class ScaleIOPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "secret_ref": "secretRef",
+        "fs_type": "fsType",
+        "protection_domain": "protectionDomain",
+        "read_only": "readOnly",
+        "ssl_enabled": "sslEnabled",
+        "storage_mode": "storageMode",
+        "storage_pool": "storagePool",
+        "volume_name": "volumeName",
+    },
+):
+    gateway: str = ""
+    secret_ref: SecretReference = field(default_factory=SecretReference)
+    system: str = ""
+    fs_type: str | None = None
+    protection_domain: str | None = None
+    read_only: bool | None = None
+    ssl_enabled: bool | None = None
+    storage_mode: str | None = None
+    storage_pool: str | None = None
+    volume_name: str | None = None
+
+
+class StorageOSPersistentVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "fs_type": "fsType",
+        "read_only": "readOnly",
+        "secret_ref": "secretRef",
+        "volume_name": "volumeName",
+        "volume_namespace": "volumeNamespace",
+    },
+):
+    fs_type: str | None = None
+    read_only: bool | None = None
+    secret_ref: ObjectReference | None = None
+    volume_name: str | None = None
+    volume_namespace: str | None = None
+
+
+class VsphereVirtualDiskVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "volume_path": "volumePath",
+        "fs_type": "fsType",
+        "storage_policy_id": "storagePolicyID",
+        "storage_policy_name": "storagePolicyName",
+    },
+):
+    volume_path: str = ""
+    fs_type: str | None = None
+    storage_policy_id: str | None = None
+    storage_policy_name: str | None = None
+
+
+class PersistentVolumeSpec(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "access_modes": "accessModes",
+        "aws_elastic_block_store": "awsElasticBlockStore",
+        "azure_disk": "azureDisk",
+        "azure_file": "azureFile",
+        "claim_ref": "claimRef",
+        "flex_volume": "flexVolume",
+        "gce_persistent_disk": "gcePersistentDisk",
+        "host_path": "hostPath",
+        "mount_options": "mountOptions",
+        "node_affinity": "nodeAffinity",
+        "persistent_volume_reclaim_policy": "persistentVolumeReclaimPolicy",
+        "photon_persistent_disk": "photonPersistentDisk",
+        "portworx_volume": "portworxVolume",
+        "scale_io": "scaleIO",
+        "storage_class_name": "storageClassName",
+        "volume_attributes_class_name": "volumeAttributesClassName",
+        "volume_mode": "volumeMode",
+        "vsphere_volume": "vsphereVolume",
+    },
+):
+    access_modes: list[str] = []
+    aws_elastic_block_store: AWSElasticBlockStoreVolumeSource | None = None
+    azure_disk: AzureDiskVolumeSource | None = None
+    azure_file: AzureFilePersistentVolumeSource | None = None
+    capacity: dict[str, str] = {}
+    cephfs: CephFSPersistentVolumeSource | None = None
+    cinder: CinderPersistentVolumeSource | None = None
+    claim_ref: ObjectReference | None = None
+    csi: CSIPersistentVolumeSource | None = None
+    fc: FCVolumeSource | None = None
+    flex_volume: FlexPersistentVolumeSource | None = None
+    flocker: FlockerVolumeSource | None = None
+    gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
+    glusterfs: GlusterfsPersistentVolumeSource | None = None
+    host_path: HostPathVolumeSource | None = None
+    iscsi: ISCSIPersistentVolumeSource | None = None
+    local: LocalVolumeSource | None = None
+    mount_options: list[str] = []
+    nfs: NFSVolumeSource | None = None
+    node_affinity: VolumeNodeAffinity | None = None
+    persistent_volume_reclaim_policy: str | None = None
+    photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
+    portworx_volume: PortworxVolumeSource | None = None
+    quobyte: QuobyteVolumeSource | None = None
+    rbd: RBDPersistentVolumeSource | None = None
+    scale_io: ScaleIOPersistentVolumeSource | None = None
+    storage_class_name: str | None = None
+    storageos: StorageOSPersistentVolumeSource | None = None
+    volume_attributes_class_name: str | None = None
+    volume_mode: str | None = None
+    vsphere_volume: VsphereVirtualDiskVolumeSource | None = None
+
+
+class PersistentVolumeStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"last_phase_transition_time": "lastPhaseTransitionTime"},
+):
+    last_phase_transition_time: str | None = None
+    message: str | None = None
+    phase: str | None = None
+    reason: str | None = None
+
+
+class PersistentVolume(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "PersistentVolume"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: PersistentVolumeSpec = field(default_factory=PersistentVolumeSpec)
+    status: PersistentVolumeStatus = field(default_factory=PersistentVolumeStatus)
+
+
+class PersistentVolumeClaimCondition(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"last_probe_time": "lastProbeTime", "last_transition_time": "lastTransitionTime"},
+):
+    status: str = ""
+    type: str = ""
+    last_probe_time: str | None = None
+    last_transition_time: str | None = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class PersistentVolumeClaimStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "access_modes": "accessModes",
+        "allocated_resource_statuses": "allocatedResourceStatuses",
+        "allocated_resources": "allocatedResources",
+        "current_volume_attributes_class_name": "currentVolumeAttributesClassName",
+        "modify_volume_status": "modifyVolumeStatus",
+    },
+):
+    access_modes: list[str] = []
+    allocated_resource_statuses: dict[str, str] = {}
+    allocated_resources: dict[str, str] = {}
+    capacity: dict[str, str] = {}
+    conditions: list[PersistentVolumeClaimCondition] = []
+    current_volume_attributes_class_name: str | None = None
+    modify_volume_status: ModifyVolumeStatus | None = None
+    phase: str | None = None
+
+
+class PersistentVolumeClaim(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "PersistentVolumeClaim"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: PersistentVolumeClaimSpec = field(default_factory=PersistentVolumeClaimSpec)
+    status: PersistentVolumeClaimStatus = field(default_factory=PersistentVolumeClaimStatus)
+
+
+class PersistentVolumeClaimVolumeSource(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"claim_name": "claimName", "read_only": "readOnly"},
+):
+    claim_name: str = ""
+    read_only: bool | None = None
 
 
 class PodDNSConfigOption(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1699,19 +2106,6 @@ class TopologySpreadConstraint(
     node_taints_policy: str | None = None
 
 
-class PortworxVolumeSource(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    gc=False,
-    rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly"},
-):
-    volume_id: str = ""
-    fs_type: str | None = None
-    read_only: bool | None = None
-
-
 class PodCertificateProjection(
     Struct,
     frozen=True,
@@ -1783,17 +2177,6 @@ class ProjectedVolumeSource(
 ):
     default_mode: int | None = None
     sources: list[VolumeProjection] = []
-
-
-class QuobyteVolumeSource(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"read_only": "readOnly"}
-):
-    registry: str = ""
-    volume: str = ""
-    group: str | None = None
-    read_only: bool | None = None
-    tenant: str | None = None
-    user: str | None = None
 
 
 class RBDVolumeSource(
@@ -1876,25 +2259,6 @@ class StorageOSVolumeSource(
     secret_ref: LocalObjectReference | None = None
     volume_name: str | None = None
     volume_namespace: str | None = None
-
-
-class VsphereVirtualDiskVolumeSource(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    gc=False,
-    rename={
-        "volume_path": "volumePath",
-        "fs_type": "fsType",
-        "storage_policy_id": "storagePolicyID",
-        "storage_policy_name": "storagePolicyName",
-    },
-):
-    volume_path: str = ""
-    fs_type: str | None = None
-    storage_policy_id: str | None = None
-    storage_policy_name: str | None = None
 
 
 class Volume(
@@ -2327,3 +2691,19 @@ class ServiceAccount(
     image_pull_secrets: list[LocalObjectReference] = []
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     secrets: list[ObjectReference] = []
+
+
+class TopologySelectorLabelRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    key: str = ""
+    values: list[str] = []
+
+
+class TopologySelectorTerm(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"match_label_expressions": "matchLabelExpressions"},
+):
+    match_label_expressions: list[TopologySelectorLabelRequirement] = []

@@ -238,6 +238,8 @@ def _strip_additions(new: Json, given: Json, resource: Resource) -> None:
             container["volumeMounts"] = mounts
             if not mounts:
                 del container["volumeMounts"]
+    if resource.kind.startswith("PersistentVolume"):
+        new["metadata"].pop("finalizers", None)
     if resource.kind == "Service":
         asked = {port["port"]: port for port in given.get("ports", [])}
         for port in spec.get("ports", []):

@@ -61,9 +61,8 @@ def test_table(resource: kinds.Resource, exchange: dict[str, Any]) -> None:
     assert ours["columnDefinitions"] == expected["columnDefinitions"]
     if kind or len(found) != len(expected["rows"]):
         return
-    ages = [
-        i for i, c in enumerate(ours["columnDefinitions"]) if c["name"] in ("Age", "Last Seen", "First Seen")
-    ]
+    aging = ("Age", "Last Seen", "First Seen", "Created At")
+    ages = [i for i, c in enumerate(ours["columnDefinitions"]) if c["name"] in aging]
     for row, wanted in zip(ours["rows"], expected["rows"], strict=True):
         for index in ages:
             row["cells"][index] = wanted["cells"][index]

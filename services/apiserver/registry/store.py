@@ -34,7 +34,10 @@ Json = dict[str, Any]
 EVENT_TTL_SECONDS = 3600
 SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
 # A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
-ANSWERS_DELETED = {"pods", "services", "serviceaccounts"}
+ANSWERS_DELETED = {
+    *("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims"),
+    *("csidrivers", "csinodes", "storageclasses", "volumeattachments"),
+}
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Admission: what the cluster as a whole adds to a request, or forbids.
 
 Upstream's plugins of the same names: NamespaceLifecycle, ServiceAccount, TaintNodesByCondition,
-Priority, DefaultTolerationSeconds, RuntimeClass. `mutate` runs before validation, `validate` after.
+Priority, DefaultTolerationSeconds, RuntimeClass; those of storage stand beside. `mutate` runs before
+validation, `validate` after.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 from typing import Any, Literal
 
 from services.api import core_v1, errors, kinds
+from services.apiserver.rules import storage_admission
 from services.apiserver.rules.context import Context
 from services.machinery import names
 
@@ -42,6 +44,10 @@ def mutate(
         _tolerations(obj)
     elif resource.kind == "Node" and verb == "create":
         _taint_new_node(obj)
+    elif verb == "create" and resource.kind in ("PersistentVolume", "PersistentVolumeClaim"):
+        storage_admission.protect(resource, obj)
+        if resource.kind == "PersistentVolumeClaim":
+            storage_admission.default_class(obj, ctx)
 
 
 def validate(
@@ -52,6 +58,8 @@ def validate(
         name = old["metadata"].get("name", "")
         if name in _PROTECTED:
             raise errors.forbidden(resource, name, "this namespace may not be deleted")
+    if resource.kind == "PersistentVolumeClaim" and not subresource and verb == "update" and obj and old:
+        storage_admission.check_resize(resource, obj, old, ctx)
 
 
 def _namespace_lifecycle(resource: kinds.Resource, obj: Json, ctx: Context) -> None:

@@ -51,6 +51,13 @@ def _counts(kind: str) -> list[Column]:
     return [_of(kind, name, type="integer") for name in ("Desired", "Current", "Ready")]
 
 
+_VOLUME = (
+    "Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass", "VolumeAttributesClass",
+    "Reason",
+)  # fmt: skip
+_CLAIM = ("Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass")
+_CLASS = ("Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion")
+
 COLUMNS: dict[str, list[Column]] = {
     "Pod": [
         _name(),
@@ -102,6 +109,38 @@ COLUMNS: dict[str, list[Column]] = {
     "ServiceAccount": [_name(), _of("serviceaccount", "Secrets"), AGE],
     "ConfigMap": [_name(), _of("configmap", "Data"), AGE],
     "Lease": [_name(), _of("lease", "Holder"), AGE],
+    "PersistentVolume": [
+        _name(),
+        *(_of("persistentvolume", name) for name in _VOLUME),
+        AGE,
+        _of("persistentvolume", "VolumeMode", wide=True),
+    ],
+    "PersistentVolumeClaim": [
+        _name(),
+        *(_of("persistentvolumeclaim", name) for name in _CLAIM),
+        AGE,
+        _of("persistentvolumeclaim", "VolumeMode", wide=True),
+    ],
+    "StorageClass": [_name(), *(_of("storageclass", name) for name in _CLASS), AGE],
+    "CSIDriver": [
+        _name(),
+        *(
+            _of("csidriver", name, type="boolean")
+            for name in ("AttachRequired", "PodInfoOnMount", "StorageCapacity")
+        ),
+        _of("csidriver", "TokenRequests"),
+        _of("csidriver", "RequiresRepublish", type="boolean"),
+        _of("csidriver", "Modes"),
+        AGE,
+    ],
+    "CSINode": [_name(), _of("csinode", "Drivers", type="integer"), AGE],
+    "VolumeAttachment": [
+        _name(),
+        {**_of("volumeattachment", "Attacher"), "format": "name"},
+        *(_of("volumeattachment", name) for name in ("PV", "Node")),
+        _of("volumeattachment", "Attached", type="boolean"),
+        AGE,
+    ],
     "ControllerRevision": [
         _name(),
         _of("controllerrevision", "Controller"),

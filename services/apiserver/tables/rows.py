@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.apiserver.tables import pods
+from services.apiserver.tables import pods, storage
 from services.machinery.clock import parse_time
 from services.machinery.duration import UNKNOWN, since
 
@@ -278,4 +278,10 @@ ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
     "Lease": _lease,
     "ControllerRevision": _controller_revision,
     "Scale": _scale,
+    "PersistentVolume": storage.persistent_volume,
+    "PersistentVolumeClaim": storage.claim,
+    "StorageClass": storage.storage_class,
+    "CSIDriver": storage.csi_driver,
+    "CSINode": storage.csi_node,
+    "VolumeAttachment": storage.volume_attachment,
 }

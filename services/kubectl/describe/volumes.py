@@ -35,6 +35,11 @@ _SOURCES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "NFS (an NFS mount that lasts the lifetime of a pod)",
         (("Server", "server"), ("Path", "path"), ("ReadOnly", "readOnly?")),
     ),
+    "local": ("LocalVolume (a persistent volume backed by local storage on a node)", (("Path", "path"),)),
+    "ephemeral": (
+        "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)",
+        (),
+    ),
     "image": (
         "Image (a container image or OCI artifact)",
         (("Reference", "reference"), ("PullPolicy", "pullPolicy")),
@@ -54,19 +59,20 @@ def describe(writer: Writer, volumes: Iterable[Json], space: str = "") -> None:
     writer.write(0, f"{space}Volumes:\n")
     for volume in volumes:
         writer.write(1, f"{' ' if space else ''}{volume['name']}:\n")
-        _source(writer, volume)
+        source(writer, volume)
 
 
-def _source(writer: Writer, volume: Json) -> None:
+def source(writer: Writer, volume: Json) -> None:
+    """What a Pod's volume, or a PersistentVolume's spec, stands on."""
     if (projected := volume.get("projected")) is not None:
         return _projected(writer, projected)
     if (downward := volume.get("downwardAPI")) is not None:
         return _downward(writer, downward)
     for name, (what, rows) in _SOURCES.items():
-        if (source := volume.get(name)) is not None:
+        if (found := volume.get(name)) is not None:
             writer.line(2, "Type:", what)
             for title, field in rows:
-                writer.line(2, f"{title}:", _value(source, field))
+                writer.line(2, f"{title}:", _value(found, field))
             return None
     return writer.write(1, "<unknown>\n")
 
@@ -75,7 +81,8 @@ def _value(source: Json, field: str) -> str:
     if field.endswith("?"):
         return boolean(source.get(field[:-1]))
     name, _, missing = field.partition("|")
-    return str(source.get(name) or missing)
+    value = source.get(name)
+    return missing if value is None else str(value)
 
 
 def _projected(writer: Writer, projected: Json) -> None:

@@ -113,6 +113,8 @@ def _shape_of_field(field: Field) -> Shape:
         return Shape(schema, Form.LEAF)
     if field.map_type == "atomic":
         return Shape(schema, Form.LEAF)
+    if field.map_type == "granular" and schema.type == "struct":
+        return Shape(schema, Form.STRUCT)  # The field knows better than the type: a volume's claimRef.
     return shape_of(schema)
 
 

@@ -250,3 +250,6 @@ _SOURCES: dict[str, Callable[[Json, str, Causes], None]] = {
     "ephemeral": _ephemeral,
     "image": _image,
 }
+
+# A PersistentVolume's sources are checked alike, where a Pod has them too.
+SOURCE_CHECKS = _SOURCES
