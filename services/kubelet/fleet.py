@@ -29,6 +29,7 @@ from services.kubelet.node_status import Machine
 from services.kubelet.pod_worker import PodWorker
 from services.kubelet.prober import Prober
 from services.kubelet.references import References
+from services.kubelet.sharing import Shared
 from services.kubelet.status_manager import StatusManager
 from services.kubelet.timers import Timers
 from services.machinery.clock import Clock
@@ -78,6 +79,7 @@ class Fleet:
         self._timers = Timers(clock)
         self._references = References(client, clock)
         self._statuses = StatusManager(client, self._timers, clock, log)
+        self._shared = Shared()
         self.members: dict[str, Member] = {}
         self._pods: Informer[Pod]
         self._services: Informer[Service]
@@ -111,7 +113,7 @@ class Fleet:
     def _choose_informers(self) -> None:
         alone = self._config.names[0] if len(self._config.names) == 1 else ""
         pods = f"spec.nodeName={alone}" if alone else "spec.nodeName!="
-        self._pods = self._informers.informer(Pod, fields=pods)
+        self._pods = self._informers.informer(Pod, fields=pods, transform=self._share)
         self._pods.store.add_index(BY_NODE, lambda pod: (pod.spec.node_name or "",))
         self._services = self._informers.informer(Service)
         self._nodes = self._informers.informer(Node, fields=f"metadata.name={alone}" if alone else "")
@@ -147,6 +149,9 @@ class Fleet:
         return Member(kubelet, agent)
 
     # ---- Config ------------------------------------------------------------------------------
+
+    def _share(self, pod: Pod) -> Pod:
+        return self._shared.pod(pod, self._pods.store.get(pod.key))
 
     def _pod_set(self, pod: Pod, cause: str) -> None:
         member = self.members.get(pod.spec.node_name or "")
