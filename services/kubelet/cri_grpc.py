@@ -1,4 +1,4 @@
-"""`Cri` over gRPC: the only part of the kubelet that knows the messages of `runtime.v1`.
+"""`Cri` over gRPC, as our own runtime speaks it; `cri_plain` is for all others.
 
 One channel serves all machines of a process; each call names its own in the metadata entry
 `orrery-node`, which other runtimes ignore. Exec, attach, port-forward, probes and logs use
@@ -18,22 +18,34 @@ import grpc.aio
 from grpc.aio import EOF  # type: ignore[attr-defined]
 
 from services.kubelet.cri import (
+    Connection,
     ContainerConfig,
-    ContainerRecord,
-    ContainerState,
     CriError,
+    Duplex,
     ExecResult,
     HttpAnswer,
     ImageRecord,
-    NamespaceMode,
     PodRecord,
     RegistryAuth,
     Removed,
     Resources,
     RuntimeInfo,
     SandboxConfig,
-    SandboxRecord,
+    Terminal,
     Usage,
+)
+from services.kubelet.cri_messages import (
+    as_cri_error,
+    condition_text,
+    container_message,
+    container_records,
+    go_code,
+    image_record,
+    resources_message,
+    sandbox_message,
+    sandbox_record,
+    stream_token,
+    usage_record,
 )
 from services.kubelet.cri_streams import GrpcDuplex, GrpcTerminal
 from services.machinery import trace
@@ -49,8 +61,6 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-_PROTOCOLS = {"TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
-_STATES = {state.value: state for state in ContainerState}
 
 
 @asynccontextmanager
@@ -85,7 +95,7 @@ class GrpcCri:
     async def info(self) -> RuntimeInfo:
         version = await self._call(self._runtime.Version, pb.VersionRequest(version="v1"))
         answer = await self._call(self._runtime.Status, pb.StatusRequest())
-        messages = {c.type: "" if c.status else _condition_text(c) for c in answer.status.conditions}
+        messages = {c.type: "" if c.status else condition_text(c) for c in answer.status.conditions}
         return RuntimeInfo(
             name=version.runtime_name,
             version=version.runtime_version,
@@ -104,7 +114,7 @@ class GrpcCri:
     async def run_sandbox(self, config: SandboxConfig) -> str:
         answer = await self._call(
             self._runtime.RunPodSandbox,
-            pb.RunPodSandboxRequest(config=_sandbox_config(config), runtime_handler=config.runtime_handler),
+            pb.RunPodSandboxRequest(config=sandbox_message(config), runtime_handler=config.runtime_handler),
         )
         return str(answer.pod_sandbox_id)
 
@@ -120,7 +130,9 @@ class GrpcCri:
         answer = await self._call(
             self._runtime.PodSandboxStatus, pb.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id)
         )
-        return PodRecord(sandbox=_sandbox(answer.status), containers=_containers(answer.containers_statuses))
+        return PodRecord(
+            sandbox=sandbox_record(answer.status), containers=container_records(answer.containers_statuses)
+        )
 
     async def list_pods(self) -> list[PodRecord]:
         found = await self._call(self._runtime.ListPodSandbox, pb.ListPodSandboxRequest())
@@ -141,8 +153,8 @@ class GrpcCri:
                     yield Removed(event.container_id)
                 else:
                     yield PodRecord(
-                        sandbox=_sandbox(event.pod_sandbox_status),
-                        containers=_containers(event.containers_statuses),
+                        sandbox=sandbox_record(event.pod_sandbox_status),
+                        containers=container_records(event.containers_statuses),
                     )
         except grpc.aio.AioRpcError as error:
             raise as_cri_error(error) from error
@@ -154,8 +166,8 @@ class GrpcCri:
     async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
         request = pb.CreateContainerRequest(
             pod_sandbox_id=sandbox_id,
-            config=_container_config(config),
-            sandbox_config=_sandbox_config(sandbox),
+            config=container_message(config),
+            sandbox_config=sandbox_message(sandbox),
         )
         answer = await self._call(self._runtime.CreateContainer, request)
         return str(answer.container_id)
@@ -171,7 +183,9 @@ class GrpcCri:
         await self._call(self._runtime.RemoveContainer, pb.RemoveContainerRequest(container_id=container_id))
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
-        request = pb.UpdateContainerResourcesRequest(container_id=container_id, linux=_resources(resources))
+        request = pb.UpdateContainerResourcesRequest(
+            container_id=container_id, linux=resources_message(resources)
+        )
         await self._call(self._runtime.UpdateContainerResources, request)
 
     # ---- Images ------------------------------------------------------------------------------
@@ -180,11 +194,11 @@ class GrpcCri:
         answer = await self._call(
             self._images.ImageStatus, pb.ImageStatusRequest(image=pb.ImageSpec(image=name))
         )
-        return _image(answer.image) if answer.HasField("image") else None
+        return image_record(answer.image) if answer.HasField("image") else None
 
     async def images(self) -> list[ImageRecord]:
         answer = await self._call(self._images.ListImages, pb.ListImagesRequest())
-        return [_image(image) for image in answer.images]
+        return [image_record(image) for image in answer.images]
 
     async def pull_image(self, name: str, auth: RegistryAuth | None = None) -> str:
         request = pb.PullImageRequest(image=pb.ImageSpec(image=name))
@@ -232,36 +246,42 @@ class GrpcCri:
             raise as_cri_error(error) from error
         except asyncio.InvalidStateError as error:
             # The call ended before the first message could be written.
-            raise CriError(_go_code(await call.code()), await call.details() or "") from error
+            raise CriError(go_code(await call.code()), await call.details() or "") from error
         finally:
             call.cancel()
 
-    async def connect(self, ip: str, port: int) -> GrpcDuplex:
+    async def connect(self, ip: str, port: int) -> Connection:
         call = self._streaming.Connect(metadata=self._metadata)
         return await GrpcDuplex.open(call, stream_pb.ConnectRequest(ip=ip, port=port))
 
-    async def forward(self, sandbox_id: str, port: int) -> GrpcDuplex:
+    async def forward(self, sandbox_id: str, port: int) -> Duplex:
         answer = await self._call(
             self._runtime.PortForward, pb.PortForwardRequest(pod_sandbox_id=sandbox_id, port=[port])
         )
         call = self._streaming.PortForward(metadata=self._metadata)
-        return await GrpcDuplex.open(call, stream_pb.ConnectRequest(token=_token(answer.url), port=port))
+        return await GrpcDuplex.open(
+            call, stream_pb.ConnectRequest(token=stream_token(answer.url), port=port)
+        )
 
     async def exec(
         self, container_id: str, command: Sequence[str], *, stdin: bool, tty: bool, stderr: bool
-    ) -> GrpcTerminal:
+    ) -> Terminal:
         request = pb.ExecRequest(
             container_id=container_id, cmd=command, stdin=stdin, tty=tty, stdout=True, stderr=stderr
         )
         answer = await self._call(self._runtime.Exec, request)
-        return await GrpcTerminal.open(self._streaming.Exec(metadata=self._metadata), _token(answer.url))
+        return await GrpcTerminal.open(
+            self._streaming.Exec(metadata=self._metadata), stream_token(answer.url)
+        )
 
-    async def attach(self, container_id: str, *, stdin: bool, tty: bool, stderr: bool) -> GrpcTerminal:
+    async def attach(self, container_id: str, *, stdin: bool, tty: bool, stderr: bool) -> Terminal:
         request = pb.AttachRequest(
             container_id=container_id, stdin=stdin, tty=tty, stdout=True, stderr=stderr
         )
         answer = await self._call(self._runtime.Attach, request)
-        return await GrpcTerminal.open(self._streaming.Attach(metadata=self._metadata), _token(answer.url))
+        return await GrpcTerminal.open(
+            self._streaming.Attach(metadata=self._metadata), stream_token(answer.url)
+        )
 
     async def read_log(
         self, container_id: str, *, follow: bool, tail_lines: int | None = None
@@ -278,174 +298,4 @@ class GrpcCri:
 
     async def usage(self) -> list[Usage]:
         answer = await self._call(self._runtime.ListContainerStats, pb.ListContainerStatsRequest())
-        return [_usage(stats) for stats in answer.stats]
-
-
-# ---- Messages --------------------------------------------------------------------------------
-
-
-def as_cri_error(error: grpc.aio.AioRpcError) -> CriError:
-    return CriError(_go_code(error.code()), error.details() or "")
-
-
-def _go_code(code: grpc.StatusCode) -> str:
-    """NOT_FOUND as Go prints it: NotFound."""
-    return "".join(word.capitalize() for word in code.name.split("_"))
-
-
-def _condition_text(condition: Any) -> str:
-    return f"{condition.type}=false reason:{condition.reason} message:{condition.message}"
-
-
-def _token(url: str) -> str:
-    return url.rpartition("#")[2]
-
-
-def _sandbox(status: Any) -> SandboxRecord:
-    return SandboxRecord(
-        id=status.id,
-        uid=status.metadata.uid,
-        name=status.metadata.name,
-        namespace=status.metadata.namespace,
-        attempt=status.metadata.attempt,
-        ready=status.state == pb.SANDBOX_READY,
-        created_at=status.created_at,
-        ip=status.network.ip,
-    )
-
-
-def _containers(statuses: Any) -> tuple[ContainerRecord, ...]:
-    return tuple(_container(status) for status in statuses)
-
-
-def _container(status: Any) -> ContainerRecord:
-    user = status.user.linux if status.HasField("user") else None
-    return ContainerRecord(
-        id=status.id,
-        name=status.metadata.name,
-        attempt=status.metadata.attempt,
-        state=_STATES.get(status.state, ContainerState.UNKNOWN),
-        image=status.image.image,
-        image_ref=status.image_ref,
-        created_at=status.created_at,
-        started_at=status.started_at,
-        finished_at=status.finished_at,
-        exit_code=status.exit_code,
-        reason=status.reason,
-        message=status.message,
-        annotations=dict(status.annotations),
-        user=(user.uid, user.gid, tuple(user.supplemental_groups)) if user else None,
-        resources=_granted(status.resources.linux) if status.resources.HasField("linux") else None,
-    )
-
-
-def _granted(linux: Any) -> Resources:
-    return Resources(
-        cpu_shares=linux.cpu_shares,
-        cpu_quota=linux.cpu_quota,
-        memory_limit_bytes=linux.memory_limit_in_bytes,
-    )
-
-
-def _image(image: Any) -> ImageRecord:
-    return ImageRecord(
-        id=image.id,
-        tags=tuple(image.repo_tags),
-        digests=tuple(image.repo_digests),
-        size_bytes=image.size,
-        uid=image.uid.value if image.HasField("uid") else None,
-        username=image.username,
-    )
-
-
-def _usage(stats: Any) -> Usage:
-    labels = stats.attributes.labels
-    return Usage(
-        container_id=stats.attributes.id,
-        name=labels.get("io.kubernetes.container.name", stats.attributes.metadata.name),
-        pod_uid=labels.get("io.kubernetes.pod.uid", ""),
-        cpu_nano_cores=stats.cpu.usage_nano_cores.value,
-        cpu_core_nano_seconds=stats.cpu.usage_core_nano_seconds.value,
-        memory_bytes=stats.memory.working_set_bytes.value,
-    )
-
-
-def _sandbox_config(config: SandboxConfig) -> pb.PodSandboxConfig:
-    message = pb.PodSandboxConfig(
-        metadata=pb.PodSandboxMetadata(
-            name=config.name, uid=config.uid, namespace=config.namespace, attempt=config.attempt
-        ),
-        hostname=config.hostname,
-        log_directory=config.log_directory,
-        dns_config=pb.DNSConfig(
-            servers=config.dns_servers, searches=config.dns_searches, options=config.dns_options
-        ),
-        port_mappings=[
-            pb.PortMapping(protocol=_PROTOCOLS.get(protocol, pb.TCP), container_port=port, host_port=host)
-            for protocol, port, host in config.port_mappings
-        ],
-        labels=config.labels,
-        annotations=config.annotations,
-    )
-    options = message.linux.security_context.namespace_options
-    options.pid = config.pid_mode.value  # type: ignore[assignment]
-    if config.host_network:
-        options.network = pb.NODE
-    if config.host_ipc:
-        options.ipc = pb.NODE
-    return message
-
-
-def _container_config(config: ContainerConfig) -> pb.ContainerConfig:
-    message = pb.ContainerConfig(
-        metadata=pb.ContainerMetadata(name=config.name, attempt=config.attempt),
-        image=pb.ImageSpec(image=config.image, user_specified_image=config.user_image),
-        command=config.command,
-        args=config.args,
-        working_dir=config.working_dir,
-        envs=[pb.KeyValue(key=key, value=value.encode()) for key, value in config.envs],
-        mounts=[
-            pb.Mount(container_path=m.container_path, host_path=m.host_path, readonly=m.readonly)
-            for m in config.mounts
-        ],
-        labels=config.labels,
-        annotations=config.annotations,
-        log_path=config.log_path,
-        stdin=config.stdin,
-        stdin_once=config.stdin_once,
-        tty=config.tty,
-    )
-    message.linux.resources.CopyFrom(_resources(config.resources))
-    if config.stop_signal:
-        message.stop_signal = pb.Signal.Value(_signal_name(config.stop_signal))
-    _secure(message.linux.security_context, config)
-    return message
-
-
-def _signal_name(signal: str) -> str:
-    """SIGRTMIN+1 as the contract spells it."""
-    return "SIGNAL_" + signal.replace("+", "PLUS").replace("-", "MINUS")
-
-
-def _resources(resources: Resources) -> pb.LinuxContainerResources:
-    return pb.LinuxContainerResources(
-        cpu_shares=resources.cpu_shares,
-        cpu_quota=resources.cpu_quota,
-        memory_limit_in_bytes=resources.memory_limit_bytes,
-    )
-
-
-def _secure(security: Any, config: ContainerConfig) -> None:
-    security.readonly_rootfs, security.privileged = config.readonly_rootfs, config.privileged
-    security.namespace_options.pid = config.pid_mode.value
-    if config.pid_mode is NamespaceMode.TARGET:
-        security.namespace_options.target_id = config.target_id
-    if config.run_as_user is not None:
-        security.run_as_user.value = config.run_as_user
-    if config.run_as_group is not None:
-        security.run_as_group.value = config.run_as_group
-    if config.supplemental_groups:
-        security.supplemental_groups.extend(config.supplemental_groups)
-    if config.add_capabilities or config.drop_capabilities:
-        security.capabilities.add_capabilities.extend(config.add_capabilities)
-        security.capabilities.drop_capabilities.extend(config.drop_capabilities)
+        return [usage_record(stats) for stats in answer.stats]
