@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +125,12 @@ class PlainCri(GrpcCri):
         yield Removed("")  # makes it an iterator
 
     async def stop_container(self, container_id: str, grace_seconds: int) -> None:
-        try:
+        with _gone_is_fine():
             await super().stop_container(container_id, grace_seconds)
-        except CriError as error:
-            if error.code != "NotFound":  # containerd before 1.7 says so of what is gone
-                raise
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        with _gone_is_fine():
+            await super().stop_sandbox(sandbox_id)
 
     # ---- The machine's network ---------------------------------------------------------------
 
@@ -220,6 +222,16 @@ class PlainCri(GrpcCri):
                 if record is None:
                     return
                 status.state = record.state.value
+
+
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    """containerd before 1.7 refuses to stop what is gone."""
+    try:
+        yield
+    except CriError as error:
+        if error.code != "NotFound":
+            raise
 
 
 class PlainDuplex:

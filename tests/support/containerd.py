@@ -20,7 +20,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +89,9 @@ async def _remove_all(socket: Path) -> None:
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
         runtime = RuntimeServiceStub(channel)
         for item in (await runtime.ListPodSandbox(pb.ListPodSandboxRequest())).items:
-            await runtime.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=item.id))
-            await runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=item.id))
+            with suppress(grpc.aio.AioRpcError):  # a kubelet may still be at it
+                await runtime.StopPodSandbox(pb.StopPodSandboxRequest(pod_sandbox_id=item.id))
+                await runtime.RemovePodSandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=item.id))
 
 
 def _busybox() -> Path | None:
