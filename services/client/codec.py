@@ -19,6 +19,9 @@ from services.client.transport import RawObject
 T = TypeVar("T", bound=Object)
 
 _encoder = msgspec.json.Encoder()
+# Lists that the server writes even when there are none. As text, they can be nothing but these keys:
+# inside a string the quotes would be escaped.
+_NULL_LISTS = {"EndpointSlice": ((b'"endpoints":null', b'"endpoints":[]'), (b'"ports":null', b'"ports":[]'))}
 
 
 @lru_cache(maxsize=256)
@@ -28,7 +31,10 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 def decode(kind: type[T], raw: RawObject, *, lean: bool = False) -> T:
     """`lean` drops managedFields: nothing that works from a cache reads them, and they are half of a Pod."""
-    obj: T = _decoder(kind).decode(raw.json)
+    body = raw.json
+    for null, empty in _NULL_LISTS.get(kind.kind, ()):
+        body = body.replace(null, empty)
+    obj: T = _decoder(kind).decode(body)
     metadata = obj.metadata
     msgspec.structs.force_setattr(metadata, "resource_version", raw.resource_version)
     if lean and metadata.managed_fields:

@@ -16,6 +16,9 @@ from services.client.controller import ControllerContext
 from services.client.informer import InformerFactory
 from services.client.recorder import EventRecorder
 from services.controller_manager.deployment.controller import DeploymentController
+from services.controller_manager.endpoints.controller import EndpointsController
+from services.controller_manager.endpoints.mirroring import EndpointSliceMirroring
+from services.controller_manager.endpoints.slice_controller import EndpointSliceController
 from services.controller_manager.garbage_collector.controller import GarbageCollector
 from services.controller_manager.namespace.controller import NamespaceController
 from services.controller_manager.node_ipam import CLUSTER_CIDR, NodeIpamController
@@ -56,6 +59,9 @@ CONTROLLERS: dict[str, Make] = {
     "deployment-controller": lambda context, _: DeploymentController(context),
     "replicaset-controller": lambda context, _: ReplicaSetController(context),
     "replicationcontroller-controller": lambda context, _: ReplicationManager(context),
+    "endpoints-controller": lambda context, _: EndpointsController(context),
+    "endpointslice-controller": lambda context, _: EndpointSliceController(context),
+    "endpointslice-mirroring-controller": lambda context, _: EndpointSliceMirroring(context),
     "node-lifecycle-controller": lambda context, to: NodeLifecycleController(
         context, to.node_monitor_grace_seconds
     ),

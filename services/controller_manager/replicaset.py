@@ -16,6 +16,7 @@ from services.api.errors import ApiError
 from services.api.object import ObjectKey
 from services.client.controller import Controller, ControllerContext, For, Owns
 from services.controller_manager import replication
+from services.controller_manager.pace import Pace
 from services.machinery import conditions, pods
 from services.machinery.clock import rfc3339
 from services.machinery.owners import controller_of
@@ -29,7 +30,7 @@ class ReplicaSetController(Controller[ReplicaSet]):
 
     def __init__(self, context: ControllerContext) -> None:
         super().__init__(context)
-        self._pace = replication.Pace()
+        self._pace = Pace()
 
     async def reconcile(self, replicaset: ReplicaSet) -> None:
         wait = self._pace.wait_seconds(replicaset.key, replicaset.status.replicas, self.clock.monotonic())

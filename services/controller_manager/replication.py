@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +22,6 @@ from services.machinery.clock import parse_time
 
 BURST_PODS_MAX = 500  # Bounds one reconcile; the Pods it creates wake the next one.
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-
-LARGE_SET_PODS = 100  # From here on the work of one reconcile is worth saving up for.
-PACE_SECONDS = 0.1
 
 _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -165,26 +162,3 @@ def _essence(pod: Pod) -> tuple[Any, ...]:
         pods.is_terminated(pod),
         pods.ready_since(pod),
     )
-
-
-class Pace:
-    """Lets a large set be looked at only so often: its Pods change faster than anybody reads its status.
-
-    Without it, a thousand Pods that turn ready one by one cost a thousand counts of a thousand Pods.
-    """
-
-    def __init__(self) -> None:
-        self._last_seconds: dict[Hashable, float] = {}
-
-    def wait_seconds(self, key: Hashable, size: int, now_seconds: float) -> float:
-        """0 when it may be looked at now, else how long to put it off."""
-        if size < LARGE_SET_PODS:
-            return 0.0
-        wait = self._last_seconds.get(key, -PACE_SECONDS) + PACE_SECONDS - now_seconds
-        if wait > 0:
-            return wait
-        self._last_seconds[key] = now_seconds
-        return 0.0
-
-    def forget(self, key: Hashable) -> None:
-        self._last_seconds.pop(key, None)

@@ -17,6 +17,7 @@ from services.api.errors import ApiError
 from services.api.object import ObjectKey
 from services.client.controller import Controller, ControllerContext, For, Owns
 from services.controller_manager import replication
+from services.controller_manager.pace import Pace
 from services.machinery import conditions, pods
 from services.machinery.clock import rfc3339
 
@@ -30,7 +31,7 @@ class ReplicationManager(Controller[ReplicationController]):
 
     def __init__(self, context: ControllerContext) -> None:
         super().__init__(context)
-        self._pace = replication.Pace()
+        self._pace = Pace()
 
     async def reconcile(self, controller: ReplicationController) -> None:
         wait = self._pace.wait_seconds(controller.key, controller.status.replicas, self.clock.monotonic())

@@ -39,7 +39,7 @@ STATE_SECONDS_MAX = 20.0
 PAUSE_SECONDS = 0.08  # A pause this long between two actions was made to let the cluster get quiet.
 ROOT_CA = "-----BEGIN CERTIFICATE-----\n"
 
-# Scenarios of kinds that are served. Services' endpoints are another issue's.
+# Scenarios of kinds that are served.
 SCENARIOS = (
     "deploy-create", "deploy-pause-resume", "deploy-progress-deadline", "deploy-proportional-scale",
     "deploy-recreate", "deploy-rollback", "deploy-rolling-surge0-unavailable1",
@@ -47,7 +47,8 @@ SCENARIOS = (
     "deploy-template-label-annotation", "gc-background", "gc-foreground", "gc-orphan", "namespace-defaults",
     "node-lifecycle-taints", "node-noexecute-taint", "ns-deletion", "pod-graceful-delete",
     "pod-scheduling-gates", "pod-succeeded-conditions", "rc-scale", "rs-adoption", "rs-pod-failed-replaced",
-    "rs-release", "rs-scale-down-notready-first",
+    "rs-release", "rs-scale-down-notready-first", "service-endpoints-readiness",
+    "service-headless-endpoints",
 )  # fmt: skip
 # Where the recording names a pod, its number counts: which one goes is what the scenario is about.
 NAMED_PODS = {"rs-scale-down-notready-first", "rs-pod-failed-replaced"}

@@ -19,13 +19,13 @@ Key = tuple[str, str]  # kind, name
 
 COMPARED = (
     "Deployment", "ReplicaSet", "ReplicationController", "Pod", "Node", "Namespace", "ConfigMap",
-    "ServiceAccount",
+    "ServiceAccount", "Service", "Endpoints", "EndpointSlice",
 )  # fmt: skip
 _LIST_KEYS = ("type", "name", "uid", "ip")
 _NOISE = re.compile(
     r"apiVersion|kind|.*\.uid|metadata\.(resourceVersion|creationTimestamp|managedFields.*|generateName|selfLink)"
     r"|.*Time|.*startedAt|.*timeAdded|status\.(podIP|hostIP|podIPs|hostIPs|qosClass|containerStatuses).*"
-    r"|spec\.(volumes|podCIDR|providerID).*|status\.(addresses|nodeInfo|daemonEndpoints|capacity|allocatable).*"
+    r"|spec\.(volumes|podCIDR|providerID|clusterIP).*|.*last-change-trigger-time|status\.(addresses|nodeInfo|daemonEndpoints|capacity|allocatable).*"
 )
 # Of a Pod only what controllers and the kubelet's double change; the rest is defaulting.
 _POD = re.compile(
@@ -75,6 +75,8 @@ class Names:
             if digest not in self.renames:
                 self.hashes += 1
                 self.renames[digest] = f"HASH{self.hashes}"
+        elif kind == "EndpointSlice" and metadata.get("generateName"):
+            self.renames.setdefault(name, metadata["generateName"] + "*")
         elif kind == "Pod" and metadata.get("generateName") and name not in self.renames:
             self.pods += 1
             suffix = "*" if self.erase_pods else f"p{self.pods:04d}"
