@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from services.machinery.image_names import canonical, repository_of
-from services.runtime.filesystem import Entry, Tree
+from services.runtime.filesystem import DIRECTORY, Entry, Tree
 from services.runtime.model import Image, Layer, RuntimeFault
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -23,6 +23,22 @@ DOCKER_HUB = "registry-1.docker.io"
 @dataclass(frozen=True, slots=True)
 class LayerContent:
     files: Mapping[str, Entry]
+    removed: frozenset[str] = frozenset()  # paths of layers below that do not show any more
+    opaque: frozenset[str] = frozenset()  # directories of which nothing below shows
+
+    def put_on(self, entries: dict[str, Entry]) -> None:
+        """Adds this layer to what the ones below it show."""
+        covered = [path for path in self.removed if path in entries]
+        covered += [
+            path
+            for path, entry in self.files.items()
+            if entry.kind != DIRECTORY and path in entries and entries[path].kind == DIRECTORY
+        ]
+        if covered or self.opaque:
+            under = tuple(f"{path}/" for path in (*covered, *self.opaque))
+            for path in [path for path in entries if path in self.removed or path.startswith(under)]:
+                del entries[path]
+        entries.update(self.files)
 
 
 @dataclass(slots=True)
@@ -38,8 +54,8 @@ class LayerStore:
         if tree is None:
             entries: dict[str, Entry] = {}
             for digest in digests:
-                content = self.contents.get(digest)
-                entries.update(content.files if content is not None else {})
+                if (content := self.contents.get(digest)) is not None:
+                    content.put_on(entries)
             tree = self._trees[digests] = Tree(entries)
         return tree
 

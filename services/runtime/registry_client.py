@@ -11,17 +11,20 @@ from services.machinery import trace
 from services.machinery.image_names import repository_of
 from services.pb.registry.v1 import registry_pb2 as pb
 from services.pb.registry.v1.registry_pb2_grpc import RegistryServiceStub
-from services.runtime.filesystem import EMPTY, Entry
+from services.runtime.filesystem import DIRECTORY, EMPTY, FILE, LINK, Entry
 from services.runtime.images import LayerContent, RegistryRefusal, RegistryUnreachable
 from services.runtime.model import Image, Layer
 
 KINDS = {
     grpc.StatusCode.NOT_FOUND: "missing-tag",
     grpc.StatusCode.PERMISSION_DENIED: "denied",
+    grpc.StatusCode.UNAUTHENTICATED: "unauthorized",
+    grpc.StatusCode.FAILED_PRECONDITION: "no-platform",
     grpc.StatusCode.INVALID_ARGUMENT: "invalid",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "limited",
 }
 PROGRAM = b"\x7fELF"  # all that there is inside an emulated binary
+ENTRY_KINDS = {pb.FILE_KIND_DIRECTORY: DIRECTORY, pb.FILE_KIND_LINK: LINK}
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -117,12 +120,23 @@ def _image(reference: str, answer: pb.ResolveResponse) -> Image:
     )
 
 
+def _shared(content: bytes) -> bytes:
+    """Binaries are all alike here, and many: one object stands for their bytes."""
+    return PROGRAM if content == PROGRAM else content
+
+
 def _content(layer: pb.Layer) -> LayerContent:
-    files = {
-        path: Entry("d", 0o755) if path.endswith("/") else Entry(data=data)
-        for path, data in layer.files.items()
-    }
-    files = {path.rstrip("/"): entry for path, entry in files.items()}
-    for path in layer.executables:
-        files[path] = Entry(mode=0o755, data=files[path].data if path in files else PROGRAM)
-    return LayerContent(files)
+    files: dict[str, Entry] = {}
+    removed: set[str] = set()
+    opaque: set[str] = set()
+    for file in layer.files:
+        if file.kind == pb.FILE_KIND_REMOVED:
+            removed.add(file.path)
+        elif file.kind == pb.FILE_KIND_OPAQUE:
+            opaque.add(file.path)
+        else:
+            kind = ENTRY_KINDS.get(file.kind, FILE)
+            files[file.path] = Entry(
+                kind, file.mode, file.uid, file.gid, data=_shared(file.content), target=file.target
+            )
+    return LayerContent(files, frozenset(removed), frozenset(opaque))

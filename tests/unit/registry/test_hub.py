@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from services.registry.catalogue import CatalogueError, default_folder, load, size_bytes
-from services.registry.hub import Hub, Refusal
-from services.registry.images import StoredImage
+from services.registry.catalogue import CatalogueError, load, size_bytes
+from services.registry.hub import Hub
+from services.registry.references import Refusal
+from tests.unit.registry.support import make_hub
 
 
 @pytest.fixture(scope="module")
-def hub() -> Hub:
-    return Hub(load(default_folder()))
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    return make_hub(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def test_names_that_are_refused(hub: Hub, name: str, kind: str) -> None:
     assert caught.value.kind == kind
 
 
-def test_digests_are_the_same_on_every_start(hub: Hub) -> None:
-    again = Hub(load(default_folder()))
+def test_digests_are_the_same_on_every_start(hub: Hub, tmp_path: Path) -> None:
+    again = make_hub(tmp_path)
     for name in ("nginx", "luksa/kubia:v1", "somebody/app"):
         assert hub.resolve(name)[1].digest == again.resolve(name)[1].digest
 
@@ -80,14 +81,6 @@ def test_by_digest(hub: Hub) -> None:
     assert hub.resolve(f"nginx@{digest}")[1] == hub.resolve("nginx")[1]
 
 
-def test_what_is_pushed_is_found_and_wins() -> None:
-    hub = Hub(load(default_folder()))
-    image = StoredImage("sha256:" + "1" * 64, "sha256:" + "2" * 64, ())
-    hub.push("crane", image)
-    assert hub.resolve("crane:latest")[1] is image
-    assert "latest" in hub.names()["docker.io/library/crane"]
-
-
 def test_every_image_of_the_catalogue_can_be_built(hub: Hub) -> None:
     for repository, entry in hub.catalogue.images.items():
         for group in entry.tags:
@@ -104,7 +97,8 @@ def test_programs_of_the_catalogue_exist_in_their_images(hub: Hub) -> None:
             _, image = hub.resolve(f"{repository}:{group[0]}")
             if image.behaviour:
                 program = json.loads(image.behaviour)["program"]
-                assert any(program in layer.executables for layer in image.layers), (repository, program)
+                paths = {file.path: file.mode for layer in image.layers for file in hub.files(layer)}
+                assert paths.get(program, 0) & 0o111, (repository, program)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +120,25 @@ def test_sizes(text: object, size: int) -> None:
 )
 def test_mistakes_are_told(tmp_path: Path, document: str, words: str) -> None:
     (tmp_path / "a.yaml").write_text(document)
-    with pytest.raises(CatalogueError) as caught:
+    problems = load(tmp_path).problems
+    assert len(problems) == 1
+    assert problems[0].startswith(words)
+    assert "\n" not in problems[0]
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"there are no \*\.yaml files in"):
         load(tmp_path)
-    assert str(caught.value).startswith(words)
+
+
+def test_one_broken_image_leaves_the_others(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.yaml").write_text("images: {me/bad: {behaviour: {program: 3}}, me/good: {cmd: [x]}}")
+    hub = make_hub(tmp_path / "data", images)
+    assert hub.resolve("me/good")[0] == "docker.io/me/good:latest"
+    with pytest.raises(Refusal) as caught:
+        hub.resolve("me/bad")
+    assert str(caught.value) == (
+        "the image catalogue is wrong: a.yaml: image me/bad: behaviour.program: an absolute path is wanted"
+    )

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&services/pb/registry/v1/registry.proto\x12\x0bregistry.v1\"1\n\x0b\x43redentials\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"M\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x0b\x63redentials\x18\x02 \x01(\x0b\x32\x18.registry.v1.Credentials\"]\n\x0fResolveResponse\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x08manifest\x18\x03 \x01(\x0b\x32\x15.registry.v1.Manifest\"\x82\x01\n\x08Manifest\x12\x15\n\rconfig_digest\x18\x01 \x01(\t\x12\"\n\x06layers\x18\x02 \x03(\x0b\x32\x12.registry.v1.Layer\x12(\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x18.registry.v1.ImageConfig\x12\x11\n\tbehaviour\x18\x04 \x01(\t\"\x96\x01\n\x05Layer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12,\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1d.registry.v1.Layer.FilesEntry\x12\x13\n\x0b\x65xecutables\x18\x04 \x03(\t\x1a,\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\x80\x02\n\x0bImageConfig\x12\x12\n\nentrypoint\x18\x01 \x03(\t\x12\x0b\n\x03\x63md\x18\x02 \x03(\t\x12\x0b\n\x03\x65nv\x18\x03 \x03(\t\x12\x13\n\x0bworking_dir\x18\x04 \x01(\t\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x15\n\rexposed_ports\x18\x06 \x03(\t\x12\x13\n\x0bstop_signal\x18\x07 \x01(\t\x12\x34\n\x06labels\x18\x08 \x03(\x0b\x32$.registry.v1.ImageConfig.LabelsEntry\x12\x0f\n\x07\x63reated\x18\t \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x0bPullRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12-\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32\x18.registry.v1.Credentials\"W\n\x0cPullResponse\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x13\n\x0btransferred\x18\x02 \x01(\x04\x12#\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x12.registry.v1.Layer\"s\n\x0bPushRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x08manifest\x18\x02 \x01(\x0b\x32\x15.registry.v1.Manifest\x12-\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32\x18.registry.v1.Credentials\"\x1e\n\x0cPushResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x12\n\x10\x43\x61talogueRequest\"B\n\x11\x43\x61talogueResponse\x12-\n\x0crepositories\x18\x01 \x03(\x0b\x32\x17.registry.v1.Repository\"(\n\nRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t2\x9f\x02\n\x0fRegistryService\x12\x44\n\x07Resolve\x12\x1b.registry.v1.ResolveRequest\x1a\x1c.registry.v1.ResolveResponse\x12=\n\x04Pull\x12\x18.registry.v1.PullRequest\x1a\x19.registry.v1.PullResponse0\x01\x12;\n\x04Push\x12\x18.registry.v1.PushRequest\x1a\x19.registry.v1.PushResponse\x12J\n\tCatalogue\x12\x1d.registry.v1.CatalogueRequest\x1a\x1e.registry.v1.CatalogueResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&services/pb/registry/v1/registry.proto\x12\x0bregistry.v1\"1\n\x0b\x43redentials\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"M\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x0b\x63redentials\x18\x02 \x01(\x0b\x32\x18.registry.v1.Credentials\"]\n\x0fResolveResponse\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x08manifest\x18\x03 \x01(\x0b\x32\x15.registry.v1.Manifest\"\x82\x01\n\x08Manifest\x12\x15\n\rconfig_digest\x18\x01 \x01(\t\x12\"\n\x06layers\x18\x02 \x03(\x0b\x32\x12.registry.v1.Layer\x12(\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x18.registry.v1.ImageConfig\x12\x11\n\tbehaviour\x18\x04 \x01(\t\"S\n\x05Layer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12 \n\x05\x66iles\x18\x05 \x03(\x0b\x32\x11.registry.v1.FileJ\x04\x08\x03\x10\x04J\x04\x08\x04\x10\x05\"\x82\x01\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.registry.v1.FileKind\x12\x0c\n\x04mode\x18\x03 \x01(\r\x12\x0b\n\x03uid\x18\x04 \x01(\r\x12\x0b\n\x03gid\x18\x05 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\x0c\x12\x0e\n\x06target\x18\x07 \x01(\t\"\x80\x02\n\x0bImageConfig\x12\x12\n\nentrypoint\x18\x01 \x03(\t\x12\x0b\n\x03\x63md\x18\x02 \x03(\t\x12\x0b\n\x03\x65nv\x18\x03 \x03(\t\x12\x13\n\x0bworking_dir\x18\x04 \x01(\t\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x15\n\rexposed_ports\x18\x06 \x03(\t\x12\x13\n\x0bstop_signal\x18\x07 \x01(\t\x12\x34\n\x06labels\x18\x08 \x03(\x0b\x32$.registry.v1.ImageConfig.LabelsEntry\x12\x0f\n\x07\x63reated\x18\t \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x0bPullRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12-\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32\x18.registry.v1.Credentials\"W\n\x0cPullResponse\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x13\n\x0btransferred\x18\x02 \x01(\x04\x12#\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x12.registry.v1.Layer\"s\n\x0bPushRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x08manifest\x18\x02 \x01(\x0b\x32\x15.registry.v1.Manifest\x12-\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32\x18.registry.v1.Credentials\"\x1e\n\x0cPushResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x12\n\x10\x43\x61talogueRequest\"B\n\x11\x43\x61talogueResponse\x12-\n\x0crepositories\x18\x01 \x03(\x0b\x32\x17.registry.v1.Repository\"(\n\nRepository\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t*\x7f\n\x08\x46ileKind\x12\x19\n\x15\x46ILE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46ILE_KIND_DIRECTORY\x10\x01\x12\x12\n\x0e\x46ILE_KIND_LINK\x10\x02\x12\x15\n\x11\x46ILE_KIND_REMOVED\x10\x03\x12\x14\n\x10\x46ILE_KIND_OPAQUE\x10\x04\x32\x9f\x02\n\x0fRegistryService\x12\x44\n\x07Resolve\x12\x1b.registry.v1.ResolveRequest\x1a\x1c.registry.v1.ResolveResponse\x12=\n\x04Pull\x12\x18.registry.v1.PullRequest\x1a\x19.registry.v1.PullResponse0\x01\x12;\n\x04Push\x12\x18.registry.v1.PushRequest\x1a\x19.registry.v1.PushResponse\x12J\n\tCatalogue\x12\x1d.registry.v1.CatalogueRequest\x1a\x1e.registry.v1.CatalogueResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.pb.registry.v1.registry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LAYER_FILESENTRY']._loaded_options = None
-  _globals['_LAYER_FILESENTRY']._serialized_options = b'8\001'
   _globals['_IMAGECONFIG_LABELSENTRY']._loaded_options = None
   _globals['_IMAGECONFIG_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_FILEKIND']._serialized_start=1355
+  _globals['_FILEKIND']._serialized_end=1482
   _globals['_CREDENTIALS']._serialized_start=55
   _globals['_CREDENTIALS']._serialized_end=104
   _globals['_RESOLVEREQUEST']._serialized_start=106
@@ -43,28 +43,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVERESPONSE']._serialized_end=278
   _globals['_MANIFEST']._serialized_start=281
   _globals['_MANIFEST']._serialized_end=411
-  _globals['_LAYER']._serialized_start=414
-  _globals['_LAYER']._serialized_end=564
-  _globals['_LAYER_FILESENTRY']._serialized_start=520
-  _globals['_LAYER_FILESENTRY']._serialized_end=564
-  _globals['_IMAGECONFIG']._serialized_start=567
-  _globals['_IMAGECONFIG']._serialized_end=823
-  _globals['_IMAGECONFIG_LABELSENTRY']._serialized_start=778
-  _globals['_IMAGECONFIG_LABELSENTRY']._serialized_end=823
-  _globals['_PULLREQUEST']._serialized_start=825
-  _globals['_PULLREQUEST']._serialized_end=920
-  _globals['_PULLRESPONSE']._serialized_start=922
-  _globals['_PULLRESPONSE']._serialized_end=1009
-  _globals['_PUSHREQUEST']._serialized_start=1011
-  _globals['_PUSHREQUEST']._serialized_end=1126
-  _globals['_PUSHRESPONSE']._serialized_start=1128
-  _globals['_PUSHRESPONSE']._serialized_end=1158
-  _globals['_CATALOGUEREQUEST']._serialized_start=1160
-  _globals['_CATALOGUEREQUEST']._serialized_end=1178
-  _globals['_CATALOGUERESPONSE']._serialized_start=1180
-  _globals['_CATALOGUERESPONSE']._serialized_end=1246
-  _globals['_REPOSITORY']._serialized_start=1248
-  _globals['_REPOSITORY']._serialized_end=1288
-  _globals['_REGISTRYSERVICE']._serialized_start=1291
-  _globals['_REGISTRYSERVICE']._serialized_end=1578
+  _globals['_LAYER']._serialized_start=413
+  _globals['_LAYER']._serialized_end=496
+  _globals['_FILE']._serialized_start=499
+  _globals['_FILE']._serialized_end=629
+  _globals['_IMAGECONFIG']._serialized_start=632
+  _globals['_IMAGECONFIG']._serialized_end=888
+  _globals['_IMAGECONFIG_LABELSENTRY']._serialized_start=843
+  _globals['_IMAGECONFIG_LABELSENTRY']._serialized_end=888
+  _globals['_PULLREQUEST']._serialized_start=890
+  _globals['_PULLREQUEST']._serialized_end=985
+  _globals['_PULLRESPONSE']._serialized_start=987
+  _globals['_PULLRESPONSE']._serialized_end=1074
+  _globals['_PUSHREQUEST']._serialized_start=1076
+  _globals['_PUSHREQUEST']._serialized_end=1191
+  _globals['_PUSHRESPONSE']._serialized_start=1193
+  _globals['_PUSHRESPONSE']._serialized_end=1223
+  _globals['_CATALOGUEREQUEST']._serialized_start=1225
+  _globals['_CATALOGUEREQUEST']._serialized_end=1243
+  _globals['_CATALOGUERESPONSE']._serialized_start=1245
+  _globals['_CATALOGUERESPONSE']._serialized_end=1311
+  _globals['_REPOSITORY']._serialized_start=1313
+  _globals['_REPOSITORY']._serialized_end=1353
+  _globals['_REGISTRYSERVICE']._serialized_start=1485
+  _globals['_REGISTRYSERVICE']._serialized_end=1772
 # @@protoc_insertion_point(module_scope)

@@ -6,16 +6,19 @@ The emulated Docker Hub, as runtimes see it.
 It knows names, tags, digests, layers and their sizes, and accounts for what is transferred. The
 content of a layer is not bytes but a description: which files the image shows and how its
 program behaves; so a pull of 2 GB costs nobody 2 GB, only the time that it should take.
+The same images, as real bytes under the same digests, are served over HTTP (the OCI distribution API).
 
 Errors: NOT_FOUND (no such tag), PERMISSION_DENIED (no such repository, or not yours: the Hub does not
-say which), RESOURCE_EXHAUSTED (pull rate limit), INVALID_ARGUMENT (impossible name). The
-message is the registry's own; the runtime puts containerd's words around it.
+say which), UNAUTHENTICATED (wrong user name or password), INVALID_ARGUMENT (impossible name),
+RESOURCE_EXHAUSTED (the registry is full). The message is the registry's own; the runtime puts
+containerd's words around it.
 """
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,6 +29,33 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FileKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FileKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILE_KIND_UNSPECIFIED: _FileKind.ValueType  # 0
+    """a regular file"""
+    FILE_KIND_DIRECTORY: _FileKind.ValueType  # 1
+    FILE_KIND_LINK: _FileKind.ValueType  # 2
+    FILE_KIND_REMOVED: _FileKind.ValueType  # 3
+    """the layers below have it, the image does not"""
+    FILE_KIND_OPAQUE: _FileKind.ValueType  # 4
+    """a directory of which nothing below shows"""
+
+class FileKind(_FileKind, metaclass=_FileKindEnumTypeWrapper): ...
+
+FILE_KIND_UNSPECIFIED: FileKind.ValueType  # 0
+"""a regular file"""
+FILE_KIND_DIRECTORY: FileKind.ValueType  # 1
+FILE_KIND_LINK: FileKind.ValueType  # 2
+FILE_KIND_REMOVED: FileKind.ValueType  # 3
+"""the layers below have it, the image does not"""
+FILE_KIND_OPAQUE: FileKind.ValueType  # 4
+"""a directory of which nothing below shows"""
+Global___FileKind: _TypeAlias = FileKind  # noqa: Y015
 
 @_typing.final
 class Credentials(_message.Message):
@@ -139,57 +169,74 @@ Global___Manifest: _TypeAlias = Manifest  # noqa: Y015
 class Layer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class FilesEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.bytes
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.bytes = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
-    EXECUTABLES_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """equal digests are the same layer, whatever the image"""
     size: _builtins.int
     """bytes on the wire"""
     @_builtins.property
-    def files(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
-        """absolute path to content; only in answers to Pull and in Push"""
-
-    @_builtins.property
-    def executables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """absolute paths; only in answers to Pull and in Push"""
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
+        """only in answers to Pull and in Push"""
 
     def __init__(
         self,
         *,
         digest: _builtins.str = ...,
         size: _builtins.int = ...,
-        files: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
-        executables: _abc.Iterable[_builtins.str] | None = ...,
+        files: _abc.Iterable[Global___File] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "executables", b"executables", "files", b"files", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "files", b"files", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Layer: _TypeAlias = Layer  # noqa: Y015
+
+@_typing.final
+class File(_message.Message):
+    """One entry of a layer, as in its archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    GID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """absolute"""
+    kind: Global___FileKind.ValueType
+    mode: _builtins.int
+    """permission bits"""
+    uid: _builtins.int
+    gid: _builtins.int
+    content: _builtins.bytes
+    """of a regular file; of a binary only its first bytes"""
+    target: _builtins.str
+    """of a symbolic link"""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        kind: Global___FileKind.ValueType = ...,
+        mode: _builtins.int = ...,
+        uid: _builtins.int = ...,
+        gid: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "gid", b"gid", "kind", b"kind", "mode", b"mode", "path", b"path", "target", b"target", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015
 
 @_typing.final
 class ImageConfig(_message.Message):

@@ -6,10 +6,12 @@ The emulated Docker Hub, as runtimes see it.
 It knows names, tags, digests, layers and their sizes, and accounts for what is transferred. The
 content of a layer is not bytes but a description: which files the image shows and how its
 program behaves; so a pull of 2 GB costs nobody 2 GB, only the time that it should take.
+The same images, as real bytes under the same digests, are served over HTTP (the OCI distribution API).
 
 Errors: NOT_FOUND (no such tag), PERMISSION_DENIED (no such repository, or not yours: the Hub does not
-say which), RESOURCE_EXHAUSTED (pull rate limit), INVALID_ARGUMENT (impossible name). The
-message is the registry's own; the runtime puts containerd's words around it.
+say which), UNAUTHENTICATED (wrong user name or password), INVALID_ARGUMENT (impossible name),
+RESOURCE_EXHAUSTED (the registry is full). The message is the registry's own; the runtime puts
+containerd's words around it.
 """
 
 from collections import abc as _abc
