@@ -16,6 +16,7 @@ PREFERRED_PORTS = {
     "etcd": 2379,
     "etcd-peer": 2380,
     "registry": 5000,
+    "registry-http": 5001,  # docker push 127.0.0.1:5001/me/app
     "apiserver": 6444,
     "scheduler": 10259,
     "controller-manager": 10257,
@@ -102,7 +103,8 @@ def port_names(options: Options) -> list[tuple[str, int]]:
     wanted += [(name, PREFERRED_PORTS["scheduler"]) for name in numbered("scheduler", options.schedulers)]
     for name in numbered("controller-manager", options.controller_managers):
         wanted.append((name, PREFERRED_PORTS["controller-manager"]))
-    return wanted + [(name, PREFERRED_PORTS["node"]) for name in node_processes(options)]
+    wanted += [(name, PREFERRED_PORTS["node"]) for name in node_processes(options)]
+    return [*wanted, ("registry-http", PREFERRED_PORTS["registry-http"])]
 
 
 def node_processes(options: Options) -> list[str]:
@@ -137,7 +139,9 @@ def make_plan(
         environment=ETCD_ENVIRONMENT,
     )
     apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"))
-    components = [etcd, apiserver, python("registry", "registry")]
+    # A cluster that was started before there was this port goes on without it.
+    images = ("--http-port", str(ports.get("registry-http", -1)), "--data-dir", str(data / "registry"))
+    components = [etcd, apiserver, python("registry", "registry", *images)]
     server = ("--apiserver", at("apiserver"))
     for name in numbered("scheduler", options.schedulers):
         components.append(python(name, "scheduler", *server, "--leader-elect"))

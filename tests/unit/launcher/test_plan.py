@@ -54,6 +54,12 @@ def test_everything_listens_on_loopback_only() -> None:
         assert not any("0.0.0.0" in word for word in component.argv)
 
 
+def test_the_registry_keeps_what_is_pushed_and_takes_it_over_http() -> None:
+    argv = plan().component("registry").argv  # type: ignore[union-attr]
+    assert argv[argv.index("--data-dir") + 1] == "/home/data/registry"
+    assert argv[argv.index("--http-port") + 1] != argv[argv.index("--port") + 1]
+
+
 def test_options_survive_the_record() -> None:
     options = Options(nodes=7, hollow=True, schedulers=2)
     assert Options.from_json(options.to_json()) == options
