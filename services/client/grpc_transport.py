@@ -1,4 +1,4 @@
-"""The transport over gRPC: the only module of the client that knows services.pb.
+"""The transport over gRPC: the only module of the client, with `grpc_writes`, that knows services.pb.
 
 One channel carries everything. It reconnects by itself; a dead peer is noticed by keepalive.
 Every request carries the running task's cause. A refusal arrives as a gRPC code with the whole
@@ -8,16 +8,16 @@ answer of the server, and is raised as Unavailable.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-import orjson
 
-from services.api.errors import ApiError
+from services.client.grpc_writes import GrpcWrites, call, metadata_of, translate
 from services.client.token_bucket import RateLimiter
 from services.client.transport import (
     PLAIN,
@@ -33,7 +33,6 @@ from services.client.transport import (
     RawObject,
     Representation,
     Target,
-    Unavailable,
     VersionMatch,
     View,
     WatchOptions,
@@ -45,9 +44,7 @@ from services.pb.resource.v1 import resource_pb2_grpc as pb_grpc
 
 R = TypeVar("R")
 
-STATUS_KEY = "kubernetes-status-bin"
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
-CALL_SECONDS_MAX = 60  # Upstream's server ends a request after this long, too.
 
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -98,6 +95,7 @@ class GrpcTransport:
 
     def __init__(self, channel: grpc.aio.Channel, limiter: RateLimiter | None = None) -> None:
         self._limiter = limiter
+        self._writes = GrpcWrites(channel)
         self._stub: Any = pb_grpc.ResourceServiceStub(channel)
         self._discovery: Any = pb_grpc.DiscoveryServiceStub(channel)
 
@@ -110,7 +108,13 @@ class GrpcTransport:
         agent = user_agent if "/" in user_agent else f"{user_agent}/{USER_AGENT_VERSION}"
         options = (*CHANNEL_OPTIONS, ("grpc.primary_user_agent", agent))
         async with grpc.aio.insecure_channel(address, options=options) as channel:
-            yield cls(channel, limiter)
+            transport = cls(channel, limiter)
+            gathering = asyncio.ensure_future(transport._writes.run())
+            try:
+                yield transport
+            finally:
+                gathering.cancel()
+                await asyncio.wait((gathering,))
 
     async def get(self, target: Target, *, resource_version: str = "", view: View = PLAIN) -> Answer:
         request = pb.GetRequest(
@@ -143,7 +147,7 @@ class GrpcTransport:
             field_validation=_VALIDATIONS[options.field_validation],
             field_manager=options.field_manager,
         )
-        return _answer(await self._call(self._stub.Create, request))
+        return _answer(await self._write(pb.Operation(create=request)))
 
     async def update(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
         request = pb.UpdateRequest(
@@ -167,11 +171,11 @@ class GrpcTransport:
             field_manager=options.field_manager,
             force=options.force,
         )
-        return _answer(await self._call(self._stub.Patch, request))
+        return _answer(await self._write(pb.Operation(patch=request)))
 
     async def delete(self, target: Target, delete_options: bytes, *, dry_run: bool = False) -> DeleteAnswer:
         request = pb.DeleteRequest(resource=_resource(target), options=delete_options, dry_run=dry_run)
-        answer = await self._call(self._stub.Delete, request)
+        answer = await self._write(pb.Operation(delete=request))
         return DeleteAnswer(_object(answer.object), answer.gone, tuple(answer.warnings))
 
     async def delete_collection(
@@ -208,7 +212,7 @@ class GrpcTransport:
         )
         if self._limiter is not None:
             await self._limiter.wait("WatchRequest")
-        call = self._stub.Watch(request, metadata=_metadata())
+        call = self._stub.Watch(request, metadata=metadata_of(trace.current()))
         try:
             async for response in call:
                 yield [
@@ -218,7 +222,7 @@ class GrpcTransport:
                     for event in response.events
                 ]
         except grpc.aio.AioRpcError as error:
-            raise _translate(error) from error
+            raise translate(error) from error
         finally:
             call.cancel()
 
@@ -233,25 +237,13 @@ class GrpcTransport:
     async def _call(self, method: Any, request: Any) -> Any:
         if self._limiter is not None:
             await self._limiter.wait(type(request).__name__)
-        call: Awaitable[Any] = method(request, metadata=_metadata(), timeout=CALL_SECONDS_MAX)
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise _translate(error) from error
+        return await call(method, request, trace.current())
 
-
-def _metadata() -> Sequence[tuple[str, str]]:
-    cause = trace.current()
-    return (("traceparent", cause),) if cause else ()
-
-
-def _translate(error: grpc.aio.AioRpcError) -> ApiError:
-    trailing: Any = error.trailing_metadata() or ()
-    for key, value in trailing:
-        if key == STATUS_KEY:
-            return ApiError(orjson.loads(value))
-    details = error.details() or error.code().name
-    return Unavailable(f"the API server did not answer: {details}")
+    async def _write(self, operation: pb.Operation) -> Any:
+        if self._limiter is not None:
+            await self._limiter.wait(f"{(operation.WhichOneof('request') or '').capitalize()}Request")
+        operation.traceparent = trace.current()
+        return await self._writes.ask(operation)
 
 
 def _resource(target: Target) -> Any:

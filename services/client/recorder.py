@@ -1,15 +1,16 @@
 """Events: what components tell the user about an object, in `kubectl describe`'s last section.
 
-`event` only puts it on a bounded queue and never waits; `run` writes. What is written is the
-correlator's to decide. A refused event is dropped with a line in the log: events are a courtesy,
-nothing may depend on them. Upstream: `client-go/tools/record`, and `tools/events` for those with
-an `action` (the scheduler's).
+`event` only puts it on a bounded queue and never waits; `run` writes, and when it is stopped, writes what
+is left, for a moment. What is written is the correlator's to decide. A refused event is dropped
+with a line in the log: events are a courtesy, nothing may depend on them. Upstream:
+`client-go/tools/record`, and `tools/events` for those with an `action` (the scheduler's).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -26,9 +27,10 @@ from services.machinery import trace
 from services.machinery.clock import Clock, rfc3339, rfc3339_micro
 
 QUEUE_MAX = 10_000  # At the bound new events are dropped, and their number logged.
-BATCH_MAX = 32  # Written at the same time.
+BATCH_MAX = 128  # Written at the same time.
 TRIES_MAX = 12
 RETRY_SECONDS = 5.0
+LAST_SECONDS = 1.0  # How long a stop may take for the events that are left.
 
 
 class _Queued(NamedTuple):
@@ -43,6 +45,7 @@ class _Sink:
         self.client, self.clock, self.log = client, clock, log
         self.queue: deque[_Queued] = deque()
         self.filled = asyncio.Event()
+        self.stopping = False
         self.dropped = 0
         self.correlator = Correlator()
         self.last_nanos = 0
@@ -98,12 +101,29 @@ class EventRecorder:
         self._sink.put(_Queued(occurrence, trace.current()))
 
     async def run(self) -> None:
-        """Writes until cancelled."""
+        """Writes until cancelled, and then what is left."""
         sink = self._sink
-        while True:
+        sink.stopping = False
+        writer = asyncio.ensure_future(self._write_all())
+        try:
+            await asyncio.shield(writer)
+        except asyncio.CancelledError:
+            sink.stopping = True
+            sink.filled.set()
+            with suppress(TimeoutError):
+                async with sink.clock.timeout(LAST_SECONDS):
+                    await asyncio.shield(writer)
+            raise
+        finally:
+            writer.cancel()
+            await asyncio.wait((writer,))
+
+    async def _write_all(self) -> None:
+        sink = self._sink
+        while sink.queue or not sink.stopping:
             await sink.filled.wait()
             batch = [sink.queue.popleft() for _ in range(min(BATCH_MAX, len(sink.queue)))]
-            if not sink.queue:
+            if not sink.queue and not sink.stopping:
                 sink.filled.clear()
             await self._write_batch(batch)
             if sink.dropped:

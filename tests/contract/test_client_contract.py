@@ -112,6 +112,47 @@ async def test_create_read_and_delete(client: Client, space: str) -> None:
         assert gone.value.message == 'configmaps "c" not found'
 
 
+async def test_writes_of_one_moment_are_answered_one_by_one(client: Client, space: str) -> None:
+    """However they travel: a refused one is refused alone, and each keeps its cause."""
+    first = await client.create(config_map(space, "taken", a="1"))
+    await client.create(config_map(space, "old"))
+    version = first.metadata.resource_version or ""
+    causes = [f"00-{number:032x}-{number:016x}-01" for number in range(1, 41)]
+
+    async def create(name: str, cause: str) -> ConfigMap:
+        with trace.scope(cause):
+            return await client.create(config_map(space, name))
+
+    made, *others = await asyncio.gather(
+        asyncio.gather(*(create(f"c-{n}", cause) for n, cause in enumerate(causes))),
+        client.create(config_map(space, "taken")),
+        client.create(config_map(space, "Bad_Name")),
+        client.patch(ConfigMap, "taken", space, {"data": {"a": "2"}}),
+        client.patch(ConfigMap, "absent", space, {"data": {"a": "2"}}),
+        client.delete(ConfigMap, "old", space),
+        return_exceptions=True,
+    )
+    taken, bad, changed, absent, deleted = others
+    assert isinstance(made, list)
+    assert [each.metadata.name for each in made] == [f"c-{number}" for number in range(40)]
+    assert isinstance(taken, ApiError)
+    assert is_already_exists(taken)
+    assert isinstance(absent, ApiError)
+    assert is_not_found(absent)
+    assert isinstance(bad, ApiError | ConfigMap)  # the stand-in judges no names
+    assert isinstance(changed, ConfigMap)
+    assert changed.data == {"a": "2"}
+    assert deleted is None
+    present = {each.metadata.name: each for each in await client.list(ConfigMap, space)}
+    assert "old" not in present
+    assert [present[each.metadata.name] for each in made] == made
+    seen = await events(client, ConfigMap, space, version, 42)
+    told = {
+        event.object.metadata.name: event.cause for event in seen if event.object and event.type == "ADDED"
+    }
+    assert [told[f"c-{number}"] for number in range(40)] == causes
+
+
 async def test_generated_names_differ(client: Client, space: str) -> None:
     wanted = ConfigMap(metadata=ObjectMeta(generate_name="kubia-", namespace=space))
     names = {(await client.create(wanted)).key.name for _ in range(5)}

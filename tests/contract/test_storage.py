@@ -82,6 +82,48 @@ async def test_deletes_only_the_revision_it_was_told(storage: Storage, prefix: s
     assert (await storage.get(prefix + "a")).stored is None
 
 
+async def test_writes_of_one_moment_are_judged_one_by_one(storage: Storage, prefix: str) -> None:
+    taken = await storage.create(prefix + "taken", b"0")
+    outcomes = await asyncio.gather(
+        storage.create(prefix + "a", b"1"),
+        storage.create(prefix + "taken", b"2"),
+        storage.update(prefix + "taken", b"3", taken.revision),
+        storage.update(prefix + "absent", b"4", taken.revision),
+        storage.delete(prefix + "a", taken.revision),
+        storage.create(prefix + "big", b"5" * 700_000),
+        *(storage.create(f"{prefix}many-{number:03}", b"6") for number in range(250)),
+    )
+    made, clash, changed, absent, stale, *rest = outcomes
+    assert (made.done, clash.done, changed.done, absent.done, stale.done) == (True, False, True, False, False)
+    assert clash.current is not None
+    assert (absent.current, all(outcome.done for outcome in rest)) == (None, True)
+    page = await storage.list(prefix)
+    assert [item.key for item in page.items] == sorted(item.key for item in page.items)
+    present = {item.key.removeprefix(prefix): item for item in page.items}
+    assert len(present) == 253
+    assert (present["taken"].value, present["taken"].revision) == (b"3", changed.revision)
+    assert [present[f"many-{n:03}"].revision for n in range(250)] == [o.revision for o in rest[1:]]
+
+
+async def test_what_is_written_together_is_told_together(storage: Storage, prefix: str) -> None:
+    before = await storage.revision()
+    async with aclosing(storage.watch(prefix, before)) as batches:  # type: ignore[type-var]
+        reader = asyncio.create_task(batches_with(batches, 300))
+        await asyncio.gather(*(storage.create(f"{prefix}{number}", b"1") for number in range(300)))
+        seen = await asyncio.wait_for(reader, 10)
+    revisions = [{change.revision for change in batch.changes} for batch in seen]
+    assert len(set().union(*revisions)) == sum(len(each) for each in revisions)
+
+
+async def batches_with(batches: AsyncIterator[Batch], count: int) -> list[Batch]:
+    seen: list[Batch] = []
+    async for batch in batches:
+        seen.append(batch)
+        if sum(len(each.changes) for each in seen) >= count:
+            break
+    return seen
+
+
 async def test_lists_in_order_in_pages_and_in_the_past(storage: Storage, prefix: str) -> None:
     for name in ("c", "a", "b"):
         last = await storage.create(prefix + name, name.encode())

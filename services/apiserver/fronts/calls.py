@@ -24,6 +24,7 @@ from services.machinery import trace
 from services.process.logging import Logger
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
+BATCH_BYTES_MAX = 4 * 1024 * 1024
 REST_BYTES_MAX = 256 * 1024  # all else in a request: names, selectors; upstream bounds a URL's length
 
 
@@ -93,15 +94,20 @@ class Calls:
         """The one place where what went wrong becomes an answer; None then."""
         try:
             return await work
-        except ApiError as error:
-            refuse(context, error)
         except grpc.aio.AioRpcError as error:
             hand_on(context, error)
-        except RecursionError:
-            refuse(context, errors.bad_request("the object is nested too deeply"))
         except Exception as error:  # the edge: whatever happened, the caller gets a Status
-            refuse(context, self._fault(error))
+            refuse(context, self.refusal(error))
         return None
+
+    def refusal(self, error: Exception) -> ApiError:
+        """What to answer where a request met that error."""
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, RecursionError):
+            return errors.bad_request("the object is nested too deeply")
+        self._log.error("A request met a fault of ours", exc_info=error)
+        return errors.internal("the server met a fault of its own; its log says more")
 
     def _enter(self, context: Context) -> tuple[Caller, str]:
         """Who asks, and because of what; a request without a cause begins a story of its own."""
@@ -110,10 +116,6 @@ class Calls:
         if not isinstance(traceparent, str) or not trace.valid(traceparent):
             traceparent = trace.start(self._random)
         return Caller(str(metadata.get("user-agent", ""))), traceparent
-
-    def _fault(self, error: Exception) -> ApiError:
-        self._log.error("A request met a fault of ours", exc_info=error)
-        return errors.internal("the server met a fault of its own; its log says more")
 
 
 def parse(request_type: Any, raw: bytes) -> Any:
@@ -130,7 +132,10 @@ def parse(request_type: Any, raw: bytes) -> Any:
 @cache
 def _body_bytes_max(request_type: Any) -> int:
     """0 for a request that carries no object, patch or options."""
-    return BODY_BYTES_MAX if {"json", "patch", "options"} & {*request_type.DESCRIPTOR.fields_by_name} else 0
+    fields = {*request_type.DESCRIPTOR.fields_by_name}
+    if "operations" in fields:
+        return BATCH_BYTES_MAX
+    return BODY_BYTES_MAX if {"json", "patch", "options"} & fields else 0
 
 
 def check_size(body: bytes) -> bytes:

@@ -57,16 +57,20 @@ class View:
 
 
 def messages(deliveries: list[Delivery], view: View) -> list[bytes]:
-    """The answers that carry those events, each of bounded size."""
+    """The answers that carry those events, each of bounded size.
+
+    Events of one revision stay together: whoever resumes at it has seen them all.
+    """
     made: list[bytes] = []
     frames: list[bytes] = []
-    size = 0
+    size, revision = 0, 0
     for delivery in deliveries:
         frame = view.frame(delivery)
-        if size and size + len(frame) > EVENTS_BYTES_MAX:
+        if size + len(frame) > EVENTS_BYTES_MAX and frames and delivery.event.revision != revision:
             made.append(b"".join(frames))
             frames, size = [], 0
         frames.append(frame)
+        revision = delivery.event.revision
         size += len(frame)
     made.append(b"".join(frames))
     return made

@@ -13,7 +13,8 @@ import grpc.aio
 
 from services.api import errors, kinds
 from services.apiserver.fronts import representation
-from services.apiserver.fronts.calls import Caller, Calls, Context, check_size
+from services.apiserver.fronts.batch import BatchFront
+from services.apiserver.fronts.calls import Caller, Calls, Context, Handle, check_size
 from services.apiserver.fronts.events import INCLUDE, View, messages
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import (
@@ -55,6 +56,8 @@ class ResourceFront:
 
     def add_to(self, server: grpc.aio.Server) -> None:
         calls = self._calls
+        verbs: dict[str, Handle] = {"create": self._create, "patch": self._patch, "delete": self._delete}
+        batch = BatchFront(calls, verbs)
         handlers = {
             "Get": calls.unary(pb.GetRequest, self._get),
             "List": calls.unary(pb.ListRequest, self._list),
@@ -64,6 +67,7 @@ class ResourceFront:
             "Delete": calls.unary(pb.DeleteRequest, self._delete),
             "DeleteCollection": calls.unary(pb.DeleteCollectionRequest, self._delete_collection),
             "Watch": calls.stream(pb.WatchRequest, self._watch),
+            "Batch": calls.unary(pb.BatchRequest, batch.handle),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 

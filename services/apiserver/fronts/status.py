@@ -50,12 +50,17 @@ def code_of(error: ApiError) -> grpc.StatusCode:
 
 def refuse(context: grpc.aio.ServicerContext[bytes, bytes], error: ApiError) -> None:
     """Makes that error the answer to the call, which its handler then only has to leave."""
+    _answer(context, code_of(error), error.message[:DETAILS_LENGTH_MAX], status_bytes(error))
+
+
+def status_bytes(error: ApiError) -> bytes:
+    """The whole `Status`, or where it is too long for a header, the most of it that is not."""
     status = orjson.dumps(error.status)
     if len(status) > STATUS_BYTES_MAX:
         short = {**error.status, "message": error.message[: STATUS_BYTES_MAX // 8]}
         short["details"] = {n: v for n, v in short.get("details", {}).items() if n != "causes"}
         status = orjson.dumps(short)
-    _answer(context, code_of(error), error.message[:DETAILS_LENGTH_MAX], status)
+    return status
 
 
 def hand_on(context: grpc.aio.ServicerContext[bytes, bytes], error: grpc.aio.AioRpcError) -> None:

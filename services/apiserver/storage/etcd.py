@@ -1,9 +1,9 @@
-"""etcd behind the `Storage` seam: compare-and-swap transactions, ranges, leases.
+"""etcd behind the `Storage` seam: ranges, leases, and whose fault a refusal is.
 
-The only part of the cluster that talks to etcd, with `etcd_watch` (the one watch stream) and
-`compaction` beside it. While etcd is away, calls wait a few seconds for it to return, then are
-refused with 503; a call that broke in the middle may or may not have happened, and the 503 says
-nothing about which. A database at its quota is refused with 500 and asks for space to be made.
+The only part of the cluster that talks to etcd, with `etcd_writes` (compare-and-swap), `etcd_watch` (the
+one watch stream) and `compaction` beside it. While etcd is away, calls wait a few seconds for it to
+return, then are refused with 503; a call that broke in the middle may or may not have happened, and
+the 503 says nothing about which. A database at its quota is refused with 500 and asks for space to be made.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import grpc.aio
 
 from services.api import errors
 from services.apiserver.storage.etcd_watch import EtcdWatches
+from services.apiserver.storage.etcd_writes import EtcdWrites, stored
 from services.apiserver.storage.storage import Batch, Compacted, Outcome, Page, Reading, Stored
 from services.machinery.clock import Clock
 from services.pb.etcd.v3 import etcd_pb2 as pb
@@ -52,14 +53,17 @@ class EtcdStorage:
         self._leases = etcd_pb2_grpc.LeaseStub(self.channel)
         self.maintenance = etcd_pb2_grpc.MaintenanceStub(self.channel)
         self._watches = EtcdWatches(self.channel, clock, log)
+        self._writes = EtcdWrites(self._transact)
         self._shared: dict[int, tuple[int, float, int]] = {}  # seconds → lease, until when, writes left
         self._exact = False
         self.full = asyncio.Event()  # set when a write met the quota; compaction answers it
 
     async def run(self) -> None:
-        """Keeps the watch stream; never returns."""
+        """Keeps the watch stream, and lets writes gather; never returns."""
         self._exact = exact_progress(await self._version())
-        await self._watches.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._writes.run())
+            await self._watches.run()
 
     @property
     def progress_is_exact(self) -> bool:
@@ -82,8 +86,8 @@ class EtcdStorage:
 
     async def get(self, key: str) -> Reading:
         response = await self.call(self._kv.Range, pb.RangeRequest(key=key.encode()))
-        stored = _stored(response.kvs[0]) if response.kvs else None
-        return Reading(stored, response.header.revision)
+        found = stored(response.kvs[0]) if response.kvs else None
+        return Reading(found, response.header.revision)
 
     async def list(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Reads in pages of its own, so that no answer grows with the cluster."""
@@ -93,7 +97,7 @@ class EtcdStorage:
             wanted = min(limit - len(items), PAGE_KEYS) if limit else PAGE_KEYS
             request = pb.RangeRequest(key=begin, range_end=end, limit=wanted, revision=revision)
             response = await self.call(self._kv.Range, request)
-            items += [_stored(kv) for kv in response.kvs]
+            items += [stored(kv) for kv in response.kvs]
             revision = revision or response.header.revision
             remaining = response.count - len(response.kvs)
             if not response.more or (limit and len(items) >= limit):
@@ -112,24 +116,13 @@ class EtcdStorage:
 
     async def _put(self, key: str, value: bytes, revision: int, ttl_seconds: int) -> Outcome:
         lease = await self._lease(ttl_seconds) if ttl_seconds else 0
-        put = pb.RequestOp(request_put=pb.PutRequest(key=key.encode(), value=value, lease=lease))
-        return await self._swap(key.encode(), revision, put)
+        return await self._writes.put(key, value, revision, lease)
 
     async def delete(self, key: str, revision: int) -> Outcome:
-        name = key.encode()
-        return await self._swap(
-            name, revision, pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=name))
-        )
+        return await self._writes.delete(key, revision)
 
-    async def _swap(self, key: bytes, revision: int, operation: pb.RequestOp) -> Outcome:
-        unchanged = pb.Compare(target=pb.Compare.MOD, key=key, mod_revision=revision)
-        read = pb.RequestOp(request_range=pb.RangeRequest(key=key))
-        request = pb.TxnRequest(compare=(unchanged,), success=(operation,), failure=(read,))
-        response = await self.call(self._kv.Txn, request)
-        if response.succeeded:
-            return Outcome(True, response.header.revision)
-        found = response.responses[0].response_range.kvs
-        return Outcome(False, response.header.revision, _stored(found[0]) if found else None)
+    async def _transact(self, request: pb.TxnRequest) -> pb.TxnResponse:
+        return await self.call(self._kv.Txn, request)
 
     async def compare_and_put_version(self, key: str, version: int, value: bytes) -> tuple[bool, int, bytes]:
         """Writes where `key` was written `version` times; else says how often it was, and what it holds."""
@@ -156,7 +149,9 @@ class EtcdStorage:
         now = self._clock.monotonic()
         lease, until, left = self._shared.get(seconds, (0, 0.0, 0))
         if now >= until or left <= 0:
-            request = pb.LeaseGrantRequest(TTL=seconds + LEASE_SHARED_SECONDS)
+            if now < until + LEASE_SHARED_SECONDS:  # who comes meanwhile goes on with the old one
+                self._shared[seconds] = (lease, until + LEASE_SHARED_SECONDS, LEASE_WRITES_MAX)
+            request = pb.LeaseGrantRequest(TTL=seconds + 2 * LEASE_SHARED_SECONDS)
             response = await self.call(self._leases.LeaseGrant, request)
             lease, until, left = response.ID, now + LEASE_SHARED_SECONDS, LEASE_WRITES_MAX
         self._shared[seconds] = (lease, until, left - 1)
@@ -218,7 +213,3 @@ def range_end(prefix: str) -> bytes:
     """The first key after all that begin with `prefix`."""
     raw = prefix.encode()
     return raw[:-1] + bytes((raw[-1] + 1,))
-
-
-def _stored(kv: pb.KeyValue) -> Stored:
-    return Stored(kv.key.decode(), kv.value, kv.mod_revision)

@@ -22,7 +22,8 @@ class Watcher:
 
     def __init__(self, selection: Selection, after: int, bookmarks: bool) -> None:
         self.selection = selection
-        self.after = after  # events up to here are known to the watcher
+        self._joined = after  # events up to here were known to the watcher when it came
+        self.after = after  # how far it has come; writes of one moment share a revision
         self.bookmarks = bookmarks
         self.place = next(((f, selection.hints[f]) for f in PLACES if f in selection.hints), None)
         self.ended: ApiError | None = None
@@ -31,7 +32,7 @@ class Watcher:
 
     def offer(self, event: Event) -> None:
         """Takes the event if it is new and shows in the selection."""
-        if event.revision <= self.after:
+        if event.revision <= self._joined:
             return
         kind = self.selection.view(event)
         if kind is not None:

@@ -116,6 +116,31 @@ async def test_nothing_is_lost_while_the_server_is_away(world: World) -> None:
     assert [event.reason for event in world.events()] == ["Pulled"]
 
 
+async def test_a_stop_writes_what_is_left() -> None:
+    world = World()
+    task = asyncio.ensure_future(world.recorder.run())
+    await settle()
+    for number in range(200):
+        pod = Pod(metadata=ObjectMeta(name=f"p{number}", namespace="apps", uid=f"u{number}"))
+        world.recorder.event(pod, "Normal", "Killing", "Stopping container")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(world.events()) == 200
+
+
+async def test_a_stop_does_not_wait_long_for_a_server_that_is_away() -> None:
+    world = World()
+    task = asyncio.ensure_future(world.recorder.run())
+    world.api.set_down(True)
+    world.recorder.event(POD, "Normal", "Killing", "Stopping container")
+    await settle()
+    task.cancel()
+    await world.clock.advance(2)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_spam_of_one_object_is_cut_after_the_burst() -> None:
     correlator = Correlator()
     involved = (("kind", "Pod"), ("name", "p"))

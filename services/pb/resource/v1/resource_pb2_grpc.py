@@ -74,6 +74,11 @@ class ResourceServiceStub:
                 request_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchRequest.SerializeToString,
                 response_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Batch = channel.unary_unary(
+                '/resource.v1.ResourceService/Batch',
+                request_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchResponse.FromString,
+                _registered_method=True)
 
 
 class ResourceServiceServicer:
@@ -136,6 +141,15 @@ class ResourceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Batch(self, request, context):
+        """Many writes in one message: a saving on the wire, and no more. Each is judged, done and answered as
+        the call of its own that it stands for; they have no order among each other, and one that is refused
+        does not touch the others. The answer comes once all have theirs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResourceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +192,11 @@ def add_ResourceServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchRequest.FromString,
                     response_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchResponse.SerializeToString,
+            ),
+            'Batch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Batch,
+                    request_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchRequest.FromString,
+                    response_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -396,6 +415,33 @@ class ResourceService:
             '/resource.v1.ResourceService/Watch',
             services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchRequest.SerializeToString,
             services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Batch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resource.v1.ResourceService/Batch',
+            services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchRequest.SerializeToString,
+            services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.BatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,11 @@ class ResourceServiceStub:
     """Follows a collection from a resource version on. Ends with OUT_OF_RANGE (410 Expired) when
     the version is too old, or when the caller does not keep up.
     """
+    Batch: _grpc.UnaryUnaryMultiCallable[_resource_pb2.BatchRequest, _resource_pb2.BatchResponse]
+    """Many writes in one message: a saving on the wire, and no more. Each is judged, done and answered as
+    the call of its own that it stands for; they have no order among each other, and one that is refused
+    does not touch the others. The answer comes once all have theirs.
+    """
 
 @_typing.type_check_only
 class ResourceServiceAsyncStub(ResourceServiceStub):
@@ -79,6 +84,11 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
     Watch: _aio.UnaryStreamMultiCallable[_resource_pb2.WatchRequest, _resource_pb2.WatchResponse]  # type: ignore[assignment]
     """Follows a collection from a resource version on. Ends with OUT_OF_RANGE (410 Expired) when
     the version is too old, or when the caller does not keep up.
+    """
+    Batch: _aio.UnaryUnaryMultiCallable[_resource_pb2.BatchRequest, _resource_pb2.BatchResponse]  # type: ignore[assignment]
+    """Many writes in one message: a saving on the wire, and no more. Each is judged, done and answered as
+    the call of its own that it stands for; they have no order among each other, and one that is refused
+    does not touch the others. The answer comes once all have theirs.
     """
 
 class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -146,6 +156,17 @@ class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_resource_pb2.WatchResponse], _abc.AsyncIterator[_resource_pb2.WatchResponse]]:
         """Follows a collection from a resource version on. Ends with OUT_OF_RANGE (410 Expired) when
         the version is too old, or when the caller does not keep up.
+        """
+
+    @_abc_1.abstractmethod
+    def Batch(
+        self,
+        request: _resource_pb2.BatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_pb2.BatchResponse, _abc.Awaitable[_resource_pb2.BatchResponse]]:
+        """Many writes in one message: a saving on the wire, and no more. Each is judged, done and answered as
+        the call of its own that it stands for; they have no order among each other, and one that is refused
+        does not touch the others. The answer comes once all have theirs.
         """
 
 def add_ResourceServiceServicer_to_server(servicer: ResourceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,6 +14,7 @@ from services.apiserver.storage import watch_cache, watchers
 from services.apiserver.storage.causes import CauseLedger
 from services.apiserver.storage.entries import Attributes, Selection
 from services.apiserver.storage.memory import MemoryStorage
+from services.apiserver.storage.storage import Batch, Change
 from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
 from services.machinery import fields, labels
@@ -79,6 +80,18 @@ async def test_replay_joins_live_without_a_gap(world: World) -> None:
     watcher = world.cache.watch(Selection(), first)
     await world.write("c")
     assert await seen(watcher) == ["ADDED b", "ADDED c"]
+
+
+async def test_writes_of_one_revision_are_all_told_and_all_replayed(world: World) -> None:
+    live = world.cache.watch(Selection(), world.cache.revision)
+    keys = [f"{PREFIX}default/{name}" for name in "abc"]
+    changes = [Change(key, orjson.dumps({"name": key[-1]}), 7) for key in keys]
+    world.cache._apply(Batch(changes, 7))
+    assert await seen(live) == ["ADDED a", "ADDED b", "ADDED c"]
+    assert await seen(world.cache.watch(Selection(), 6)) == ["ADDED a", "ADDED b", "ADDED c"]
+    resumed = world.cache.watch(Selection(), 7)
+    world.cache._apply(Batch([Change(keys[0], orjson.dumps({"name": "a", "x": 1}), 8)], 8))
+    assert await seen(resumed) == ["MODIFIED a"]
 
 
 async def test_a_watch_may_begin_with_what_exists(world: World) -> None:
