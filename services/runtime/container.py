@@ -24,18 +24,20 @@ from services.runtime.model import (
     ContainerState,
     EventType,
     Image,
+    Resources,
     RuntimeFault,
     signal_number,
 )
 from services.runtime.processes import Process, ProcessTable, Program
-from services.runtime.streams import NULL, Pipe, PipeReader, Sink, Stream
-from services.runtime.usage import Usage
+from services.runtime.streams import NULL, Counted, Pipe, PipeReader, Sink, Stream
+from services.runtime.usage import CORE, Usage
 
 if TYPE_CHECKING:
     from services.runtime.machine import Machine
     from services.runtime.sandbox import Sandbox
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_CPU_PERIOD_MICROSECONDS = 100_000
 START_ERROR_STATUS = 128
 START_ERROR = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
@@ -49,18 +51,18 @@ EXEC_ERROR = (
 
 class Container:
     __slots__ = (
-        "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem", "finished_at",
-        "id", "image",
-        "log", "machine", "message", "oom_timer", "processes", "reason", "resources", "sandbox",
-        "started_at", "state", "stdin", "usage",
+        "_resources", "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem",
+        "finished_at", "id", "image", "log", "machine", "message", "oom_timer", "processes", "reason",
+        "sandbox", "started_at", "state", "stdin", "usage",
     )  # fmt: skip
 
     def __init__(
         self, machine: Machine, sandbox: Sandbox, identifier: str, config: ContainerConfig, image: Image
     ) -> None:
-        self.machine, self.sandbox, self.id, self.config, self.image = (
-            machine, sandbox, identifier, config, image
-        )  # fmt: skip
+        self.machine: Machine = machine
+        self.sandbox: Sandbox = sandbox
+        self.id, self.config, self.image = identifier, config, image
+        self.usage: Usage = Usage()
         self.resources = config.resources
         self.cause = trace.current()
         self.state = ContainerState.CREATED
@@ -68,8 +70,7 @@ class Container:
         self.exit_code, self.reason, self.message = 0, "", ""
         self.filesystem: Filesystem = machine.filesystem_for(self)
         self.log = ContainerLog(machine.log_path(sandbox, config), machine.now)
-        self.processes = ProcessTable(self)
-        self.usage = Usage()
+        self.processes: ProcessTable = ProcessTable(self, machine.pid_namespace_for(self))
         self.ended: Future[None] = Future()
         self.oom_timer: Timer | None = None
         self.stdin: Pipe | None = Pipe() if config.stdin else None
@@ -138,7 +139,7 @@ class Container:
         first.exit.on_done(lambda: self._exited(first.exit.value()))
 
     def signal(self, number: int) -> None:
-        first = self.processes.alive.get(1)
+        first = self.processes.first
         if first is not None:
             first.signal(number)
 
@@ -159,6 +160,28 @@ class Container:
                 timer.cancel()
         self.kill()
         await self.ended
+
+    @property
+    def resources(self) -> Resources:
+        return self._resources
+
+    @resources.setter
+    def resources(self, resources: Resources) -> None:
+        """New limits count from now on; `watch_memory` looks whether memory is within them."""
+        self._resources = resources
+        period = resources.cpu_period or DEFAULT_CPU_PERIOD_MICROSECONDS
+        limit = resources.cpu_quota * CORE // period if resources.cpu_quota > 0 else 0
+        self.usage.set_cpu_limit(self.now_seconds(), limit)
+
+    def memory(self) -> int:
+        """Bytes in use: its working set."""
+        return self.usage.memory(self.now_seconds())
+
+    def hold_file(self, change_bytes: int) -> None:
+        """A file that lies in memory has grown or shrunk."""
+        self.usage.hold(change_bytes)
+        if change_bytes > 0:
+            self.watch_memory()
 
     def set_memory(self, start_bytes: int, growth_bytes: float) -> None:
         """What the program says it holds now, and how it grows from here per second."""
@@ -256,17 +279,42 @@ class Container:
     def now_seconds(self) -> float:
         return self.kernel.clock.now().timestamp()
 
-    def _output(self, name: str) -> Sink:
-        """Where the first process writes: the log, and whoever is attached."""
+    def started_seconds(self) -> float:
+        return self.started_at / 1e9
 
-        def deliver(data: bytes) -> None:
-            self.log.write(name, data)
-            for sink in tuple(self.attached):
-                sink.deliver(name, data)
+    def current(self) -> Process | None:
+        """The process of this container whose code runs at this moment, as the kernel's `current`."""
+        running = self.kernel.running
+        if running is None:
+            return None
+        return next((one for one in self.processes.own.values() if one.task is running), None)
 
-        return Sink(
-            "stdout" if self.config.tty else name, lambda _, data: deliver(data), terminal=self.config.tty
-        )
+    def looking(self) -> int:
+        """The number of whoever looks into /proc: behind `/proc/self`."""
+        process = self.current() or self.processes.first
+        return process.pid if process is not None else 1
+
+    def _output(self, name: str) -> Output:
+        return Output(self, "stdout" if self.config.tty else name, terminal=self.config.tty)
+
+
+class Output(Counted):
+    """Where the first process writes: the log, and whoever is attached."""
+
+    __slots__ = ("_container", "_name", "terminal")
+
+    def __init__(self, container: Container, name: str, *, terminal: bool) -> None:
+        super().__init__()
+        self._container, self._name = container, name
+        self.terminal = terminal
+
+    async def write(self, data: bytes) -> None:
+        self.deliver(data)
+
+    def deliver(self, data: bytes) -> None:
+        self._container.log.write(self._name, data)
+        for sink in tuple(self._container.attached):
+            sink.deliver(self._name, data)
 
 
 def _number(text: str, image: Image) -> int:

@@ -122,6 +122,7 @@ class Task(Generic[T]):
             return
         self._waiting = None
         self._running = True
+        outer, self._kernel.running = self._kernel.running, self
         try:
             waiting = coroutine.send(None)
         except StopIteration as stop:
@@ -135,6 +136,7 @@ class Task(Generic[T]):
             waiting.on_done(self.wake)
         finally:
             self._running = False
+            self._kernel.running = outer
 
     def result(self) -> T:
         if self.error is not None:
@@ -172,15 +174,17 @@ class Kernel:
         self._armed = float("inf")
         self._rearm = asyncio.Event()
         self._outside: set[asyncio.Task[Any]] = set()
+        self.running: Task[Any] | None = None  # whose code is being run at this moment
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
         """Runs it at once, until it first waits."""
-        task = Task(self, coroutine)
-        if self._draining:
-            self._ready.append(task)
-        else:
-            self.ready(task)
+        task = self.prepare(coroutine)
+        self.ready(task)
         return task
+
+    def prepare(self, coroutine: Coroutine[Any, Any, T]) -> Task[T]:
+        """A task that runs once it is handed to `ready`."""
+        return Task(self, coroutine)
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """For asyncio: runs a coroutine of this kernel and waits for its end."""

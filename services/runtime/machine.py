@@ -22,6 +22,9 @@ from services.runtime.filesystem import DIRECTORY, Entry, Filesystem, Mount
 from services.runtime.images import ImageStore
 from services.runtime.kernel import Kernel
 from services.runtime.model import (
+    NODE_MODE,
+    POD_MODE,
+    TARGET_MODE,
     ContainerConfig,
     ContainerState,
     EventType,
@@ -31,15 +34,17 @@ from services.runtime.model import (
     SandboxState,
 )
 from services.runtime.network import LocalNetwork, Namespace, Network
-from services.runtime.processes import Process, Program
+from services.runtime.process_files import CONTROL_GROUP, ETC_FILES, EtcFile, MadeFiles, ProcessFiles
+from services.runtime.processes import PidNamespace, Process, Program
 from services.runtime.sandbox import Sandbox
-from services.runtime.system_files import device_files, etc_files, process_files
-from services.runtime.volumes import FileMount, FolderMount, MemoryMount
+from services.runtime.system_files import device_files
+from services.runtime.tmpfs import Tmpfs
+from services.runtime.volumes import FolderMount, MemoryMount
 
 Subscriber = Callable[[EventType, str, Sandbox], None]
 HANDLERS = ("", "runc")
 DEVICES = MemoryMount(device_files(), readonly=False)
-NOTHING = MemoryMount({})
+SHARED_MEMORY_BYTES = 64 * 1024 * 1024  # of /dev/shm, as containerd makes it
 T = TypeVar("T")
 
 
@@ -64,6 +69,7 @@ class Machine:
         self.containers: dict[str, Container] = {}
         self.subscribers: list[Subscriber] = []
         self.host = Namespace("", name)  # what Pods with host network share
+        self._host_pids = PidNamespace()
         self._local = local
         self._addresses = Addresses()
 
@@ -233,14 +239,29 @@ class Machine:
     def filesystem_for(self, container: Container) -> Filesystem:
         """The image's tree, /proc, /dev and /etc as the runtime makes them, and the kubelet's mounts."""
         filesystem = Filesystem(container.image.tree, readonly=container.config.readonly_root)
-        filesystem.mounts["/proc"] = MemoryMount(process_files(container))
+        filesystem.mounts["/proc"] = ProcessFiles(container)
         filesystem.mounts["/dev"] = DEVICES
-        filesystem.mounts["/sys"] = NOTHING
-        for path, data in etc_files(container.sandbox).items():
-            filesystem.mounts[path] = FileMount(data)
+        filesystem.mounts["/dev/shm"] = Tmpfs(SHARED_MEMORY_BYTES, container.hold_file)
+        filesystem.mounts["/sys"] = MadeFiles(container, CONTROL_GROUP)
+        for path in ETC_FILES:
+            filesystem.mounts[path] = EtcFile(container.sandbox, path)
         for mount in container.config.mounts:
             filesystem.mounts["/" + mount.container_path.strip("/")] = self._mount(mount)
         return filesystem
+
+    def pid_namespace_for(self, container: Container) -> PidNamespace | None:
+        """Whom its processes see: by default only each other."""
+        mode, sandbox = container.config.pid_mode, container.sandbox
+        if mode == TARGET_MODE and container.config.pid_target in self.containers:
+            return self.containers[container.config.pid_target].processes.namespace
+        if mode == NODE_MODE:
+            return self._host_pids
+        if mode != POD_MODE:
+            return None
+        if sandbox.pids is None:
+            sandbox.pids = PidNamespace()
+            sandbox.pids.add_pause(container)
+        return sandbox.pids
 
     def _mount(self, config: MountConfig) -> Mount:
         real = self.real_path(config.host_path)

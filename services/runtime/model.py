@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
+from typing import TypeVar
 
 from services.runtime.filesystem import Tree
+
+T = TypeVar("T")
 
 SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 14, 15
 SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH = 17, 18, 19, 23, 28
@@ -53,6 +57,19 @@ class EventType(IntEnum):
     DELETED = 3
 
 
+@lru_cache(maxsize=4_096)
+def once(value: T) -> T:
+    """The same for equal values: what replicas have in common is kept once. Bounded."""
+    return value
+
+
+def _share(config: object, *names: str) -> None:
+    """The words of these tables are mostly those of other containers too."""
+    for name in names:
+        table = {once(key): once(value) for key, value in dict(getattr(config, name)).items()}
+        object.__setattr__(config, name, table)
+
+
 class RuntimeFault(Exception):
     """What a call is refused with. `code` is the name of a gRPC status code."""
 
@@ -68,6 +85,10 @@ class Dns:
     options: tuple[str, ...] = ()
 
 
+# NamespaceMode of the contract.
+POD_MODE, CONTAINER_MODE, NODE_MODE, TARGET_MODE = range(4)
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
     name: str
@@ -79,15 +100,17 @@ class SandboxConfig:
     dns: Dns | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    network_mode: int  # NamespaceMode of the contract; NODE is host network
+    network_mode: int  # NODE is host network
     pid_mode: int
     ipc_mode: int
 
-    NODE_MODE = 2
+    def __post_init__(self) -> None:
+        _share(self, "labels", "annotations")
+        object.__setattr__(self, "dns", once(self.dns))
 
     @property
     def host_network(self) -> bool:
-        return self.network_mode == self.NODE_MODE
+        return self.network_mode == NODE_MODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +150,14 @@ class ContainerConfig:
     run_as_user: int | None = None
     run_as_group: int | None = None
     readonly_root: bool = False
-    pid_mode: int = 0
+    pid_mode: int = CONTAINER_MODE
+    pid_target: str = ""  # the container whose processes it joins
     stop_signal: int = 0  # the contract's number; 0 is the image's own
+
+    def __post_init__(self) -> None:
+        _share(self, "labels", "annotations")
+        for name in ("image", "user_image", "command", "args", "envs", "resources"):
+            object.__setattr__(self, name, once(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

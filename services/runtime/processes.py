@@ -1,8 +1,10 @@
-"""Processes of one container: numbers, parents, environment, streams, signals, ends.
+"""Processes of one container: numbers, parents, environment, streams, signals, memory, ends.
 
 A `Process` is one entry of the table that `ps` prints; its program is a coroutine on the kernel.
-Signals act as on Linux: process 1 ignores what it has no handler for, KILL excepted, and
-when it ends everything else in the container is killed with it.
+Signals act as on Linux: process 1 of a PID namespace ignores what it has no handler for, KILL
+excepted, and when a container's first process ends everything else in it is killed with it. Numbers
+and what `ps` shows belong to the `PidNamespace`, which the containers of a Pod may share. Whoever
+ends is reaped at once, and its children go to process 1.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from services.runtime.streams import NULL, Stream
 if TYPE_CHECKING:
     from services.runtime.container import Container
 
-PROCESSES_MAX = 256
+PROCESSES_MAX = 256  # of a container
+TOOL_BYTES = 1024 * 1024
 IGNORED_BY_DEFAULT = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
 
 Program = Callable[["Process"], Coroutine[Any, Any, int]]
@@ -48,6 +51,36 @@ class Process:
     exit: Future[int] = field(default_factory=Future)
     handlers: dict[int, Handler | None] = field(default_factory=dict)  # None: ignored
     task: Task[int] | None = None
+    held: int = 0  # bytes of memory beyond what the container's program declared
+
+    # -- what /proc and ps say of it ----------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """As the kernel keeps it: the file's name, cut off."""
+        return self.argv[0].rpartition("/")[2][:15] if self.argv else ""
+
+    @property
+    def executable(self) -> str:
+        """Where its program lies, as far as that can be told from its name."""
+        name = self.argv[0] if self.argv else ""
+        if name.startswith("/"):
+            return name
+        for folder in self.env.get("PATH", "").split(":"):
+            if folder and self.container.filesystem.exists(f"{folder}/{name}"):
+                return f"{folder}/{name}"
+        return f"/{name}"
+
+    def memory_bytes(self) -> int:
+        first = self.container.processes.first is self
+        return self.container.usage.memory(self.container.now_seconds()) if first else TOOL_BYTES + self.held
+
+    def hold(self, size: int) -> None:
+        """It has so much in memory now; too much for the container's limit is the end of the container."""
+        change, self.held = size - self.held, size
+        self.container.usage.hold(change)
+        if change > 0:
+            self.container.watch_memory()
 
     # -- streams ------------------------------------------------------------------------------
 
@@ -90,15 +123,46 @@ class Process:
         await self.container.kernel.sleep(seconds)
 
 
-class ProcessTable:
-    """All processes of a container; numbers are never used twice."""
+class PidNamespace:
+    """Numbers, and the processes that see each other; a number is never used twice."""
 
-    __slots__ = ("_container", "_next", "alive")
+    __slots__ = ("_next", "alive")
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(self) -> None:
         self._next = 1
         self.alive: dict[int, Process] = {}
+
+    def take(self) -> int:
+        number = self._next
+        self._next += 1
+        return number
+
+    def add_pause(self, container: Container) -> None:
+        """Process 1 of a Pod whose containers share: it holds the namespace, and reaps."""
+        moment = container.kernel.clock.now().timestamp()
+        number = self.take()
+        self.alive[number] = Process(container, number, 0, ("/pause",), {}, "/", {}, 65535, 65535, moment)
+
+
+class ProcessTable:
+    """The processes of one container. `alive` are all that they see, `own` those of the container."""
+
+    __slots__ = ("_container", "_namespace", "first", "limit", "own")
+
+    def __init__(self, container: Container, namespace: PidNamespace | None = None) -> None:
+        self._container = container
+        self._namespace = namespace or PidNamespace()
+        self.own: dict[int, Process] = {}
+        self.first: Process | None = None
+        self.limit = PROCESSES_MAX
+
+    @property
+    def alive(self) -> dict[int, Process]:
+        return self._namespace.alive
+
+    @property
+    def namespace(self) -> PidNamespace:
+        return self._namespace
 
     def start(
         self,
@@ -112,26 +176,30 @@ class ProcessTable:
         identity: tuple[int, int] = (0, 0),
     ) -> Process:
         """Takes over its own hold on each stream. BlockingIOError when there are too many."""
-        if len(self.alive) >= PROCESSES_MAX:
+        if len(self.own) >= self.limit:
             raise BlockingIOError(11, "Resource temporarily unavailable")
         process = Process(
-            self._container, self._next, parent.pid if parent else 0, argv, dict(env), cwd, dict(streams),
-            *identity, self._container.kernel.clock.now().timestamp(),
+            self._container, self._namespace.take(), parent.pid if parent else 0, argv, dict(env), cwd,
+            dict(streams), *identity, self._container.kernel.clock.now().timestamp(),
         )  # fmt: skip
-        self._next += 1
         for stream in process.streams.values():
             stream.retain()
-        self.alive[process.pid] = process
-        process.task = self._container.kernel.spawn(program(process))
+        self.alive[process.pid] = self.own[process.pid] = process
+        if self.first is None:
+            self.first = process
+        process.task = self._container.kernel.prepare(program(process))
         process.task.finished.on_done(lambda: self._ended(process))
+        self._container.kernel.ready(process.task)
         return process
 
     def kill_all(self) -> None:
-        for process in list(self.alive.values()):
+        for process in list(self.own.values()):
             process.end(128 + SIGKILL)
 
     def _ended(self, process: Process) -> None:
         self.alive.pop(process.pid, None)
+        self.own.pop(process.pid, None)
+        process.hold(0)
         for child in self.alive.values():
             if child.parent == process.pid:
                 child.parent = 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 from services.runtime.container import Container
 from services.runtime.model import SandboxConfig, SandboxState
 from services.runtime.network import Namespace
+from services.runtime.processes import PidNamespace
 
 
 class Sandbox:
-    __slots__ = ("config", "containers", "created_at", "handler", "id", "namespace", "state")
+    __slots__ = ("config", "containers", "created_at", "handler", "id", "namespace", "pids", "state")
 
     def __init__(
         self, identifier: str, config: SandboxConfig, namespace: Namespace, created_at: int, handler: str
@@ -17,6 +18,7 @@ class Sandbox:
         self.created_at, self.handler = created_at, handler
         self.state = SandboxState.READY
         self.containers: dict[str, Container] = {}
+        self.pids: PidNamespace | None = None  # of all its containers, where they share one
 
     @property
     def ip(self) -> str:

@@ -6,6 +6,7 @@ from services.machinery.image_names import canonical, repository_of
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.runtime.container import Container
 from services.runtime.images import ImageStore
+from services.runtime.machine import Machine
 from services.runtime.model import (
     ContainerConfig,
     ContainerState,
@@ -13,6 +14,7 @@ from services.runtime.model import (
     Image,
     MountConfig,
     Resources,
+    RuntimeFault,
     SandboxConfig,
     SandboxState,
     signal_number,
@@ -66,6 +68,7 @@ def container_config(message: pb.ContainerConfig) -> ContainerConfig:
         run_as_group=security.run_as_group.value if security.HasField("run_as_group") else None,
         readonly_root=security.readonly_rootfs,
         pid_mode=security.namespace_options.pid,
+        pid_target=security.namespace_options.target_id,
         stop_signal=_signal(message.stop_signal),
     )
 
@@ -80,8 +83,52 @@ def resources(message: pb.LinuxContainerResources) -> Resources:
     )
 
 
+def updated_resources(old: Resources, message: pb.LinuxContainerResources) -> Resources:
+    """As containerd merges an update: what the request leaves at 0 stays."""
+    new = resources(message)
+    return Resources(
+        new.cpu_period or old.cpu_period,
+        new.cpu_quota or old.cpu_quota,
+        new.cpu_shares or old.cpu_shares,
+        new.memory_limit_bytes or old.memory_limit_bytes,
+        new.oom_score_adj or old.oom_score_adj,
+    )
+
+
+def in_state(container: Container) -> str:
+    return f"container is in CONTAINER_{container.state.name} state"
+
+
+def check_container(machine: Machine, request: pb.CreateContainerRequest) -> None:
+    """RuntimeFault in containerd's words and order for a request that no container can be made of."""
+    try:
+        machine.sandbox(request.pod_sandbox_id)
+    except RuntimeFault as fault:
+        raise RuntimeFault(
+            fault.code, f'failed to find sandbox id "{request.pod_sandbox_id}": not found'
+        ) from fault
+    if not request.config.HasField("metadata"):
+        raise RuntimeFault("UNKNOWN", "container config must include metadata")
+    for mount in request.config.mounts:
+        if not mount.container_path.strip("/"):
+            raise RuntimeFault(
+                "INVALID_ARGUMENT", f"mount of {mount.host_path!r} has no place in the container"
+            )
+        if "\0" in mount.container_path + mount.host_path:
+            raise RuntimeFault("INVALID_ARGUMENT", "a path holds a null byte")
+    if any("\0" in word for word in (*request.config.command, *request.config.args)):
+        raise RuntimeFault("INVALID_ARGUMENT", "a word of the command holds a null byte")
+
+
+def check_streams(request: pb.ExecRequest | pb.AttachRequest, none: str) -> None:
+    if not (request.stdin or request.stdout or request.stderr):
+        raise RuntimeFault("INVALID_ARGUMENT", none)
+    if request.tty and request.stderr:
+        raise RuntimeFault("INVALID_ARGUMENT", "tty and stderr cannot both be true")
+
+
 def _signal(number: int) -> int:
-    if number == 0:
+    if number not in pb.Signal.values() or number == 0:
         return 0
     name = pb.Signal.Name(number).removeprefix("SIGNAL_SIG")  # type: ignore[arg-type]
     if name.startswith("RTMAXMINUS"):
@@ -276,7 +323,7 @@ def sandbox_stats(sandbox: Sandbox, now: int) -> pb.PodSandboxStats:
                 ),
             ),
             process=pb.ProcessUsage(
-                timestamp=now, process_count=_uint(sum(len(one.processes.alive) for one in running))
+                timestamp=now, process_count=_uint(sum(len(one.processes.own) for one in running))
             ),
             containers=stats,
         ),

@@ -63,6 +63,8 @@ class Cri:
             labels={"io.kubernetes.container.name": name},
             log_path=f"{name}/{attempt}.log",
         )
+        # As a kubelet has it: each container has process numbers of its own.
+        config.linux.security_context.namespace_options.pid = pb.CONTAINER
         request = pb.CreateContainerRequest(pod_sandbox_id=sandbox, config=config)
         return (await self.runtime.CreateContainer(request)).container_id
 
