@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.api.core_v1 import Container, Pod
+from services.kubelet import ephemeral
 from services.kubelet.container_status import HEALTHY, Health
 from services.kubelet.cri import ContainerRecord, ContainerState
+from services.kubelet.restart_policy import restarts
 from services.kubelet.runtime_config import HASH_ANNOTATION, container_hash
 from services.kubelet.runtime_view import RuntimeView
 from services.machinery.pods import is_restartable_init
@@ -29,6 +31,7 @@ class Kill:
     record: ContainerRecord
     container: Container
     message: str
+    probe: ProbeKind | None = None  # the one that gave up on it; its own grace period then counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,16 @@ def compute(
         return _without_sandbox(pod, view)
     kills = _unhealthy(pod, view, failed_probe or {})
     dying = {kill.record.id for kill in kills}
-    waiting, starts = _init_containers(pod, view, health)
+    debuggers = [c for c in ephemeral.containers(pod) if view.latest(c.name) is None]
+    waiting, starts = _init_containers(pod, view, health, dying)
     if waiting == "failed":
         return Actions(stop_all=True)
     if waiting == "no":
-        starts += [c for c in pod.spec.containers if _must_start(c, view, pod, dying)]
-    if not starts and not kills and waiting == "no" and _all_over(pod, view):
-        return Actions(stop_all=True)
-    return Actions(start=tuple(starts), kill=tuple(kills))
+        regular = [c for c in pod.spec.containers if _must_start(c, view, pod, dying)]
+        if not regular and _all_over(pod, view):
+            return Actions(stop_all=True)
+        starts += regular
+    return Actions(start=(*debuggers, *starts), kill=tuple(kills))
 
 
 def _without_sandbox(pod: Pod, view: RuntimeView) -> Actions:
@@ -82,12 +87,7 @@ def should_restart(container: Container, record: ContainerRecord | None, pod: Po
     """Whether it is to be started: it never was, or it has ended and its policy says so."""
     if record is None or record.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
         return True
-    if record.running:
-        return False
-    policy = container.restart_policy or pod.spec.restart_policy or "Always"
-    if policy == "OnFailure":
-        return record.exit_code != 0
-    return policy != "Never"
+    return not record.running and restarts(container, pod, record.exit_code)
 
 
 def _must_start(container: Container, view: RuntimeView, pod: Pod, dying: set[str]) -> bool:
@@ -97,20 +97,36 @@ def _must_start(container: Container, view: RuntimeView, pod: Pod, dying: set[st
     return should_restart(container, record, pod)
 
 
+# ---- What must go ----------------------------------------------------------------------------
+
+
 def _unhealthy(pod: Pod, view: RuntimeView, failed: Mapping[str, ProbeKind]) -> list[Kill]:
     kills = []
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        record = view.current.get(container.name)
-        if record and record.running and _changed(container, record):
-            text = f"Container {container.name} definition changed, will be restarted"
-            kills.append(Kill(record, container, text))
-            continue
-        kind = failed.get(record.id) if record and record.running else None
-        if record and kind in ("liveness", "startup"):
-            text = f"Container {container.name} failed {kind} probe"
-            again = (container.restart_policy or pod.spec.restart_policy) != "Never"
-            kills.append(Kill(record, container, text + ", will be restarted" if again else text))
+    for container in pod.spec.init_containers:
+        if is_restartable_init(container):
+            kills += _kill(container, view, failed, f"Init container {container.name}", again="")
+    for container in pod.spec.containers:
+        # Killed, it ends with the code of a signal; that is what its policy is asked about.
+        again = ", will be restarted" if restarts(container, pod, _KILLED) else ""
+        kills += _kill(container, view, failed, f"Container {container.name}", again=again)
     return kills
+
+
+_KILLED = 137
+
+
+def _kill(
+    container: Container, view: RuntimeView, failed: Mapping[str, ProbeKind], who: str, *, again: str
+) -> list[Kill]:
+    record = view.current.get(container.name)
+    if record is None or not record.running:
+        return []
+    if _changed(container, record):
+        return [Kill(record, container, f"{who} definition changed, will be restarted")]
+    kind = failed.get(record.id)
+    if kind not in ("liveness", "startup"):
+        return []
+    return [Kill(record, container, f"{who} failed {kind} probe{again}", kind)]
 
 
 def _changed(container: Container, record: ContainerRecord) -> bool:
@@ -118,8 +134,11 @@ def _changed(container: Container, record: ContainerRecord) -> bool:
     return made_from is not None and made_from != container_hash(container)
 
 
+# ---- Init containers -------------------------------------------------------------------------
+
+
 def _init_containers(
-    pod: Pod, view: RuntimeView, health: Mapping[str, Health]
+    pod: Pod, view: RuntimeView, health: Mapping[str, Health], dying: set[str]
 ) -> tuple[Literal["no", "yes", "failed"], list[Container]]:
     """Whether the regular containers still wait for them, and which of them to start."""
     starts: list[Container] = []
@@ -133,18 +152,27 @@ def _init_containers(
         record = view.current.get(container.name)
         if is_restartable_init(container):
             if record is None or not record.running:
-                return "yes", [*starts, container]
-            if not health.get(container.name, HEALTHY).started:
+                starts.append(container)
+                # One that was up before and died is made again, beside what came after it.
+                if _begun_after(container, pod, view):
+                    continue
+                return "yes", starts
+            if record.id in dying or not health.get(container.name, HEALTHY).started:
                 return "yes", starts
         elif record is None or record.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
             return "yes", [*starts, container]
         elif record.running:
             return "yes", starts
         elif record.exit_code != 0:
-            if pod.spec.restart_policy == "Never":
+            if not restarts(container, pod, record.exit_code):
                 return "failed", []
             return "yes", [*starts, container]
     return "no", starts
+
+
+def _begun_after(container: Container, pod: Pod, view: RuntimeView) -> bool:
+    after = pod.spec.init_containers[pod.spec.init_containers.index(container) + 1 :]
+    return any(other.name in view.current for other in after)
 
 
 def _all_over(pod: Pod, view: RuntimeView) -> bool:

@@ -6,18 +6,20 @@ Pure. Builds plain data in JSON names, for it goes straight into a patch. Upstre
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from services.api.core_v1 import Container
+from services.api.core_v1 import Container, ResourceRequirements
 from services.kubelet.cri import ContainerRecord, ContainerState
 from services.machinery import quantity
 from services.machinery.clock import rfc3339
 
 Status = dict[str, Any]
+NO_WORDS: Mapping[str, str] = {}
 
 RUNTIME = "containerd"
 UNKNOWN_EXIT_CODE = 137
@@ -55,7 +57,8 @@ def container_uri(identifier: str) -> str:
     return f"{RUNTIME}://{identifier}"
 
 
-def terminated(record: ContainerRecord) -> Status:
+def terminated(record: ContainerRecord, last_words: str = "") -> Status:
+    """`last_words` is what the container itself said of its end."""
     state: Status = {
         "exitCode": record.exit_code,
         "reason": record.reason or ("Completed" if record.exit_code == 0 else "Error"),
@@ -63,17 +66,17 @@ def terminated(record: ContainerRecord) -> Status:
         "finishedAt": time_text(record.finished_at),
         "containerID": container_uri(record.id),
     }
-    if record.message:
-        state["message"] = record.message
+    if record.message or last_words:
+        state["message"] = ": ".join(text for text in (record.message, last_words) if text)
     return {"terminated": state}
 
 
-def container_state(record: ContainerRecord, default: Waiting) -> Status:
+def container_state(record: ContainerRecord, default: Waiting, last_words: str = "") -> Status:
     match record.state:
         case ContainerState.RUNNING:
             return {"running": {"startedAt": time_text(record.started_at)}}
         case ContainerState.EXITED:
-            return terminated(record)
+            return terminated(record, last_words)
         case _:
             return waiting_state(default)
 
@@ -94,18 +97,23 @@ def container_status(
     health: Health = HEALTHY,
     old: Status | None = None,
     initializer: bool = False,
+    last_words: Mapping[str, str] = NO_WORDS,
+    in_force: ResourceRequirements | None = None,
 ) -> Status:
     """One entry of `containerStatuses`.
 
     `history` is newest first. `waiting` is what kept the kubelet from starting it; `default` is said
     while nothing has. `old` is what was last reported, for containers that the runtime has lost.
-    `initializer`: ready means that it has completed.
+    `initializer`: ready means that it has completed. `last_words`: termination messages by id.
+    `in_force`: its resources where they are not those of the spec yet.
     """
     if not history:
         return _without_record(container, default, waiting, old)
     newest = history[0]
-    state = container_state(newest, waiting or default)
-    last: Status = terminated(history[1]) if len(history) > 1 and history[1].finished_at else {}
+    state = container_state(newest, waiting or default, last_words.get(newest.id, ""))
+    last: Status = {}
+    if len(history) > 1 and history[1].finished_at:
+        last = terminated(history[1], last_words.get(history[1].id, ""))
     if waiting is not None and not newest.running:
         if "terminated" in state:
             last = state
@@ -122,7 +130,7 @@ def container_status(
         "ready": done if initializer else (newest.running and health.started and health.ready),
         "started": newest.running and health.started,
     }
-    _add_resources(status, container)
+    _add_resources(status, container, in_force)
     if newest.user is not None and newest.running:
         uid, gid, groups = newest.user
         status["user"] = {"linux": {"uid": uid, "gid": gid, "supplementalGroups": list(groups)}}
@@ -160,16 +168,19 @@ def _without_record(
     return status
 
 
-def _add_resources(status: Status, container: Container) -> None:
+def _add_resources(
+    status: Status, container: Container, in_force: ResourceRequirements | None = None
+) -> None:
     """The shape that in-place resize gives it: what the node granted, and what is in force."""
-    resources = container.resources
+    granted, actual = container.resources, in_force or container.resources
     status["resources"] = {}
-    if resources is not None:
-        if resources.requests:
-            status["allocatedResources"] = _canonical(resources.requests)
-            status["resources"]["requests"] = status["allocatedResources"]
-        if resources.limits:
-            status["resources"]["limits"] = _canonical(resources.limits)
+    if granted is not None and granted.requests:
+        status["allocatedResources"] = _canonical(granted.requests)
+    if actual is not None:
+        if actual.requests:
+            status["resources"]["requests"] = _canonical(actual.requests)
+        if actual.limits:
+            status["resources"]["limits"] = _canonical(actual.limits)
     if container.volume_mounts:
         status["volumeMounts"] = [
             _mount_status(m.name, m.mount_path, bool(m.read_only)) for m in container.volume_mounts

@@ -1,8 +1,8 @@
 """Sees to it that an image is on the machine before a container needs it.
 
-Pulls one image at a time per node, as upstream does by default. A pull that failed is not tried
-again before its back-off is over. `ImageError` carries the reason that the container then waits
-for (ErrImagePull, ImagePullBackOff, …) and when to ask again.
+Pulls one image at a time per node, as upstream does by default; `parallel_pulls` lets more go on
+together. A pull that failed is not tried again before its back-off is over. `ImageError` carries
+the reason that the container then waits for (ErrImagePull, ImagePullBackOff, …) and when to ask again.
 Upstream: `pkg/kubelet/images/image_manager.go`.
 """
 
@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable
 
 from services.api.core_v1 import Container
-from services.kubelet.cri import Cri, CriError, ImageRecord
+from services.kubelet import pull_secrets
+from services.kubelet.cri import Cri, CriError, ImageRecord, RegistryAuth
 from services.kubelet.restart_backoff import RestartBackoff, go_milliseconds
 from services.machinery.clock import Clock
 
@@ -55,15 +56,24 @@ def with_default_tag(image: str) -> str:
 class ImageManager:
     """One node's."""
 
-    def __init__(self, cri: Cri, clock: Clock, on_pulled: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        cri: Cri,
+        clock: Clock,
+        on_pulled: Callable[[], None] = lambda: None,
+        *,
+        parallel_pulls: int = 1,
+    ) -> None:
         self._cri, self._clock, self._on_pulled = cri, clock, on_pulled
         self._backoff = RestartBackoff()
         self._failures: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}  # in bytes, by id: what an id stands for never changes
-        self._pulling = asyncio.Lock()
+        self._records: dict[str, ImageRecord] = {}  # by id: what an id stands for never changes
+        self._pulling = asyncio.Semaphore(parallel_pulls)
 
-    async def ensure(self, pod_uid: str, container: Container, emit: Emit) -> str:
-        """The image's id at the runtime. Raises ImageError."""
+    async def ensure(
+        self, pod_uid: str, container: Container, emit: Emit, keys: pull_secrets.Keyring
+    ) -> ImageRecord:
+        """The image as it is on the machine. `keys` are the Pod's credentials. Raises ImageError."""
         spoken = container.image or ""
         try:
             name = with_default_tag(spoken)
@@ -79,12 +89,13 @@ class ImageManager:
                 "Pulled",
                 f'Container image "{spoken}" already present on machine and can be accessed by the pod',
             )
-            return present.id
+            return present
         if policy == "Never":
             message = f'Container image "{spoken}" is not present with pull policy of Never'
             emit("Warning", "ErrImageNeverPull", message)
             raise ImageError("ErrImageNeverPull", message, NEVER_PULL_RETRY_SECONDS)
-        return await self._pull(f"{pod_uid}_{spoken}", spoken, name, emit)
+        auths = pull_secrets.matching(keys, name) if keys else []
+        return await self._pull(f"{pod_uid}_{spoken}", spoken, name, emit, auths)
 
     def forget(self, pod_uid: str, containers: list[Container]) -> None:
         for container in containers:
@@ -98,7 +109,9 @@ class ImageManager:
             emit("Warning", "InspectFailed", message)
             raise ImageError("ImageInspectError", message, NEVER_PULL_RETRY_SECONDS) from error
 
-    async def _pull(self, key: str, spoken: str, name: str, emit: Emit) -> str:
+    async def _pull(
+        self, key: str, spoken: str, name: str, emit: Emit, auths: list[RegistryAuth]
+    ) -> ImageRecord:
         now = self._clock.monotonic()
         if remaining := self._backoff.remaining_since_failure(key, now):
             message = f'Back-off pulling image "{spoken}"'
@@ -111,8 +124,7 @@ class ImageManager:
         async with self._pulling:
             started = self._clock.monotonic()
             try:
-                identifier = await self._cri.pull_image(name)
-                size = await self._size(identifier, name)
+                image = await self._record(await self._fetch(name, auths), name)
             except CriError as error:
                 raise self._failed(key, spoken, error, emit) from error
         took, waited = self._clock.monotonic() - started, self._clock.monotonic() - asked
@@ -121,18 +133,27 @@ class ImageManager:
             "Pulled",
             f'Successfully pulled image "{spoken}" in {go_milliseconds(took)} '
             f"({go_milliseconds(waited)} including waiting). "
-            f"Image size: {size} bytes.",
+            f"Image size: {image.size_bytes} bytes.",
         )
         self._clear(key)
-        return identifier
+        return image
 
-    async def _size(self, identifier: str, name: str) -> int:
-        size = self._sizes.get(identifier)
-        if size is None:
-            image = await self._cri.image(name)
-            size = self._sizes[identifier] = image.size_bytes if image else 0
+    async def _fetch(self, name: str, auths: list[RegistryAuth]) -> str:
+        """Its id. Each of the credentials is tried; without any, it is asked for as nobody."""
+        for auth in auths[:-1]:
+            try:
+                return await self._cri.pull_image(name, auth)
+            except CriError:
+                continue  # The last one's refusal is the one that is told.
+        return await self._cri.pull_image(name, auths[-1] if auths else None)
+
+    async def _record(self, identifier: str, name: str) -> ImageRecord:
+        record = self._records.get(identifier)
+        if record is None:
+            record = await self._cri.image(name) or ImageRecord(id=identifier)
+            self._records[identifier] = record
             self._on_pulled()
-        return size
+        return record
 
     def _failed(self, key: str, spoken: str, error: CriError, emit: Emit) -> ImageError:
         emit("Warning", "Failed", f'Failed to pull image "{spoken}": {error}')

@@ -8,6 +8,8 @@ Upstream: `syncLoopIteration` in `pkg/kubelet/kubelet.go`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from services.api.core_v1 import Container, Pod
 from services.api.errors import ApiError
 from services.kubelet import admission
@@ -38,7 +40,7 @@ class Kubelet:
         self.news = 0  # how many events there were; a list older than an event must not undo it
         self._told_at: dict[str, int] = {}  # of each sandbox: the number of its last event
         self._prober = prober
-        self._sync = PodSync(context, images, prober, self._look_after)
+        self._sync = PodSync(context, images, prober, self._look_after, self._admitted)
 
     # ---- Config ------------------------------------------------------------------------------
 
@@ -55,6 +57,11 @@ class Kubelet:
             if not old.metadata.deletion_timestamp or worker.stage is Stage.TERMINATED:
                 self.poke(worker)
             return
+        same_notes = old.metadata.labels == pod.metadata.labels
+        same_notes = same_notes and old.metadata.annotations == pod.metadata.annotations
+        if pod.spec.volumes and not same_notes:
+            worker.stale_volumes = True  # Upstream too mounts anew whatever a Pod's update was.
+            self.poke(worker)
         if old.metadata.generation != pod.metadata.generation or old.spec != pod.spec:
             self.poke(worker)
         elif worker.stage is Stage.SYNC:
@@ -74,10 +81,10 @@ class Kubelet:
     def _add(self, pod: Pod, cause: str) -> None:
         uid = pod.metadata.uid or ""
         view = self._views.pop(uid, None) or RuntimeView()
-        probes = PodProbes(pod, "", poke=lambda: None, unhealthy=lambda container, message: None)
+        probes = PodProbes(pod, "", poke=lambda: None, tell=lambda container, reason, message: None)
         worker = PodWorker(pod, as_data(pod.status), view, probes, cause=cause)
         probes.poke = lambda: self.poke(worker)
-        probes.unhealthy = lambda container, message: self._unhealthy(worker, container, message)
+        probes.tell = lambda container, reason, message: self._unhealthy(worker, container, reason, message)
         grace = pod.spec.termination_grace_period_seconds
         worker.grace_seconds = GRACE_SECONDS if grace is None else grace
         if pod.metadata.deletion_timestamp:
@@ -94,9 +101,12 @@ class Kubelet:
         self._watch_deadline(worker)
         self.poke(worker)
 
+    def _admitted(self) -> Iterable[Pod]:
+        """All Pods that hold resources here, with what they were granted."""
+        return (worker.granted for worker in self.workers.values() if worker.stage is Stage.SYNC)
+
     def _admit(self, worker: PodWorker) -> None:
-        others = (w.pod for w in self.workers.values() if w.stage is Stage.SYNC)
-        refusal = admission.admit(worker.pod, others, self.context.allocatable, self.context.node)
+        refusal = admission.admit(worker.pod, self._admitted(), self.context.allocatable, self.context.node)
         if refusal is None:
             return
         worker.refused = True
@@ -206,8 +216,8 @@ class Kubelet:
         )
         self._prober.container_started(worker.probes, container, record.id)
 
-    def _unhealthy(self, worker: PodWorker, container: Container, message: str) -> None:
-        self.context.container_event(worker.pod, container, "Warning", "Unhealthy", message)
+    def _unhealthy(self, worker: PodWorker, container: Container, reason: str, message: str) -> None:
+        self.context.container_event(worker.pod, container, "Warning", reason, message)
         self.context.log.info(message, **_named(worker), container=container.name)
 
     def orphans(self) -> list[str]:
@@ -283,9 +293,8 @@ class Kubelet:
 
     async def _finish(self, worker: PodWorker) -> None:
         """A finished Pod stays, with its logs, until somebody deletes it."""
-        for timer in (worker.deadline, worker.refresh):
-            if timer is not None:
-                timer.cancel()
+        if worker.deadline is not None:
+            worker.deadline.cancel()
         if not worker.gone and not worker.pod.metadata.deletion_timestamp:
             return
         if not worker.finished:

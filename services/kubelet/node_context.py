@@ -12,9 +12,10 @@ from services.api.core_v1 import Container, Node, Pod, Service
 from services.client.client import Client
 from services.client.recorder import EventRecorder
 from services.kubelet.cri import Cri
+from services.kubelet.mirror_statuses import MirrorStatuses
 from services.kubelet.references import References
-from services.kubelet.status_manager import StatusManager
 from services.kubelet.timers import Timers
+from services.kubelet.tokens import Tokens
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 
@@ -37,13 +38,16 @@ class NodeContext:
     log: Logger
     timers: Timers
     group: asyncio.TaskGroup
-    statuses: StatusManager
+    statuses: MirrorStatuses
     references: References
+    tokens: Tokens
     services: Callable[[], Iterable[Service]]
     capacity: dict[str, str]
     allocatable: dict[str, str]
     network_message: str = NOT_READY_NETWORK  # empty once the node has its Pod CIDR
     node: Node | None = None  # as the API server last showed it
+    pressure: frozenset[str] = frozenset()  # conditions of the node that eviction has found
+    shutting_down: bool = False
     labels: dict[str, str] = field(default_factory=dict)
 
     def pod_event(self, pod: Pod, type: str, reason: str, message: str) -> None:
@@ -51,6 +55,10 @@ class NodeContext:
 
     def container_event(self, pod: Pod, container: Container, type: str, reason: str, message: str) -> None:
         """An event whose field path names the container, as `kubectl describe` shows it."""
-        group = "initContainers" if container in pod.spec.init_containers else "containers"
+        group = "containers"
+        if any(other.name == container.name for other in pod.spec.init_containers):
+            group = "initContainers"
+        elif any(other.name == container.name for other in pod.spec.ephemeral_containers):
+            group = "ephemeralContainers"
         path = f"spec.{group}{{{container.name}}}"
         self.recorder.event(pod, type, reason, message, field_path=path)

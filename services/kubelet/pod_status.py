@@ -14,7 +14,10 @@ from typing import Any
 from msgspec import Struct
 
 from services.api.core_v1 import Container, Pod
+from services.kubelet import ephemeral, resize, termination_message
 from services.kubelet.container_status import HEALTHY, Health, Status, Waiting, container_status
+from services.kubelet.resize import ResizeState
+from services.kubelet.restart_policy import restarts
 from services.kubelet.runtime_view import RuntimeView
 from services.machinery.clock import rfc3339
 from services.machinery.pods import is_restartable_init
@@ -30,16 +33,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     host_ip: str
     waiting: dict[str, Waiting] = {}
     health: dict[str, Health] = {}
+    last_words: dict[str, str] = {}  # termination messages, by container id
+    resize: ResizeState | None = None
     terminal: bool = False  # everything in it has been stopped for good
     reason: str = ""
     message: str = ""
+    disruption: str = ""  # why the kubelet itself ended it: evicted, or its node shut down
     failed: bool = False  # refused or evicted: Failed whatever the containers say
 
 
 def generate(pod: Pod, view: RuntimeView, facts: Facts, old: Status, now: datetime) -> Status:
     """The whole status, as plain data in JSON names. `old` is what was reported last."""
-    initial = _statuses(pod, view, facts, old, initial=True)
-    regular = _statuses(pod, view, facts, old, initial=False)
+    initial = _statuses(pod, pod.spec.init_containers, view, facts, old, "initContainerStatuses")
+    regular = _statuses(pod, pod.spec.containers, view, facts, old, "containerStatuses")
+    debuggers = ephemeral.containers(pod)
     was = old.get("phase", "Pending")
     if was in FINISHED:
         current = was
@@ -66,7 +73,16 @@ def generate(pod: Pod, view: RuntimeView, facts: Facts, old: Status, now: dateti
     if initial:
         status["initContainerStatuses"] = initial
     status["containerStatuses"] = regular
-    status["conditions"] = _conditions(pod, view, current, initial, regular, old, now)
+    if debuggers:
+        status["ephemeralContainerStatuses"] = _debuggers(pod, debuggers, view, facts, old)
+    if facts.last_words:
+        _shorten([*initial, *regular])
+    found = _conditions(pod, view, current, initial, regular)
+    if facts.resize is not None:
+        found = [*resize.conditions(facts.resize, pod.metadata.generation or 0), *found]
+    if facts.disruption:
+        found.append(_disrupted(facts.disruption))
+    status["conditions"] = _dated(pod, found, old, now)
     return status
 
 
@@ -80,11 +96,12 @@ def _address(pod: Pod, view: RuntimeView, facts: Facts, old: Status) -> str:
     return sandbox.ip or str(old.get("podIP", ""))
 
 
-def _statuses(pod: Pod, view: RuntimeView, facts: Facts, old: Status, *, initial: bool) -> list[Status]:
-    containers = pod.spec.init_containers if initial else pod.spec.containers
-    reported = old.get("initContainerStatuses" if initial else "containerStatuses", ())
-    before = {status["name"]: status for status in reported}
+def _statuses(
+    pod: Pod, containers: list[Container], view: RuntimeView, facts: Facts, old: Status, field: str
+) -> list[Status]:
+    before = {status["name"]: status for status in old.get(field, ())}
     default = INITIALIZING if pod.spec.init_containers else CREATING
+    in_force = facts.resize.in_force if facts.resize else {}
     return [
         container_status(
             container,
@@ -93,58 +110,105 @@ def _statuses(pod: Pod, view: RuntimeView, facts: Facts, old: Status, *, initial
             waiting=facts.waiting.get(container.name),
             health=facts.health.get(container.name, HEALTHY),
             old=before.get(container.name),
-            initializer=initial and not is_restartable_init(container),
+            initializer=field == "initContainerStatuses" and not is_restartable_init(container),
+            last_words=facts.last_words,
+            in_force=in_force.get(container.name),
         )
         for container in containers
     ]
 
 
+def _debuggers(
+    pod: Pod, containers: list[Container], view: RuntimeView, facts: Facts, old: Status
+) -> list[Status]:
+    """Ephemeral containers: they are never ready, and nothing waits for their start."""
+    found = _statuses(pod, containers, view, facts, old, "ephemeralContainerStatuses")
+    for status in found:
+        status["ready"] = False
+        status.pop("started", None)
+    return found
+
+
+def _shorten(statuses: list[Status]) -> None:
+    """All termination messages of a Pod together are bounded."""
+    limit = termination_message.share(len(statuses))
+    for status in statuses:
+        for group in (status["state"], status["lastState"]):
+            ended = group.get("terminated")
+            if ended and len(ended.get("message", "")) > limit:
+                ended["message"] = ended["message"][:limit]
+
+
 # ---- Phase -----------------------------------------------------------------------------------
 
 
+class _Count(Struct):
+    """How many containers are in which state, as `getPhase` counts them."""
+
+    pending: int = 0  # to be initialized
+    lost: int = 0  # init containers that failed for good
+    running: int = 0
+    waiting: int = 0
+    stopped: int = 0
+    succeeded: int = 0
+    again: int = 0  # stopped, but to be started again
+
+
 def phase(pod: Pod, initial: list[Status], regular: list[Status], *, terminal: bool = False) -> str:
-    policy = pod.spec.restart_policy or "Always"
-    pending_init, failed_init = _count_init(pod, initial)
-    if failed_init and policy == "Never":
-        return "Failed"
-    running = waiting = stopped = succeeded = 0
-    for status in regular:
-        state = status["state"]
-        if "running" in state:
-            running += 1
-        elif "terminated" in state:
-            stopped += 1
-            succeeded += state["terminated"]["exitCode"] == 0
-        elif "terminated" in status["lastState"]:
-            stopped += 1
-        else:
-            waiting += 1
-    if terminal and not running:
-        return "Succeeded" if stopped and stopped == succeeded == len(regular) else "Failed"
-    if pending_init or waiting:
-        return "Pending"
-    if running or policy == "Always":
-        return "Running"
-    if stopped == succeeded:
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
-
-
-def _count_init(pod: Pod, statuses: list[Status]) -> tuple[int, int]:
-    """How many init containers have not done their part yet, and how many of those have failed."""
-    pending = failed = 0
-    for container, status in zip(pod.spec.init_containers, statuses):
+    count = _Count()
+    for container, status in zip(pod.spec.containers, regular):
+        _count_regular(container, status, pod, count)
+    initialized = bool(count.running or count.stopped)
+    for container, status in zip(pod.spec.init_containers, initial):
         if is_restartable_init(container):
-            pending += not status["started"] and "terminated" not in status["lastState"]
-            continue
-        state = status["state"]
-        ended = state.get("terminated") or ("waiting" in state and status["lastState"].get("terminated"))
-        if not ended:
-            pending += 1
-        elif ended["exitCode"] != 0:
-            failed += 1
-            pending += 1
-    return pending, failed
+            _count_sidecar(status, count, initialized=initialized)
+        elif not initialized:
+            _count_init(container, status, pod, count)
+    if count.lost:
+        return "Failed"
+    if terminal and not count.running:
+        return "Succeeded" if count.stopped and count.stopped == count.succeeded == len(regular) else "Failed"
+    if count.pending or count.waiting:
+        return "Pending"
+    if count.running or count.again:
+        return "Running"
+    return "Succeeded" if count.stopped == count.succeeded else "Failed"
+
+
+def _count_regular(container: Container, status: Status, pod: Pod, count: _Count) -> None:
+    state = status["state"]
+    if "running" in state:
+        count.running += 1
+        return
+    ended = state.get("terminated")
+    if ended is None:
+        ended = status["lastState"].get("terminated")
+        if ended is None:
+            count.waiting += 1
+            return
+    else:
+        count.succeeded += ended["exitCode"] == 0
+    count.stopped += 1
+    count.again += restarts(container, pod, ended["exitCode"])
+
+
+def _count_sidecar(status: Status, count: _Count, *, initialized: bool) -> None:
+    """One that has ended does not keep the Pod from its phase; one that runs keeps it Running."""
+    if "running" in status["state"]:
+        count.running += 1
+        count.pending += not initialized and not status["started"]
+    elif "waiting" in status["state"] and "terminated" not in status["lastState"]:
+        count.pending += not initialized
+
+
+def _count_init(container: Container, status: Status, pod: Pod, count: _Count) -> None:
+    state = status["state"]
+    ended = state.get("terminated") or ("waiting" in state and status["lastState"].get("terminated"))
+    if not ended:
+        count.pending += 1
+    elif ended["exitCode"] != 0:
+        count.pending += 1
+        count.lost += not restarts(container, pod, ended["exitCode"])
 
 
 # ---- Conditions ------------------------------------------------------------------------------
@@ -156,18 +220,24 @@ def _conditions(
     current: str,
     initial: list[Status],
     regular: list[Status],
-    old: Status,
-    now: datetime,
 ) -> list[Status]:
     containers_ready = _containers_ready(pod, current, initial, regular)
-    found = [
+    return [
         {"type": "PodReadyToStartContainers", "status": _word(view.ready_sandbox is not None)},
         _initialized(pod, current, initial, regular),
         _ready(pod, containers_ready),
         {"type": "ContainersReady", **containers_ready},
         {"type": "PodScheduled", "status": "True"},
     ]
-    return _dated(pod, found, old, now)
+
+
+def _disrupted(message: str) -> Status:
+    return {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "TerminationByKubelet",
+        "message": message,
+    }
 
 
 def _dated(pod: Pod, found: list[Status], old: Status, now: datetime) -> list[Status]:
@@ -177,7 +247,7 @@ def _dated(pod: Pod, found: list[Status], old: Status, now: datetime) -> list[St
         same = was is not None and was["status"] == condition["status"]
         condition["lastTransitionTime"] = (same and was and was.get("lastTransitionTime")) or rfc3339(now)
         if pod.metadata.generation:
-            condition["observedGeneration"] = pod.metadata.generation
+            condition.setdefault("observedGeneration", pod.metadata.generation)
     return found
 
 
@@ -264,6 +334,10 @@ def patch(uid: str, old: Status, new: Status) -> dict[str, Any] | None:
         if was != condition:
             gone = {k: None for k in ("reason", "message") if was and k in was and k not in condition}
             conditions.append({**condition, **gone})
+    kept = {condition["type"] for condition in new.get("conditions", ())}
+    for kind in (resize.PENDING, resize.IN_PROGRESS):
+        if kind in before and kind not in kept:
+            conditions.append({"type": kind, "$patch": "delete"})
     if conditions:
         changes["conditions"] = conditions
         changes["$setElementOrder/conditions"] = [{"type": c["type"]} for c in new["conditions"]]

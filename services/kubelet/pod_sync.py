@@ -7,39 +7,47 @@ Upstream: `SyncPod`, `SyncTerminatingPod`, `SyncTerminatedPod` in `pkg/kubelet/k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from services.api.core_v1 import Container
-from services.kubelet import actions, pod_status, runtime_config, volumes
+from services.api.core_v1 import Container, Pod
+from services.kubelet import actions, pod_status, runtime_config, termination_message
 from services.kubelet.actions import Actions, Kill
 from services.kubelet.container_start import ContainerStarter, StartError, next_attempt
 from services.kubelet.container_status import Waiting
 from services.kubelet.cri import ContainerState, CriError, PodRecord, SandboxRecord
 from services.kubelet.image_manager import ImageManager
 from services.kubelet.node_context import NodeContext
+from services.kubelet.pod_resize import PodResizer
 from services.kubelet.pod_termination import stop_container, stop_pod
 from services.kubelet.pod_worker import GRACE_SECONDS, PodWorker, Stage
 from services.kubelet.prober import Prober
-from services.kubelet.references import ConfigError
 from services.kubelet.restart_backoff import go_duration
-from services.kubelet.volumes import PodDirectory
+from services.kubelet.volumes import VolumeManager
 
 Retry = Callable[[PodWorker, float], None]  # look at it again after that many seconds
 
 NETWORK_RETRY_SECONDS = 5.0
 SANDBOX_RETRY_SECONDS = 5.0
-MOUNT_RETRY_SECONDS = 5.0
-VOLUME_REFRESH_SECONDS = 60.0
 KEPT_DEAD_CONTAINERS = 1  # of each name, beside the newest: what `logs --previous` reads
 
 
 class PodSync:
     """One node's."""
 
-    def __init__(self, context: NodeContext, images: ImageManager, prober: Prober, retry: Retry) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        images: ImageManager,
+        prober: Prober,
+        retry: Retry,
+        admitted: Callable[[], Iterable[Pod]],
+    ) -> None:
+        """`admitted`: all Pods that hold resources here, as they were granted."""
         self._context, self._prober, self._retry = context, prober, retry
         self._images = images
-        self._starter = ContainerStarter(context, images)
+        self._volumes = VolumeManager(context)
+        self._starter = ContainerStarter(context, images, self._volumes)
+        self._resizer = PodResizer(context, retry, admitted)
 
     # ---- Status ------------------------------------------------------------------------------
 
@@ -54,19 +62,38 @@ class PodSync:
             terminal=terminal,
             reason=worker.reason,
             message=worker.message,
+            disruption=worker.disruption,
             failed=worker.refused,
+            last_words=worker.last_words,
+            resize=worker.resize,
         )
         status = pod_status.generate(
-            worker.pod, worker.view, facts, worker.reported, self._context.clock.now()
+            worker.granted, worker.view, facts, worker.reported, self._context.clock.now()
         )
         if status != worker.reported:
             worker.reported = status
             self._context.statuses.set(worker.pod, status)
 
+    async def _hear(self, worker: PodWorker) -> None:
+        """Reads the termination messages of what has ended since the last look."""
+        if not any(c.state == ContainerState.EXITED for c in worker.view.current.values()):
+            return
+        ended = {c.id: c for c in worker.view.all() if c.state == ContainerState.EXITED}
+        known = worker.last_words
+        worker.last_words = {identifier: known[identifier] for identifier in ended if identifier in known}
+        for record in ended.values():
+            container = worker.container(record.name)
+            if record.id not in known and container is not None:
+                worker.last_words[record.id] = await termination_message.read(
+                    self._context.cri, self._context.root, worker.uid, container, record
+                )
+
     # ---- Living ------------------------------------------------------------------------------
 
     async def sync(self, worker: PodWorker) -> None:
         """Brings a live Pod nearer to its spec. One that has finished is sent to its end."""
+        await self._hear(worker)
+        self._resizer.decide(worker)
         self.report(worker)
         if worker.reported.get("phase") in pod_status.FINISHED:
             worker.terminate(worker.grace_seconds)
@@ -76,10 +103,14 @@ class PodSync:
             self._context.pod_event(worker.pod, "Warning", "NetworkNotReady", message)
             self._retry(worker, NETWORK_RETRY_SECONDS)
             return
-        if worker.stale_volumes:
-            await self._refresh_volumes(worker)
+        if worker.stale_volumes or (not worker.mounted and worker.view.ready_sandbox is not None):
+            await self._mount(worker)  # What it shows is old, or the kubelet was restarted.
         todo = self._compute(worker)
-        if todo.nothing:
+        if todo.nothing and not self._resizer.due(worker):
+            return
+        if todo.stop_all:
+            # What is left are sidecars, and nobody they could help.
+            await worker.interruptible(stop_pod(self._context, worker))
             return
         if todo.create_sandbox:
             if not await self._make_sandbox(worker, todo.attempt):
@@ -87,6 +118,7 @@ class PodSync:
             todo = self._compute(worker)
         for kill in todo.kill:
             await self._kill(worker, kill)
+        await self._resizer.apply(worker)
         for container in todo.start:
             if worker.stage is not Stage.SYNC:
                 return
@@ -95,7 +127,9 @@ class PodSync:
 
     def _compute(self, worker: PodWorker) -> Actions:
         probes = worker.probes
-        return actions.compute(worker.pod, worker.view, failed_probe=probes.failed(), health=probes.health())
+        return actions.compute(
+            worker.granted, worker.view, failed_probe=probes.failed(), health=probes.health()
+        )
 
     async def _make_sandbox(self, worker: PodWorker, attempt: int) -> bool:
         context, pod = self._context, worker.pod
@@ -104,17 +138,13 @@ class PodSync:
             message = "Pod sandbox changed, it will be killed and re-created."
             context.pod_event(pod, "Normal", "SandboxChanged", message)
             await stop_pod(context, worker)
-        try:
-            await self._starter.mount(worker)
-        except ConfigError as error:
-            context.pod_event(pod, "Warning", "FailedMount", str(error))
-            self._retry(worker, MOUNT_RETRY_SECONDS)
+        if not await self._mount(worker):
             return False
-        self._refresh_later(worker)
-        config = runtime_config.sandbox_config(pod, attempt, context.name)
         try:
+            handler = await self._starter.runtime_handler(pod)
+            config = runtime_config.sandbox_config(pod, attempt, context.name, handler)
             identifier = await context.cri.run_sandbox(config)
-        except CriError as error:
+        except (CriError, ValueError) as error:
             message = f"Failed to create pod sandbox: {error}"
             context.pod_event(pod, "Warning", "FailedCreatePodSandBox", message)
             self._retry(worker, SANDBOX_RETRY_SECONDS)
@@ -133,30 +163,28 @@ class PodSync:
             worker.view.put(PodRecord(sandbox=sandbox))
         return True
 
-    def _refresh_later(self, worker: PodWorker) -> None:
-        """What a volume shows of a ConfigMap follows the ConfigMap, a minute late as upstream."""
-        if not volumes.follows_objects(worker.pod):
-            return
+    async def _mount(self, worker: PodWorker) -> bool:
+        """Brings the volumes to what they shall show. Containers that run go on if that fails."""
+        if not worker.pod.spec.volumes:
+            worker.mounted = True
+            return True
 
-        def due() -> None:
+        def stale() -> None:
             worker.stale_volumes = True
             self._retry(worker, 0)
 
-        if worker.refresh is not None:
-            worker.refresh.cancel()
-        worker.refresh = self._context.timers.after(VOLUME_REFRESH_SECONDS, due)
-
-    async def _refresh_volumes(self, worker: PodWorker) -> None:
-        worker.stale_volumes = worker.mounted = False
-        try:
-            await self._starter.mount(worker)
-        except ConfigError as error:
-            self._context.pod_event(worker.pod, "Warning", "FailedMount", str(error))
-            worker.mounted = True  # With what it showed before.
-        self._refresh_later(worker)
+        failures = await worker.interruptible(self._volumes.mount(worker.pod, stale))
+        for failure in failures:
+            self._context.pod_event(worker.pod, "Warning", failure.reason, failure.message)
+        worker.stale_volumes = False
+        worker.mounted = not failures
+        if failures:
+            self._retry(worker, self._volumes.retry_seconds(worker.uid))
+        return worker.mounted
 
     async def _kill(self, worker: PodWorker, kill: Kill) -> None:
-        probe = kill.container.liveness_probe or kill.container.startup_probe
+        probes = {"liveness": kill.container.liveness_probe, "startup": kill.container.startup_probe}
+        probe = probes.get(kill.probe or "")
         grace = probe.termination_grace_period_seconds if probe else None
         if grace is None:
             grace = worker.pod.spec.termination_grace_period_seconds
@@ -177,6 +205,7 @@ class PodSync:
         except StartError as error:
             self._wait(worker, container, error.waiting, error.retry_seconds)
             return
+        self._resizer.started(worker, container)
         self._context.log.info(
             "Started the container",
             kind="Pod",
@@ -197,9 +226,10 @@ class PodSync:
         if latest is None or latest.state != ContainerState.EXITED:
             return False
         now = self._context.clock.now().timestamp()
-        left = worker.restarts.remaining(container.name, latest.finished_at / 1e9, now)
+        ended = latest.finished_at / 1e9
+        left = worker.restarts.remaining(container.name, ended, now)
         if left <= 0:
-            worker.restarts.grow(container.name, now)
+            worker.restarts.grow(container.name, now, ended)
             return False
         context, pod = self._context, worker.pod
         context.container_event(
@@ -234,8 +264,9 @@ class PodSync:
 
     async def terminate(self, worker: PodWorker) -> None:
         """Stops everything, and reports how it ended."""
-        self._prober.stop(worker.probes)
+        self._prober.leave_readiness(worker.probes)
         await worker.interruptible(stop_pod(self._context, worker))
+        self._prober.stop(worker.probes)
         for sandbox in worker.view.sandboxes:
             try:
                 worker.view.put(await self._context.cri.pod(sandbox.id))
@@ -245,6 +276,9 @@ class PodSync:
                 worker.view.remove(sandbox.id)
         worker.awaited.clear()
         worker.waiting.clear()
+        await self._hear(worker)
+        self._resizer.over(worker)
+        self._volumes.release(worker.uid)
         worker.stage = Stage.TERMINATED
         self.report(worker, terminal=True)
 
@@ -253,7 +287,6 @@ class PodSync:
         for sandbox in [*worker.view.sandboxes]:
             await self._context.cri.remove_sandbox(sandbox.id)
             worker.view.remove(sandbox.id)
-        if worker.pod.spec.volumes:
-            volumes.remove(PodDirectory(self._context.root, worker.uid))
+        self._volumes.unmount(worker.uid)
         containers = [*worker.pod.spec.init_containers, *worker.pod.spec.containers]
         self._images.forget(worker.uid, containers)

@@ -16,9 +16,11 @@ from typing import TypeVar
 
 from services.api.core_v1 import Container, Pod
 from services.api.object import ObjectKey
+from services.kubelet import ephemeral
 from services.kubelet.container_status import Status, Waiting
 from services.kubelet.cri import ContainerState
 from services.kubelet.prober import PodProbes
+from services.kubelet.resize import ResizeState, as_granted
 from services.kubelet.restart_backoff import RestartBackoff
 from services.kubelet.runtime_view import RuntimeView
 from services.kubelet.timers import Timer
@@ -49,12 +51,15 @@ class PodWorker:
     refused: bool = False  # by admission, or evicted: Failed, whatever runs
     reason: str = ""
     message: str = ""
+    disruption: str = ""  # why the kubelet itself ended it, for the condition DisruptionTarget
     cause: str = ""
     grace_seconds: int = GRACE_SECONDS
     waiting: dict[str, Waiting] = field(default_factory=dict)
     not_before: dict[str, float] = field(default_factory=dict)  # when a container may be tried again
     awaited: set[str] = field(default_factory=set)  # started containers that no event has shown yet
     killing: set[str] = field(default_factory=set)
+    last_words: dict[str, str] = field(default_factory=dict)  # termination messages, by container id
+    resize: ResizeState | None = None  # None until the first look
     restarts: RestartBackoff = field(default_factory=RestartBackoff)
     failures: int = 0  # looks in a row that ended in an error
     mounted: bool = False
@@ -65,7 +70,6 @@ class PodWorker:
     retry: Timer | None = None
     retry_at: float = 0.0
     deadline: Timer | None = None
-    refresh: Timer | None = None
     _scope: asyncio.Timeout | None = None
 
     @property
@@ -82,9 +86,17 @@ class PodWorker:
         metadata = self.pod.metadata
         return f"{metadata.name}_{metadata.namespace}({metadata.uid})"
 
+    @property
+    def granted(self) -> Pod:
+        """The Pod as this node runs it: with the resources that it has granted."""
+        return as_granted(self.pod, self.resize.granted) if self.resize else self.pod
+
     def container(self, name: str) -> Container | None:
         everyone = (*self.pod.spec.containers, *self.pod.spec.init_containers)
-        return next((c for c in everyone if c.name == name), None)
+        found = next((c for c in everyone if c.name == name), None)
+        if found is None and self.pod.spec.ephemeral_containers:
+            return next((c for c in ephemeral.containers(self.pod) if c.name == name), None)
+        return found
 
     def terminate(self, grace_seconds: int) -> None:
         """Everything in it is to stop. A second call can only shorten the grace period."""

@@ -18,11 +18,13 @@ BODY_BYTES_MAX = 10 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one attempt gave. `error`: the probe itself could not be carried out."""
+    """What one attempt gave. `error`: the probe itself could not be carried out. `warning`: a success
+    that somebody should look at."""
 
     success: bool
     output: str = ""
     error: bool = False
+    warning: bool = False
 
 
 @dataclass(slots=True)
@@ -101,10 +103,17 @@ def unhealthy_message(kind: ProbeKind, answer: Answer) -> str:
     return f"{kind.capitalize()} probe {word}{detail}"
 
 
+def warning_message(kind: ProbeKind, answer: Answer) -> str:
+    return f"{kind.capitalize()} probe warning: {answer.output}"
+
+
 def http_answer(status: int, body: bytes = b"") -> Answer:
-    """Any status from 200 to 399 is a success."""
+    """Any status from 200 to 399 is a success; a redirect that is not followed, with a warning."""
     if 200 <= status < 400:
-        return Answer(True, body[:BODY_BYTES_MAX].decode(errors="replace"))
+        text = body[:BODY_BYTES_MAX].decode(errors="replace")
+        if status >= 300:
+            return Answer(True, f"Probe terminated redirects, Response body: {text}", warning=True)
+        return Answer(True, text)
     return Answer(False, f"HTTP probe failed with statuscode: {status}")
 
 

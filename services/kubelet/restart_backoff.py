@@ -20,8 +20,12 @@ class RestartBackoff:
         self._entries: dict[str, tuple[float, float]] = {}  # delay, when it last grew
 
     def remaining(self, key: str, since: float, now: float) -> float:
-        """Seconds still to wait, counted from `since`; 0 when there is no need to."""
-        entry = self._live(key, now)
+        """Seconds still to wait, counted from `since`; 0 when there is no need to.
+
+        `since` is the end of the last attempt: one that had lasted long enough starts over, however
+        long its wait then takes.
+        """
+        entry = self._live(key, since)
         return max(0.0, since + entry[0] - now) if entry else 0.0
 
     def remaining_since_failure(self, key: str, now: float) -> float:
@@ -29,9 +33,9 @@ class RestartBackoff:
         entry = self._live(key, now)
         return max(0.0, entry[1] + entry[0] - now) if entry else 0.0
 
-    def grow(self, key: str, now: float) -> None:
+    def grow(self, key: str, now: float, since: float | None = None) -> None:
         """The thing is being tried now; if it fails again, the wait is twice as long."""
-        entry = self._live(key, now)
+        entry = self._live(key, now if since is None else since)
         self._entries[key] = (min(entry[0] * 2, self._max) if entry else self._base, now)
 
     def delay(self, key: str) -> float:

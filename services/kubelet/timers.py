@@ -28,14 +28,14 @@ class Timer:
 
 class Timers:
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._wake = asyncio.Event()
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         timer = Timer(callback)
-        due = self._clock.monotonic() + max(0.0, seconds)
+        due = self.clock.monotonic() + max(0.0, seconds)
         heapq.heappush(self._heap, (due, next(self._order), timer))
         if self._heap[0][2] is timer:
             self._wake.set()
@@ -47,7 +47,7 @@ class Timers:
             self._wake.clear()
             due = self._fire()
             try:
-                async with self._clock.timeout(due):
+                async with self.clock.timeout(due):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -55,7 +55,7 @@ class Timers:
     def _fire(self) -> float | None:
         """Calls what is due. Returns the seconds until the next one; None when there is none."""
         while self._heap:
-            wait = self._heap[0][0] - self._clock.monotonic()
+            wait = self._heap[0][0] - self.clock.monotonic()
             if wait > 0 and self._heap[0][2].callback is not None:
                 return wait
             callback = heapq.heappop(self._heap)[2].callback
