@@ -23,10 +23,16 @@ class BadBehaviour(Exception):
 
 
 def text(where: str, value: object) -> None:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise BadBehaviour(f"{where}: a text is wanted")
-    if len(str(value)) > TEXT_LENGTH_MAX:
+    if not isinstance(value, str):
+        raise BadBehaviour(f"{where}: a text is wanted (put it in quotes)")
+    if len(value) > TEXT_LENGTH_MAX:
         raise BadBehaviour(f"{where}: the text is too long")
+
+
+def scalar(where: str, value: object) -> None:
+    """A text, or a number that means one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text(where, value)
 
 
 def flag(where: str, value: object) -> None:
@@ -53,6 +59,15 @@ def port(where: str, value: object) -> None:
 def path(where: str, value: object) -> None:
     if not isinstance(value, str) or not value.startswith(("/", "${")):
         raise BadBehaviour(f"{where}: an absolute path is wanted")
+
+
+def paths(where: str, value: object) -> None:
+    """The one executable that acts like this, or its several names."""
+    (list_of(path) if isinstance(value, list) else path)(where, value)
+
+
+def or_nothing(inner: Check) -> Check:
+    return lambda where, value: None if value is None else inner(where, value)
 
 
 def list_of(inner: Check) -> Check:
@@ -133,7 +148,7 @@ HTTP: dict[str, Check] = {
     "log": text,
 }
 FIELDS: dict[str, Check] = {
-    "program": path,
+    "program": paths,
     "arguments": lines,
     "answers": table_of(text),
     "needs": list_of(fields(NEED, ("host", "port"))),
@@ -151,10 +166,13 @@ FIELDS: dict[str, Check] = {
     "cpu": fields({"millicores": number(0, 1_000_000)}),
     "portTaken": text,
 }  # fmt: skip
-CASE: dict[str, Check] = {name: inner for name, inner in FIELDS.items() if name != "program"}
+# In a case, null takes a field away.
+CASE: dict[str, Check] = {name: or_nothing(inner) for name, inner in FIELDS.items() if name != "program"}
 
 
 def check(where: str, behaviour: object) -> None:
     """Raises BadBehaviour."""
+    if isinstance(behaviour, Mapping) and "cases" in behaviour and "arguments" in behaviour:
+        raise BadBehaviour(f"{where}: arguments are those of each case")
     known = {**FIELDS, "cases": list_of(fields(CASE, ("arguments",)))}
     fields(known, ("program",))(where, behaviour)

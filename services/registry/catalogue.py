@@ -257,13 +257,13 @@ def _check(where: str, table: object) -> None:
     try:
         for name in ("entrypoint", "cmd"):
             if name in table and not isinstance(table[name], str):
-                behaviour_schema.lines(name, table[name])
+                behaviour_schema.list_of(behaviour_schema.scalar)(name, table[name])
         for name in ("env", "labels"):
             if name in table:
-                behaviour_schema.table_of(behaviour_schema.text)(name, table[name])
+                behaviour_schema.table_of(behaviour_schema.scalar)(name, table[name])
         for name in ("workingDir", "user", "stopSignal", "version", "pattern"):
             if name in table:
-                behaviour_schema.text(name, table[name])
+                behaviour_schema.scalar(name, table[name])
         for port in table.get("ports", []):
             if not PORT.fullmatch(str(port)):
                 raise behaviour_schema.BadBehaviour(f"ports: {port}: a port is wanted")

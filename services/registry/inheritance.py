@@ -24,25 +24,32 @@ class Behaviours:
     def __init__(self, catalogue: Catalogue, builder: Builder) -> None:
         self._catalogue, self._builder = catalogue, builder
         self._chains: dict[tuple[str, ...], StoredImage] | None = None
-        self.layer_sizes: dict[str, int] = {}  # of the catalogue, once it was built: what nodes are told
+        # What nodes are told of a catalogue layer; by diff id, since builders pack layers anew.
+        self.layer_sizes: dict[str, int] = {}
 
     def of(self, program: str, config: Config) -> str:
         """JSON; "" for an image that only has files, shells and tools. `program`: what else it starts."""
-        return described_behaviour(config) or self._inherited(config) or self._generic(program, config)
+        return (
+            described_behaviour(config) or self._inherited(program, config) or self._generic(program, config)
+        )
 
     def prepare(self, config: Config) -> None:
         """The slow part of `of`, for a thread: builds the catalogue when only the layers can tell."""
         if self._by_history(config) is None:
             self._by_layers(config)
 
-    def _inherited(self, config: Config) -> str:
+    def _inherited(self, program: str, config: Config) -> str:
         base = self._by_history(config) or self._by_layers(config)
         if base is None:
             return ""
         untouched = len(base.layers) == len(config.diff_ids) and config.entrypoint + config.cmd == (
             base.entrypoint + base.cmd
         )
-        return base.behaviour if untouched else base.derived or base.behaviour
+        if base.derived and not untouched:
+            return json.dumps({**json.loads(base.derived), **({"program": program} if program else {})})
+        programs = json.loads(base.behaviour)["program"] if base.behaviour else []
+        # What starts something else than its base does is not what the base is.
+        return base.behaviour if not program or program in programs or program == programs else ""
 
     def _by_history(self, config: Config) -> StoredImage | None:
         for step in reversed(config.steps):
@@ -69,7 +76,7 @@ class Behaviours:
         return None
 
     def _remember(self, image: StoredImage) -> None:
-        self.layer_sizes.update((layer.digest, layer.size) for layer in image.layers)
+        self.layer_sizes.update((layer.diff_id, layer.size) for layer in image.layers)
 
     def _images(self, repository: str) -> Iterator[StoredImage]:
         entry = self._catalogue.images.get(repository)

@@ -85,9 +85,8 @@ class Pushing:
         return True
 
     def _link(self, repository: str, digest: str, size: int) -> None:
-        known = self._hub.behaviours.layer_sizes.get(digest)
         repositories = self._hub.repositories
-        repositories.add_blob(repositories.get_or_add(repository), digest, known or size)
+        repositories.add_blob(repositories.get_or_add(repository), digest, size)
 
     # -- manifests -----------------------------------------------------------------------------
 
@@ -106,10 +105,7 @@ class Pushing:
         if manifest.media_type in MANIFESTS:
             self._require_blobs(home, whole)
             async with self._examining:
-                manifest.program = await self._examine(whole)
-            for digest_of_layer in manifest.blobs:
-                if known := self._hub.behaviours.layer_sizes.get(digest_of_layer):
-                    home.blobs[digest_of_layer] = known
+                manifest.program = await self._examine(whole, home)
         else:
             for child in manifest.blobs:
                 if child not in home.manifests:
@@ -130,7 +126,7 @@ class Pushing:
             if self._hub.store.size(digest) != one["size"]:
                 raise BadManifest("MANIFEST_INVALID", "manifest invalid", f"the size of {digest} is another")
 
-    async def _examine(self, whole: dict[str, Any]) -> str:
+    async def _examine(self, whole: dict[str, Any], home: Repository) -> str:
         """The program that an image starts; what is no image of containers only has to be there."""
         if whole["config"].get("mediaType") not in CONFIGS:
             return ""
@@ -147,7 +143,12 @@ class Pushing:
                 kind = str(one.get("mediaType"))[:200]
                 raise BadManifest("MANIFEST_INVALID", "manifest invalid", f"unsupported layer type {kind}")
         described_behaviour(config)
-        return await asyncio.to_thread(self._examine_layers, [one["digest"] for one in layers], config)
+        digests = [one["digest"] for one in layers]
+        program = await asyncio.to_thread(self._examine_layers, digests, config)
+        for digest, diff_id in zip(digests, config.diff_ids, strict=True):
+            if known := self._hub.behaviours.layer_sizes.get(diff_id):
+                home.blobs[digest] = known
+        return program
 
     def _examine_layers(self, digests: Sequence[str], config: Config) -> str:
         self._hub.behaviours.prepare(config)

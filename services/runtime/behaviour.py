@@ -12,6 +12,7 @@
     signals: {TERM: {code: 0, seconds: 0.1, log: [...]}, HUP: ignore}
     memory:  {mebibytes: 20, growMebibytesPerSecond: 1}
     cpu:     {millicores: 2}
+    cases:   [{arguments: [netexec], http: […], exit: null}]   differs when the command line begins like this
 
 A program without anything left to do waits at no cost. A signal that is not listed acts as on Linux,
 which means that process 1 ignores it. docs: see config/images/README.md for every field.
@@ -37,7 +38,8 @@ CONNECT_SECONDS = 1.0
 
 def applies(spec: Spec, path: str, argv: Sequence[str]) -> bool:
     """Whether this command line is the program that the image describes."""
-    if spec.get("program") != path:
+    programs = spec.get("program")
+    if path not in (programs if isinstance(programs, list) else [programs]):
         return False
     wanted = spec.get("arguments")
     return wanted is None or list(argv[1 : 1 + len(wanted)]) == wanted or _answer(spec, argv) is not None
@@ -47,12 +49,22 @@ def program(spec: Spec) -> Program:
     return lambda process: _run(process, spec)
 
 
+def _case(spec: Spec, argv: Sequence[str]) -> Spec:
+    """What holds for this command line: the first case that it begins like, over the rest."""
+    for case in spec.get("cases", ()):
+        wanted = case["arguments"]
+        if list(argv[1 : 1 + len(wanted)]) == wanted:
+            return {name: value for name, value in {**spec, **case}.items() if value is not None}
+    return spec
+
+
 def _answer(spec: Spec, argv: Sequence[str]) -> str | None:
     answers = spec.get("answers", {})
     return answers.get(" ".join(argv[1:])) if len(argv) > 1 else None
 
 
 async def _run(process: Process, spec: Spec) -> int:
+    spec = _case(spec, process.argv)
     answer = _answer(spec, process.argv)
     if answer is not None:
         await process.write(answer if answer.endswith("\n") else answer + "\n")
@@ -133,7 +145,7 @@ def _repeat(process: Process, repeat: Mapping[str, Any], over: Future[int]) -> N
 
 async def _need(process: Process, need: Mapping[str, Any]) -> None:
     """Dials what the program cannot live without; where nobody answers it prints why, and exits."""
-    host, port = str(need["host"]), int(need["port"])
+    host, port = fill(str(need["host"]), process), _port(process, need["port"])
     container = process.container
     network, source = container.machine.network, container.sandbox.namespace
     reason = await _dial(network, source, host, port)
@@ -167,7 +179,7 @@ async def _listen(process: Process, spec: Spec) -> list[Listener]:
         listeners.append(listener)
     for server in spec.get("tcp", ()):
         listener = Listener(stream=_greeter(str(server.get("greeting", ""))))
-        await _bind(process, int(server["port"]), listener, spec)
+        await _bind(process, _port(process, server["port"]), listener, spec)
         listeners.append(listener)
     return listeners
 
@@ -184,9 +196,18 @@ async def _bind(process: Process, port: int, listener: Listener, spec: Spec) -> 
 def _ports(process: Process, server: Mapping[str, Any]) -> list[int]:
     """The port of the table; `fromPod` takes what the Pod's spec declares, for images we do not know."""
     if "port" in server:
-        return [int(server["port"])]
+        return [_port(process, server["port"])]
     declared = process.container.declared_ports()
-    return declared or [int(server.get("defaultPort", 8080))]
+    return declared or [_port(process, server.get("defaultPort", 8080))]
+
+
+def _port(process: Process, value: object) -> int:
+    """A number, or a text that a flag or a variable fills in; what is no port ends the program."""
+    text = fill(str(value), process)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 65535:
+        process.container.log.write("stderr", f"invalid port {text[:100]!r}\n".encode())
+        raise Exit(1)
+    return int(text)
 
 
 def _greeter(greeting: str) -> Any:

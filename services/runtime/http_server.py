@@ -3,7 +3,8 @@
     port: 8080 | fromPod: true      body: "…${hostname}…"     status: 200      headers: {Server: nginx}
     root: /usr/share/nginx/html     files of the container's own tree, so that a mounted ConfigMap shows
     routes: [{path: /healthz, status: 200, body: ok}, {path: /api/, prefix: true, proxy: http://host/}]
-    failsAfter: {requests: 5, status: 500, body: "…"}        delaySeconds: 0.1
+    failsAfter: {requests: 5, status: 500, body: "…"}        delaySeconds: 0.1      (or: seconds: 30)
+    hangsAfter: {requests: 5}                                answers nothing from then on
     log: 'line per request'         errors: {404: "…"}
 
 The first route that matches answers; then `root`; then the body of the server itself; then 404.
@@ -23,10 +24,20 @@ from services.runtime.processes import Process
 from services.runtime.templates import fill
 
 Table = Mapping[str, Any]
+NEVER = float("inf")
+HANG_SECONDS = 86_400.0  # longer than anybody waits
 
 
 def handler(process: Process, server: Table) -> HttpHandler:
     count = 0
+    started = process.container.kernel.clock.monotonic()
+
+    def past(limit: Table | None) -> bool:
+        """Whether so many requests came, or so many seconds went by; whichever is given."""
+        if limit is None:
+            return False
+        age = process.container.kernel.clock.monotonic() - started
+        return count > float(limit.get("requests", NEVER)) or age > float(limit.get("seconds", NEVER))
 
     async def handle(request: Request, client: str) -> Response:
         nonlocal count
@@ -34,7 +45,9 @@ def handler(process: Process, server: Table) -> HttpHandler:
         values = _values(process, request, client, count)
         if server.get("delaySeconds"):
             await process.sleep(float(server["delaySeconds"]))
-        response = await _answer(process, server, request, values, count)
+        if past(server.get("hangsAfter")):
+            await process.sleep(HANG_SECONDS)
+        response = await _answer(process, server, request, values, past(server.get("failsAfter")))
         if "log" in server:
             values |= {"status": str(response.status), "bytes": str(len(response.body))}
             await process.write(fill(server["log"], process, values) + "\n")
@@ -61,11 +74,10 @@ def _values(process: Process, request: Request, client: str, count: int) -> dict
 
 
 async def _answer(
-    process: Process, server: Table, request: Request, values: Mapping[str, str], count: int
+    process: Process, server: Table, request: Request, values: Mapping[str, str], failing: bool
 ) -> Response:
-    failing = server.get("failsAfter")
-    if failing is not None and count > int(failing["requests"]):
-        return _text(process, {"status": 500, **failing}, values, server)
+    if failing:
+        return _text(process, {"status": 500, **server["failsAfter"]}, values, server)
     path = urlsplit(request.path).path
     for route in server.get("routes", ()):
         if _matches(route, request.method, path):

@@ -1,9 +1,10 @@
-"""`${…}` in behaviours: hostname, ip, env.NAME, time, and what the occasion adds (client, path, …)."""
+"""`${…}` in behaviours: hostname, ip, env.NAME, flag.NAME of the command line, arg.N, time, and what the
+occasion adds (client, path, …)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ def _known(name: str, process: Process) -> str:
         return container.machine.name
     if name.startswith("env."):
         return process.env.get(name[4:], "")
+    if name.startswith("flag."):
+        return _flag(name[5:], process.argv)
+    if name.startswith("arg.") and name[4:].isdigit():
+        return dict(enumerate(process.argv)).get(int(name[4:]), "")
     moment = container.kernel.clock.now()
     if name == "time":
         return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -49,4 +54,13 @@ def _known(name: str, process: Process) -> str:
         return f"{moment:%d/%b/%Y:%H:%M:%S +0000}"
     if name == "slashed":
         return f"{moment:%Y/%m/%d %H:%M:%S}"
+    return ""
+
+
+def _flag(name: str, argv: Sequence[str]) -> str:
+    """`--name=value`, `--name value`, and both with one dash."""
+    for at, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if word.startswith("-") and flag.lstrip("-") == name:
+            return value if equals else next(iter(argv[at + 1 : at + 2]), "")
     return ""
