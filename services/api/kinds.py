@@ -131,7 +131,14 @@ RESOURCES: tuple[Resource, ...] = (
         subresources=(SCALE, STATUS),
     ),
     Resource("v1", "Secret", "secrets", "secret"),
-    Resource("v1", "ServiceAccount", "serviceaccounts", "serviceaccount", short_names=("sa",)),
+    Resource(
+        "v1",
+        "ServiceAccount",
+        "serviceaccounts",
+        "serviceaccount",
+        short_names=("sa",),
+        subresources=(Subresource("token", ("create",), "authentication.k8s.io", "v1", "TokenRequest"),),
+    ),
     Resource(
         "v1",
         "Service",

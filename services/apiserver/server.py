@@ -20,6 +20,7 @@ from services.apiserver.registry import bootstrap
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
+from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
 from services.process.grpc_server import Health, grpc_server
 from services.process.logging import Logger
@@ -28,11 +29,18 @@ SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService", "node
 
 
 class ApiServer:
-    def __init__(self, storage: Storage, clock: Clock, chance: random.Random, log: Logger) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        chance: random.Random,
+        log: Logger,
+        issuer: TokenIssuer | None = None,
+    ) -> None:
         self._clock, self._log = clock, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
-        self.registry = Registry(storage, self.caches, clock, chance, log)
+        self.registry = Registry(storage, self.caches, clock, chance, log, issuer)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, log),
             DiscoveryFront(chance, log),

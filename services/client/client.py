@@ -143,6 +143,12 @@ class Client:
         target = Target(resource_of(parent), _namespace(obj), name, subresource)
         await self.transport.create(target, codec.encode(obj), self._write)
 
+    async def ask(self, parent: type[Object], name: str, namespace: str, subresource: str, obj: T) -> T:
+        """Posts to a subresource that answers with its own object: a TokenRequest, with the token."""
+        target = Target(resource_of(parent), namespace, name, subresource)
+        answer = await self.transport.create(target, codec.encode(obj), self._write)
+        return codec.decode(type(obj), answer.object)
+
     async def update(self, obj: T, *, subresource: str = "") -> T:
         """Replaces it. 409 unless `metadata.resourceVersion` is still current."""
         target = Target(resource_of(type(obj)), _namespace(obj), obj.metadata.name or "", subresource)

@@ -20,6 +20,7 @@ UNORDERED = ("warnings", "causes")
 _TEXTS = (
     (re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^"]*UTC'), "<time>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uid>"),
+    (re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+"), "<JWT>"),
     (re.compile(r"kube-api-access-\w{5}"), "kube-api-access-*"),
     (re.compile(r"(current: |\()\d+\b"), r"\1N"),
     (re.compile(r"(\bgen-|\bg-)[bcdfghjklmnpqrstvwxz2456789]{5}\b"), r"\1*****"),

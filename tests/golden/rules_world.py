@@ -71,7 +71,12 @@ def _answer(world: World, request: Json, body: bytes) -> Json:
     split = urlsplit(request["path"])
     resource, target = locate(split.path)
     validation = dict(parse_qsl(split.query)).get("fieldValidation", "Warn")
-    if request["method"] not in ("POST", "PUT") or target.subresource in ("scale", "eviction", "binding"):
+    if request["method"] not in ("POST", "PUT") or target.subresource in (
+        "scale",
+        "eviction",
+        "binding",
+        "token",
+    ):
         raise NotAsked("not for the rules")
     if validation not in ("Ignore", "Warn", "Strict") or request.get("contentType") != "application/json":
         raise NotAsked("not for the rules")

@@ -22,11 +22,12 @@ MANAGER_LENGTH_MAX = 128
 class Ownership:
     """The tracking of one resource."""
 
-    def __init__(self, resource: Resource) -> None:
-        schema = schema_of(resource.api_version, resource.kind)
+    def __init__(self, resource: Resource, schema: Schema | None = None, api_version: str = "") -> None:
+        """`schema` and `api_version` where a subresource has a kind of its own."""
+        schema = schema or schema_of(resource.api_version, resource.kind)
         assert schema is not None  # Every served kind has one.
         self.schema: Schema = schema
-        self._api_version = resource.api_version
+        self._api_version = api_version or resource.api_version
 
     def track(self, old: Json | None, new: Json, manager: str, subresource: str, now: datetime) -> None:
         """Records a Create (`old` None), Update or Patch in `new`'s managedFields."""

@@ -13,6 +13,7 @@ from typing import NoReturn
 import orjson
 
 from services.api import errors
+from services.api.core_v1 import ServiceAccount
 from services.api.kinds import RESOURCES, Resource
 from services.api.object import Object
 from services.apiserver.registry import actions, applying, deletion, patching
@@ -32,9 +33,11 @@ from services.apiserver.registry.request import (
     WriteOptions,
 )
 from services.apiserver.registry.store import Store, Written, answer, item
+from services.apiserver.registry.tokens import TokenRequests
 from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.apiserver.storage.storage import Storage
 from services.apiserver.storage.watchers import Watcher
+from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 
@@ -44,7 +47,13 @@ PARTS = ("status", "finalize", "resize", "ephemeralcontainers")
 
 class Registry:
     def __init__(
-        self, storage: Storage, caches: Caches, clock: Clock, chance: random.Random, log: Logger
+        self,
+        storage: Storage,
+        caches: Caches,
+        clock: Clock,
+        chance: random.Random,
+        log: Logger,
+        issuer: TokenIssuer | None = None,
     ) -> None:
         self._journal = Journal(log)
         self._stores: dict[type[Object], Store] = {}
@@ -55,6 +64,7 @@ class Registry:
             self._readers[resource.type] = Reader(resource, storage, caches.of(resource))
             for part in resource.subresources:
                 self._parts[resource.type, part.name] = strategy_for(resource, part.name)
+        self._tokens = TokenRequests(self._stores[ServiceAccount], issuer or TokenIssuer())
 
     def store(self, resource: Resource) -> Store:
         return self._stores[resource.type]
@@ -102,6 +112,8 @@ class Registry:
 
     async def create(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
         store = self._writable(target, "create", options)
+        if target.subresource == "token":
+            return await self._tokens.create(target, body, options)
         if target.subresource == "binding":
             done = await actions.bind(store, target, body, options)
         elif target.subresource == "eviction":

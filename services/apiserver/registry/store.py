@@ -146,12 +146,13 @@ class Store:
         except ApiError:
             if not ctx.missed:
                 raise
-            await self._catch_up(ctx)
+            await self.catch_up(ctx)
             ctx = self.context()
             admission.mutate(verb, self.resource, target.subresource, obj, old, ctx)
         return ctx
 
-    async def _catch_up(self, ctx: RequestContext) -> None:
+    async def catch_up(self, ctx: RequestContext) -> None:
+        """Waits for the caches that lacked what `ctx` looked up."""
         for resource in ctx.missed:
             with contextlib.suppress(TimeoutError):  # then the refusal rests on what we know
                 await self._caches.of(resource).catch_up()
@@ -257,7 +258,7 @@ class Store:
             except ApiError:
                 if certain:
                     raise
-                await self._catch_up(ctx)
+                await self.catch_up(ctx)
                 current = await self.get(target.namespace, target.name)
                 certain = fresh = True
                 continue

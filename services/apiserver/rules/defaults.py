@@ -356,6 +356,11 @@ def csi_driver(obj: Json) -> None:
     spec.setdefault("seLinuxMount", False)
 
 
+def token_request(obj: Json) -> None:
+    if obj["spec"].get("expirationSeconds") is None:
+        obj["spec"]["expirationSeconds"] = 3600
+
+
 DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Pod": pod,
     "Deployment": deployment,
@@ -371,6 +376,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "PersistentVolumeClaim": claim,
     "StorageClass": storage_class,
     "CSIDriver": csi_driver,
+    "TokenRequest": token_request,
 }
 
 # What a status needs when only the status counts; the spec is the old one.
