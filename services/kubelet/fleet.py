@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -20,18 +20,25 @@ from services.client.client import Client
 from services.client.informer import Informer, InformerFactory
 from services.client.recorder import EventRecorder
 from services.kubelet import node_status
+from services.kubelet.configuration import HostUsage, KubeletConfiguration
 from services.kubelet.cri import Cri, CriError
+from services.kubelet.eviction_manager import EvictionManager
 from services.kubelet.image_manager import ImageManager
 from services.kubelet.kubelet import Kubelet
+from services.kubelet.mirror_statuses import MirrorStatuses
 from services.kubelet.node_agent import NodeAgent
 from services.kubelet.node_context import NodeContext
 from services.kubelet.node_status import Machine
 from services.kubelet.pod_worker import PodWorker
 from services.kubelet.prober import Prober
 from services.kubelet.references import References
+from services.kubelet.runtime_config import pod_log_directory
 from services.kubelet.sharing import Shared
+from services.kubelet.shutdown import ShutdownManager
+from services.kubelet.static_pods import StaticPods, is_mirror
 from services.kubelet.status_manager import StatusManager
 from services.kubelet.timers import Timers
+from services.kubelet.tokens import Tokens
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 
@@ -39,6 +46,7 @@ RELIST_SECONDS = 300.0  # With events a relist only makes up for what nobody can
 RELIST_WITHOUT_EVENTS_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 NODES_STARTING_MAX = 32
+STATIC_WAIT_SECONDS = 3.0
 BY_NODE = "node"
 
 
@@ -50,6 +58,11 @@ class FleetConfig:
     root: Path
     machine: Machine
     labels: dict[str, str]
+    kubelet: KubeletConfiguration = field(default_factory=KubeletConfiguration)
+    boot_id: str = ""
+    # What a machine uses beside its Pods, and where a path of it lies here.
+    usage: Callable[[str], HostUsage] = lambda name: HostUsage()
+    machine_path: Callable[[str, str], Path] = lambda name, path: Path(path)
 
 
 @dataclass(slots=True)
@@ -58,6 +71,9 @@ class Member:
 
     kubelet: Kubelet
     agent: NodeAgent
+    eviction: EvictionManager
+    shutdown: ShutdownManager
+    static: StaticPods
     accepts: bool = False  # it has seen what its runtime holds, and may start things
 
 
@@ -77,7 +93,8 @@ class Fleet:
         self._informers = InformerFactory(client, clock, random, log)
         self._recorder = EventRecorder(client, clock, "kubelet", log=log)
         self._timers = Timers(clock)
-        self._references = References(client, clock)
+        self._references = References(client, clock, random, log, self._timers)
+        self._tokens = Tokens(client, clock, random)
         self._statuses = StatusManager(client, self._timers, clock, log)
         self._shared = Shared()
         self.members: dict[str, Member] = {}
@@ -94,6 +111,7 @@ class Fleet:
             group.create_task(self._timers.run())
             group.create_task(self._recorder.run())
             group.create_task(self._statuses.run())
+            group.create_task(self._references.run())
             group.create_task(self._informers.run())
             gate = asyncio.Semaphore(NODES_STARTING_MAX)
             async with asyncio.TaskGroup() as starting:
@@ -103,7 +121,11 @@ class Fleet:
 
     def find(self, namespace: str, name: str) -> tuple[Kubelet, PodWorker] | None:
         """The kubelet here that has a Pod of that name, and what it knows of the Pod."""
-        pod = self._pods.store.get(ObjectKey(namespace, name))
+        key = ObjectKey(namespace, name)
+        pod = self._pods.store.get(key)
+        if (pod is None or is_mirror(pod)) and len(self.members) == 1:
+            # A static Pod is not the one that the API server shows, if it shows one at all.
+            pod = next(iter(self.members.values())).static.find(key) or pod
         member = self.members.get(pod.spec.node_name or "") if pod is not None else None
         if pod is None or member is None:
             return None
@@ -124,6 +146,7 @@ class Fleet:
 
     def _member(self, name: str, group: asyncio.TaskGroup) -> Member:
         config = self._config
+        statuses = MirrorStatuses(self._statuses)
         context = NodeContext(
             name=name,
             ip=config.ip,
@@ -136,17 +159,39 @@ class Fleet:
             log=self._log if len(config.names) == 1 else self._log.bind(node=name),
             timers=self._timers,
             group=group,
-            statuses=self._statuses,
+            statuses=statuses,
             references=self._references,
+            tokens=self._tokens,
             services=lambda: self._services.store.list(),
             capacity=node_status.capacity(config.machine),
-            allocatable=node_status.allocatable(config.machine),
+            allocatable=node_status.allocatable(
+                config.machine, config.kubelet.system_reserved, config.kubelet.kube_reserved
+            ),
             labels=config.labels,
         )
-        agent = NodeAgent(context, config.machine, config.port)
+        agent = NodeAgent(context, config.machine, config.port, config.boot_id)
         images = ImageManager(context.cri, self._clock, agent.images_changed)
         kubelet = Kubelet(context, images, Prober(context.cri, self._timers, group))
-        return Member(kubelet, agent)
+        eviction = EvictionManager(
+            kubelet,
+            config.kubelet,
+            lambda: config.usage(name),
+            lambda pod: config.machine_path(name, pod_log_directory(pod)),
+            agent.reference(),
+            agent.report,
+            periodic=len(config.names) == 1,
+        )
+        static = StaticPods(
+            context,
+            statuses,
+            lambda pod: kubelet.pod_set(pod, ""),
+            lambda pod: kubelet.pod_removed(pod, ""),
+            lambda uid: uid in kubelet.workers,
+        )
+        kubelet.ended = static.ended
+        return Member(
+            kubelet, agent, eviction, ShutdownManager(kubelet, config.kubelet, agent.report), static
+        )
 
     # ---- Config ------------------------------------------------------------------------------
 
@@ -155,12 +200,16 @@ class Fleet:
 
     def _pod_set(self, pod: Pod, cause: str) -> None:
         member = self.members.get(pod.spec.node_name or "")
-        if member is not None and member.accepts:
+        if member is not None and is_mirror(pod):
+            member.static.mirror_set(pod)
+        elif member is not None and member.accepts:
             member.kubelet.pod_set(pod, cause)
 
     def _pod_removed(self, pod: Pod, cause: str) -> None:
         member = self.members.get(pod.spec.node_name or "")
-        if member is not None:
+        if member is not None and is_mirror(pod):
+            member.static.mirror_removed(pod)
+        elif member is not None:
             member.kubelet.pod_removed(pod, cause)
 
     def _node_set(self, node: Node, cause: str) -> None:
@@ -174,16 +223,31 @@ class Fleet:
         """Registers; looks at what runs already; only then takes Pods in."""
         context = member.kubelet.context
         async with gate:
-            await member.agent.start()
             listed = asyncio.Event()
             group.create_task(self._follow_runtime(member, listed))
             await listed.wait()
+            await self._start_static(member, group)
+            await member.agent.start()
             await self._pods.wait_synced()
             await self._services.wait_synced()
             member.accepts = True
             for pod in self._pods.store.by_index(BY_NODE, context.name):
-                member.kubelet.pod_set(pod, "")
+                self._pod_set(pod, "")
             await member.kubelet.remove_orphans()
+            group.create_task(member.eviction.run())
+
+    async def _start_static(self, member: Member, group: asyncio.TaskGroup) -> None:
+        """They need no API server; but where there is one, it tells how their containers were counted."""
+        config = self._config.kubelet
+        if config.manifests is None:
+            return
+        try:
+            async with self._clock.timeout(STATIC_WAIT_SECONDS):
+                await self._pods.wait_synced()
+        except TimeoutError:
+            pass
+        group.create_task(member.static.run(config.manifests, config.file_check_seconds))
+        await member.static.listed.wait()
 
     async def _follow_runtime(self, member: Member, listed: asyncio.Event) -> None:
         """Events for as long as they come; a list after each gap; lists alone where there are none."""

@@ -1,26 +1,34 @@
-"""The ConfigMaps and Secrets that a Pod names, fetched before its containers are put together.
+"""The ConfigMaps and Secrets that Pods name: each is watched for as long as a Pod here names it.
 
-`Sources` is what was found; the builders of environments and volumes read from it and stay pure.
-Upstream: the watch-based `ConfigMapManager`; here each is fetched when a container starts, which
-costs nothing while nothing starts.
+One watch per object, counted by the Pods that use it, however many those are; of an object that says
+it is immutable only the object is kept. `Sources` is what was found for one Pod; the builders of
+environments and volumes read from it and stay pure. An object that cannot be read in time is an error
+of the Pod's, which tries again. Upstream: pkg/kubelet/util/manager/watch_based_manager.go.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from random import Random
+from typing import Any
 
-from services.api import errors
 from services.api.core_v1 import ConfigMap, Container, Pod, Secret
 from services.client.client import Client
+from services.client.informer import Informer
+from services.client.log import Logger
+from services.client.reflector import Reflector
+from services.kubelet.timers import Timers
 from services.machinery.clock import Clock
 
-K = TypeVar("K", ConfigMap, Secret)
-
-# What admission mounts into every Pod.
-CLUSTER_CAS = ("kube-root-ca.crt", "openshift-service-ca.crt")
-SHARED_SECONDS = 60.0
+# What admission mounts into every Pod. The first is there where the cluster has a CA; the second is
+# another distribution's, and is never there.
+ROOT_CA = "kube-root-ca.crt"
+CLUSTER_CAS = (ROOT_CA, "openshift-service-ca.crt")
+SYNC_SECONDS = 10.0  # how long a Pod waits for what it names to be read
+LINGER_SECONDS = 60.0  # a watch outlives its last Pod a little: the next one is often much the same
 
 
 class ConfigError(Exception):
@@ -93,43 +101,139 @@ def _named_by_container(container: Container, config_maps: set[str | None], secr
             secrets.add(source.secret_key_ref.name)
 
 
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """One object that somebody names. `users` by the uid of a Pod: whom to tell of a change."""
+
+    kind: type[Any]
+    namespace: str
+    name: str
+    users: dict[str, Callable[[bool], None]] = field(default_factory=dict)
+    value: Any = None
+    read: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+_Name = tuple[type[ConfigMap] | type[Secret], str, str]
+
+
 class References:
-    """Reads them from the API server. One for all nodes of a process.
+    """One for all nodes of a process."""
 
-    The cluster's CAs, which every Pod mounts, are read once a minute at most. A cluster that does not
-    publish them has Pods all the same: their volume then lacks the files.
-    """
+    def __init__(self, client: Client, clock: Clock, random: Random, log: Logger, timers: Timers) -> None:
+        self._client, self._clock, self._random, self._log = client, clock, random, log
+        self._timers = timers
+        self._watched: dict[_Name, _Watched] = {}
+        self._of_pod: dict[str, set[_Name]] = {}
+        self._group: asyncio.TaskGroup | None = None
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        self._client, self._clock = client, clock
-        self._shared: dict[tuple[str, str], tuple[float, ConfigMap]] = {}
+    async def run(self) -> None:
+        """Holds the watches, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for watched in self._watched.values():
+                    self._begin(watched)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+
+    def follow(self, pod: Pod, changed: Callable[[bool], None]) -> None:
+        """From now on `changed` is called when something that the Pod names does; true: it is new."""
+        uid, namespace = pod.metadata.uid or "", pod.metadata.namespace or ""
+        config_maps, secrets = named_by(pod)
+        wanted: set[_Name] = {(ConfigMap, namespace, name) for name in config_maps if name != CLUSTER_CAS[1]}
+        wanted |= {(Secret, namespace, name) for name in secrets}
+        for name in self._of_pod.get(uid, set()) - wanted:
+            self._drop(uid, name)
+        if wanted:
+            self._of_pod[uid] = wanted
+        for name in wanted:
+            self._entry(name).users[uid] = changed
 
     async def fetch(self, pod: Pod) -> Sources:
-        """ApiError when the server cannot be asked; what is missing is None."""
-        namespace = pod.metadata.namespace or ""
-        sources = Sources(namespace)
-        config_maps, secrets = named_by(pod)
-        for name in config_maps:
-            if name in CLUSTER_CAS:
-                sources.config_maps[name] = await self._cluster_ca(name, namespace)
+        """What the Pod names, as last seen. ConfigError when something could not be read in time."""
+        uid = pod.metadata.uid or ""
+        sources = Sources(pod.metadata.namespace or "")
+        if uid not in self._of_pod:
+            self.follow(pod, _nobody)
+        for name in self._of_pod.get(uid, ()):
+            watched = self._watched[name]
+            await self._wait(watched)
+            if watched.kind is ConfigMap:
+                sources.config_maps[name[2]] = watched.value
             else:
-                sources.config_maps[name] = await self._get(ConfigMap, name, namespace)
-        for name in secrets:
-            sources.secrets[name] = await self._get(Secret, name, namespace)
+                sources.secrets[name[2]] = watched.value
         return sources
 
-    async def _cluster_ca(self, name: str, namespace: str) -> ConfigMap:
-        now = self._clock.monotonic()
-        known = self._shared.get((namespace, name))
-        if known is None or now - known[0] > SHARED_SECONDS:
-            known = (now, await self._get(ConfigMap, name, namespace) or ConfigMap())
-            self._shared[namespace, name] = known
-        return known[1]
+    def forget(self, uid: str) -> None:
+        """The Pod is gone from here."""
+        for name in self._of_pod.pop(uid, ()):
+            self._drop(uid, name)
 
-    async def _get(self, kind: type[K], name: str, namespace: str) -> K | None:
+    async def _wait(self, watched: _Watched) -> None:
+        if watched.read.is_set():
+            return
         try:
-            return await self._client.get(kind, name, namespace)
-        except errors.ApiError as error:
-            if not errors.is_not_found(error):
-                raise
-            return None
+            async with self._clock.timeout(SYNC_SECONDS):
+                await watched.read.wait()
+        except TimeoutError:
+            kind = watched.kind.kind.lower()
+            raise ConfigError(f"failed to sync {kind} cache: timed out waiting for the condition") from None
+
+    def _entry(self, name: _Name) -> _Watched:
+        watched = self._watched.get(name)
+        if watched is None:
+            watched = self._watched[name] = _Watched(*name)
+            if self._group is not None:
+                self._begin(watched)
+        return watched
+
+    def _begin(self, watched: _Watched) -> None:
+        if self._group is not None and watched.task is None:
+            watched.task = self._group.create_task(
+                self._watch(watched), name=f"{watched.kind.kind} {watched.namespace}/{watched.name}"
+            )
+
+    async def _watch(self, watched: _Watched) -> None:
+        reflector: Reflector[Any] = Reflector(
+            self._client, watched.kind, self._clock, self._random, self._log,
+            namespace=watched.namespace, fields=f"metadata.name={watched.name}",
+        )  # fmt: skip
+        informer = Informer(reflector)
+        informer.add_handler(
+            lambda new, cause: self._seen(watched, new),
+            lambda old, new, cause: self._seen(watched, new),
+            lambda old, cause: self._seen(watched, None),
+        )
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(informer.run())
+            await informer.wait_synced()
+            watched.read.set()
+            if watched.value is not None and watched.value.immutable:
+                running.cancel()  # Nothing will ever change in it.
+
+    def _seen(self, watched: _Watched, value: Any) -> None:
+        before, watched.value = watched.value, value
+        if not watched.read.is_set():
+            return
+        for changed in [*watched.users.values()]:
+            changed(before is None)
+
+    def _drop(self, uid: str, name: _Name) -> None:
+        watched = self._watched[name]
+        watched.users.pop(uid, None)
+        if not watched.users:
+            self._timers.after(LINGER_SECONDS, lambda: self._end(name))
+
+    def _end(self, name: _Name) -> None:
+        watched = self._watched.get(name)
+        if watched is None or watched.users:
+            return
+        del self._watched[name]
+        if watched.task is not None:
+            watched.task.cancel()
+
+
+def _nobody(new: bool) -> None:
+    """Nobody wants to know."""

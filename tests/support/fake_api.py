@@ -16,6 +16,7 @@ import builtins
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -165,6 +166,8 @@ class FakeApi:
         if target.subresource == "eviction":
             await self._delete(target, data.get("deleteOptions") or {})
             return Answer(RawObject(body, ""))
+        if target.subresource == "token":
+            return Answer(_raw(self._token(data)))
         metadata = data.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
@@ -181,6 +184,14 @@ class FakeApi:
         if target.resource.plural == "pods":
             data["status"] = {"phase": "Pending"}
         return Answer(_raw(self._commit(target.resource, None, data)))
+
+    def _token(self, request: Json) -> Json:
+        """A token that says when it was made, and for whom; nobody here checks signatures."""
+        now, spec = self.clock.now(), request["spec"]
+        expires = rfc3339(now + timedelta(seconds=spec.get("expirationSeconds", 3600)))
+        audience = ",".join(spec.get("audiences") or ["api"])
+        status = {"token": f"token for {audience} of {rfc3339(now)}", "expirationTimestamp": expires}
+        return {**request, "metadata": {}, "status": status}
 
     async def update(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
         self._enter("update", target)

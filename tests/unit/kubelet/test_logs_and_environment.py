@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from services.api.core_v1 import Service
-from services.kubelet import volumes
 from services.kubelet.environment import expand, service_variables
 from services.kubelet.log_lines import LineFilter
 from services.kubelet.references import ConfigError
+from services.kubelet.volumes import atomic
+from services.kubelet.volumes.payload import File
 from tests.unit.kubelet.pods import pod
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = (
     b"2026-01-01T00:00:01.000000000Z stdout F one\n"
     b"2026-01-01T00:00:02.500000000Z stderr P tw\n"
@@ -83,5 +85,5 @@ def test_variables_of_services() -> None:
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "", "a\0b"])
 def test_no_file_leaves_its_volume(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError):
-        volumes.write(str(tmp_path / "v"), {name: b""})
+        atomic.write(str(tmp_path / "v"), {name: File(b"")}, NOW, 0)
     assert not (tmp_path / "x").exists()
