@@ -19,7 +19,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.runtime.filesystem import fault
-from services.runtime.http import BadMessage, Request, Response, ServerConnection, encode_response
+from services.runtime.http import (
+    BadMessage,
+    ClientConnection,
+    Request,
+    Response,
+    ServerConnection,
+    encode_request,
+    encode_response,
+)
 from services.runtime.kernel import Kernel
 from services.runtime.streams import Pipe
 
@@ -103,7 +111,7 @@ class LocalNetwork:
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         listener = self._listener(source, ip, port)
         if listener.http is None:
-            raise fault(errno.ECONNRESET)
+            return await http_over(await self.connect(source, ip, port), request)
         source.sent_bytes += len(request.body) + 200
         response = await listener.http(request, self._seen_as(source, ip))
         source.received_bytes += len(response.body) + 200
@@ -165,6 +173,9 @@ async def serve_http(handler: HttpHandler, connection: Connection) -> None:
             await connection.outgoing.write(encode_response(answer, close=True))
             return
         if request is None:
+            if protocol.wants_continue:
+                protocol.wants_continue = False
+                await connection.outgoing.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             data = await connection.incoming.read(65536)
             if not data:
                 return
@@ -174,6 +185,25 @@ async def serve_http(handler: HttpHandler, connection: Connection) -> None:
         await connection.outgoing.write(
             encode_response(response, close=protocol.closed, head_only=request.method == "HEAD")
         )
+
+
+async def http_over(connection: Connection, request: Request) -> Response:
+    """One request over a byte stream. OSError ECONNRESET when what comes back is not HTTP."""
+    protocol = ClientConnection(head_only=request.method == "HEAD")
+    headers = (*request.headers, ("Connection", "close"))
+    asked = Request(request.method, request.path, headers, request.body)
+    try:
+        await connection.outgoing.write(encode_request(asked))
+        while True:
+            data = await connection.incoming.read(65536)
+            protocol.feed(data)
+            response = protocol.response(ended=not data)
+            if response is not None:
+                return response
+    except (BadMessage, BrokenPipeError) as error:
+        raise fault(errno.ECONNRESET) from error
+    finally:
+        connection.close()
 
 
 def is_address(text: str) -> bool:
