@@ -67,8 +67,9 @@ class Machine:
         self._real_root = os.path.realpath(root)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
+        self._sandbox_names: dict[str, str] = {}  # the id of whom a name is reserved for
         self.subscribers: list[Subscriber] = []
-        self.host = Namespace("", name)  # what Pods with host network share
+        self.host = Namespace("", name, name)  # what Pods with host network share
         self._host_pids = PidNamespace()
         self._local = local
         self._addresses = Addresses()
@@ -89,6 +90,13 @@ class Machine:
             raise RuntimeFault(
                 "UNKNOWN", f'failed to get sandbox runtime: no runtime for "{handler}" is configured'
             )
+        name = f"{config.name}_{config.namespace}_{config.uid}_{config.attempt}"
+        if name in self._sandbox_names:
+            raise RuntimeFault(
+                "UNKNOWN",
+                f'failed to reserve sandbox name "{name}": name "{name}" is reserved for '
+                f'"{self._sandbox_names[name]}"',
+            )
         namespace = self.host
         if not config.host_network:
             if not self.network_ready:
@@ -97,10 +105,11 @@ class Machine:
                     "failed to setup network for sandbox: cni plugin not initialized",
                 )
             hostname = config.hostname or config.name
-            namespace = Namespace(self._addresses.take(), hostname)
+            namespace = Namespace(self._addresses.take(), hostname, self.name)
             self._local.join(namespace)
         sandbox = Sandbox(self.new_id(), config, namespace, self.now(), handler)
         self.sandboxes[sandbox.id] = sandbox
+        self._sandbox_names[name] = sandbox.id
         self.emit(EventType.CREATED, sandbox.id, sandbox)
         self.emit(EventType.STARTED, sandbox.id, sandbox)
         return sandbox
@@ -124,6 +133,8 @@ class Machine:
         for container in list(sandbox.containers.values()):
             await self.remove_container(container.id)
         if self.sandboxes.pop(identifier, None) is not None:
+            config = sandbox.config
+            self._sandbox_names.pop(f"{config.name}_{config.namespace}_{config.uid}_{config.attempt}", None)
             self.emit(EventType.DELETED, sandbox.id, sandbox)
 
     def _release(self, sandbox: Sandbox) -> None:
@@ -146,14 +157,16 @@ class Machine:
             raise RuntimeFault("UNKNOWN", f"sandbox {sandbox.id} is not running")
         image = self.images.find(config.image)
         if image is None:
-            raise RuntimeFault("NOT_FOUND", f'failed to resolve image "{config.image}": image not found')
+            raise RuntimeFault("NOT_FOUND", f'failed to resolve image "{config.image}": not found')
         for other in sandbox.containers.values():
             if (other.config.name, other.config.attempt) == (config.name, config.attempt):
+                name = (
+                    f"{config.name}_{sandbox.config.name}_{sandbox.config.namespace}_{sandbox.config.uid}_"
+                    f"{config.attempt}"
+                )
                 raise RuntimeFault(
                     "UNKNOWN",
-                    f'failed to reserve container name "{config.name}_{sandbox.config.name}_'
-                    f'{sandbox.config.namespace}_{sandbox.config.uid}_{config.attempt}": name is reserved '
-                    f'for "{other.id}"',
+                    f'failed to reserve container name "{name}": name "{name}" is reserved for "{other.id}"',
                 )
         container = Container(self, sandbox, self.new_id(), config, image)
         self.containers[container.id] = sandbox.containers[container.id] = container

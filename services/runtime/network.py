@@ -49,6 +49,7 @@ class Connection:
 
 HttpHandler = Callable[[Request, str], Awaitable[Response]]  # the second is the client's address
 StreamHandler = Callable[[Connection], Awaitable[None]]
+DatagramHandler = Callable[[bytes, str], Awaitable[bytes]]  # a datagram and its sender; the one that answers
 
 
 @dataclass(slots=True)
@@ -65,7 +66,9 @@ class Namespace:
 
     ip: str
     hostname: str = ""
+    node: str = ""  # the machine it is on
     listeners: dict[int, Listener] = field(default_factory=dict)
+    datagrams: dict[int, DatagramHandler] = field(default_factory=dict)  # by UDP port
     hosts: dict[str, str] = field(default_factory=dict)
     received_bytes: int = 0
     sent_bytes: int = 0
@@ -89,6 +92,10 @@ class Network(Protocol):
 
     async def connect(self, source: Namespace, ip: str, port: int) -> Connection: ...
 
+    async def exchange(self, source: Namespace, ip: str, port: int, data: bytes) -> bytes:
+        """One UDP datagram there and one back."""
+        ...
+
     async def resolve(self, source: Namespace, name: str) -> list[str]:
         """Addresses of a name; none when there is no such name."""
         ...
@@ -98,7 +105,7 @@ class LocalNetwork:
     """Joins the sandboxes of this process by their addresses."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self.kernel = self._kernel = kernel
         self._namespaces: dict[str, Namespace] = {}
 
     def join(self, namespace: Namespace) -> None:
@@ -107,6 +114,10 @@ class LocalNetwork:
     def leave(self, namespace: Namespace) -> None:
         if self._namespaces.get(namespace.ip) is namespace:
             del self._namespaces[namespace.ip]
+
+    def has(self, ip: str) -> bool:
+        """Whether a sandbox of this process has that address."""
+        return ip in self._namespaces
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         listener = self._listener(source, ip, port)
@@ -126,6 +137,15 @@ class LocalNetwork:
         self._kernel.spawn(self._serve(listener, theirs))
         return Connection(f"{ip}:{port}", back, there)
 
+    async def exchange(self, source: Namespace, ip: str, port: int, data: bytes) -> bytes:
+        handler = self._namespace(source, ip).datagrams.get(port)
+        if handler is None:
+            raise fault(errno.ECONNREFUSED)
+        source.sent_bytes += len(data)
+        answer = await handler(data, self._seen_as(source, ip))
+        source.received_bytes += len(answer)
+        return answer
+
     async def resolve(self, source: Namespace, name: str) -> list[str]:
         if name == "localhost":
             return ["127.0.0.1"]
@@ -136,14 +156,16 @@ class LocalNetwork:
         return [name] if is_address(name) else []
 
     def _listener(self, source: Namespace, ip: str, port: int) -> Listener:
-        inside = ip == source.ip or ip in ("127.0.0.1", "0.0.0.0", "::1")
-        namespace = source if inside else self._namespaces.get(ip)
-        if namespace is None:
-            raise fault(errno.EHOSTUNREACH)
-        listener = namespace.listeners.get(port)
-        if listener is None or (listener.address == "127.0.0.1" and not inside):
+        listener = self._namespace(source, ip).listeners.get(port)
+        if listener is None or (listener.address == "127.0.0.1" and not _is_inside(source, ip)):
             raise fault(errno.ECONNREFUSED)
         return listener
+
+    def _namespace(self, source: Namespace, ip: str) -> Namespace:
+        namespace = source if _is_inside(source, ip) else self._namespaces.get(ip)
+        if namespace is None:
+            raise fault(errno.EHOSTUNREACH)
+        return namespace
 
     def _seen_as(self, source: Namespace, ip: str) -> str:
         return "127.0.0.1" if ip == "127.0.0.1" else source.ip
@@ -160,6 +182,10 @@ class LocalNetwork:
         finally:
             listener.open -= 1
             connection.close()
+
+
+def _is_inside(source: Namespace, ip: str) -> bool:
+    return ip == source.ip or ip in ("127.0.0.1", "0.0.0.0", "::1")
 
 
 async def serve_http(handler: HttpHandler, connection: Connection) -> None:

@@ -1,0 +1,79 @@
+"""The network agent of this process' nodes: kube-proxy's tables, the routes to other nodes, and PodNetwork.
+
+Made before the runtime, whose network it wraps, and run beside it. Until the watches are complete connections
+within the process work and others fail as in a cluster whose network is still coming up. When the API server
+is away, what is known stays in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import grpc.aio
+
+from services.api.core_v1 import Node
+from services.client.client import Client
+from services.client.informer import InformerFactory
+from services.client.log import Logger
+from services.machinery.clock import Clock
+from services.node.network.cluster_network import ClusterNetwork
+from services.node.network.dialer import Dialer
+from services.node.network.routes import Routes
+from services.node.network.service import NAME, PodNetworkService
+from services.node.network.tables import Tables
+from services.pb.network.v1.network_pb2_grpc import add_PodNetworkServicer_to_server
+from services.runtime.network import LocalNetwork, Namespace
+
+__all__ = ["NAME", "NetworkAgent"]
+
+
+class NetworkAgent:
+    """`wrap` is for the runtime, `add_to` for the node's server, `run` for as long as both last."""
+
+    def __init__(
+        self, names: Sequence[str], client: Client, clock: Clock, random: Random, log: Logger
+    ) -> None:
+        self._names = frozenset(names)
+        self.informers = InformerFactory(client, clock, random, log)
+        self.tables = Tables(self.informers, clock, random, log)
+        self.routes = Routes()
+        self.informers.informer(Node).add_handler(
+            lambda node, _: self.routes.put(node),
+            lambda _, node, __: self.routes.put(node),
+            lambda node, _: self.routes.remove(node.key.name),
+        )
+        self._dialer: Dialer | None = None
+        self._local: LocalNetwork | None = None
+        self.network: ClusterNetwork | None = None
+
+    def wrap(self, local: LocalNetwork) -> ClusterNetwork:
+        """The network of the cluster around that of this process."""
+        self._local, self._dialer = local, Dialer(local.kernel)
+        self.network = ClusterNetwork(
+            local,
+            local.kernel,
+            table_of=lambda source: self.tables.of(self._node_of(source)),
+            routes=self.routes,
+            dialer=self._dialer,
+            here=lambda: self._names,
+        )
+        return self.network
+
+    def _node_of(self, source: Namespace) -> str:
+        return source.node or next(iter(self._names))
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Takes connections from other nodes. After `wrap`."""
+        if self._local is not None:
+            service = PodNetworkService(self._local.kernel, self._local)
+            add_PodNetworkServicer_to_server(service, server)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.informers.run(), name="network informers")
+            group.create_task(self.tables.run(), name="kube-proxy")
+            if self._dialer is not None:
+                group.create_task(self._dialer.run(), name="dialer")
