@@ -192,6 +192,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cpu_nano_cores: int = 0
     cpu_core_nano_seconds: int = 0
     memory_bytes: int = 0
+    written_bytes: int = 0  # in its own layer
 
 
 class RuntimeInfo(Struct, frozen=True, kw_only=True):
@@ -273,6 +274,8 @@ class Cri(Protocol):
     async def image(self, name: str) -> ImageRecord | None: ...
 
     async def images(self) -> list[ImageRecord]: ...
+
+    async def remove_image(self, image: str) -> None: ...
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         """Changes them in a running container."""

@@ -200,6 +200,9 @@ class GrpcCri:
         answer = await self._call(self._images.ListImages, pb.ListImagesRequest())
         return [image_record(image) for image in answer.images]
 
+    async def remove_image(self, image: str) -> None:
+        await self._call(self._images.RemoveImage, pb.RemoveImageRequest(image=pb.ImageSpec(image=image)))
+
     async def pull_image(self, name: str, auth: RegistryAuth | None = None) -> str:
         request = pb.PullImageRequest(image=pb.ImageSpec(image=name))
         if auth is not None:

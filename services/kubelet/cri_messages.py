@@ -112,6 +112,7 @@ def usage_record(stats: Any) -> Usage:
         cpu_nano_cores=stats.cpu.usage_nano_cores.value,
         cpu_core_nano_seconds=stats.cpu.usage_core_nano_seconds.value,
         memory_bytes=stats.memory.working_set_bytes.value,
+        written_bytes=stats.writable_layer.used_bytes.value,
     )
 
 

@@ -8,7 +8,8 @@ Upstream: `syncLoopIteration` in `pkg/kubelet/kubelet.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
 from services.api.core_v1 import Container, Pod
 from services.api.errors import ApiError
@@ -41,6 +42,8 @@ class Kubelet:
         self._told_at: dict[str, int] = {}  # of each sandbox: the number of its last event
         self._prober = prober
         self._sync = PodSync(context, images, prober, self._look_after, self._admitted)
+        self.ended: Callable[[Pod], None] = lambda pod: None  # nothing of it is left here
+        self._changed = asyncio.Event()
 
     # ---- Config ------------------------------------------------------------------------------
 
@@ -106,13 +109,43 @@ class Kubelet:
         return (worker.granted for worker in self.workers.values() if worker.stage is Stage.SYNC)
 
     def _admit(self, worker: PodWorker) -> None:
-        refusal = admission.admit(worker.pod, self._admitted(), self.context.allocatable, self.context.node)
+        context = self.context
+        refusal = admission.admit(
+            worker.pod,
+            self._admitted(),
+            context.allocatable,
+            context.node,
+            pressure=context.pressure,
+            shutting_down=context.shutting_down,
+        )
         if refusal is None:
             return
         worker.refused = True
         worker.reason, worker.message = refusal.reason, f"Pod was rejected: {refusal.message}"
         self.context.pod_event(worker.pod, "Warning", refusal.reason, refusal.message)
         self.context.log.warning("Refused the Pod", **_named(worker), reason=refusal.message)
+
+    def end(self, worker: PodWorker, reason: str, message: str, grace_seconds: int) -> None:
+        """The kubelet's own decision: the Pod is Failed from here on, and says why."""
+        worker.refused = True
+        worker.reason, worker.message, worker.disruption = reason, message, message
+        worker.terminate(grace_seconds)
+        self.poke(worker)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Returns when the workers meet the condition, which is asked after each look at one."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def remove_dead(self) -> None:
+        """Frees what finished Pods keep for those who would still read their logs."""
+        for worker in [*self.workers.values()]:
+            if worker.stage is not Stage.TERMINATED:
+                continue
+            for sandbox in [*worker.view.sandboxes]:
+                await self.context.cri.remove_sandbox(sandbox.id)
+                worker.view.remove(sandbox.id)
 
     def _adopt(self, worker: PodWorker) -> None:
         """Takes over what already runs: the kubelet was restarted, the containers were not."""
@@ -268,6 +301,7 @@ class Kubelet:
                     await self._look(worker)
         finally:
             worker.active = False
+            self._changed.set()
 
     async def _look(self, worker: PodWorker) -> None:
         try:
@@ -305,8 +339,8 @@ class Kubelet:
             self.context.log.info("Stopped the Pod, and removed what was left of it", **_named(worker))
             if not worker.gone:
                 self.context.statuses.delete(worker.pod)
-        if worker.gone:
-            self.workers.pop(worker.uid, None)
+        if worker.gone and self.workers.pop(worker.uid, None) is not None:
+            self.ended(worker.pod)
 
 
 def _grace_of(pod: Pod) -> int:

@@ -38,10 +38,14 @@ IMAGES_SETTLE_SECONDS = 5.0
 class NodeAgent:
     """One node's."""
 
-    def __init__(self, context: NodeContext, machine: Machine, port: int) -> None:
+    def __init__(self, context: NodeContext, machine: Machine, port: int, boot_id: str = "") -> None:
+        """`boot_id` is the machine's; without one each kubelet starts on a machine that was just booted."""
         self._context, self._machine, self._port = context, machine, port
         self._runtime = RuntimeInfo()
-        self._boot = str(uuid.UUID(int=context.random.getrandbits(128)))
+        self._boot = boot_id or str(uuid.UUID(int=context.random.getrandbits(128)))
+        self._last_boot = ""  # of the Node as it was registered before
+        self._giving = asyncio.Lock()
+        self._given = ""  # the CIDR that the runtime has
         self._reported: dict[str, Any] = {}
         self._reported_at = 0.0
         self._lease: Lease | None = None
@@ -61,6 +65,11 @@ class NodeAgent:
                 self._context.log.debug("Could not register yet", node=self._context.name, error=str(error))
                 await self._context.clock.sleep(RETRY_SECONDS)
         self._event("Starting", "Starting kubelet.")
+        self._event("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+        if self._last_boot and self._last_boot != self._boot:
+            text = f"Node {self._context.name} has been rebooted, boot id: {self._boot}"
+            self._context.recorder.event(self.reference(), "Warning", "Rebooted", text)
+            self._context.log.info("The node has been rebooted", kind="Node", name=self._context.name)
         self._context.node = node
         if node.spec.pod_cidr:
             # A node that comes back is ready at once, and need not say otherwise in between.
@@ -91,6 +100,7 @@ class NodeAgent:
                 raise
             node = await context.client.get(Node, name)
             self._reported = {"conditions": as_data(node.status.conditions)}
+            self._last_boot = (node.status.node_info.boot_id or "") if node.status.node_info else ""
             if any(node.metadata.labels.get(key) != value for key, value in wanted.items()):
                 change = {"metadata": {"labels": wanted, "annotations": annotations}}
                 node = await context.client.patch(Node, name, "", change)
@@ -109,6 +119,12 @@ class NodeAgent:
             context.group.create_task(self._give_cidr(cidr))
 
     async def _give_cidr(self, cidr: str) -> None:
+        """Once for each range, whoever comes first with it: the registration or the watch."""
+        async with self._giving:
+            if cidr != self._given:
+                await self._hand_over(cidr)
+
+    async def _hand_over(self, cidr: str) -> None:
         context = self._context
         try:
             await context.cri.set_pod_cidr(cidr)
@@ -117,12 +133,14 @@ class NodeAgent:
             self._cidr = ""
             context.log.warning("The runtime did not take the Pod CIDR", node=context.name, error=str(error))
             return
+        self._given = cidr
         context.log.info("Got the range of its Pods' addresses", kind="Node", name=context.name, cidr=cidr)
         await self.report()
 
     def runtime_restarted(self) -> None:
         """The runtime was away: it knows no CIDR, and none of the images are certain."""
         self._context.network_message = NOT_READY_NETWORK
+        self._given = ""
         cidr, self._cidr = self._cidr, ""
         if cidr:
             self._cidr = cidr
@@ -176,7 +194,7 @@ class NodeAgent:
         for reason in changed:
             self._event(reason, f"Node {context.name} status is now: {reason}")
             if reason in ("NodeReady", "NodeNotReady"):
-                word = "ready" if reason == "NodeReady" else "not ready yet: it has no Pod network"
+                word = "ready" if reason == "NodeReady" else f"not ready: {self._not_ready()}"
                 context.log.info(f"The node is {word}", kind="Node", name=context.name)
 
     async def _register_again(self) -> None:
@@ -189,7 +207,8 @@ class NodeAgent:
     def _status(self) -> tuple[dict[str, Any], list[str]]:
         context = self._context
         old = self._reported.get("conditions", [])
-        found, changed = node_status.conditions(context.network_message, old, context.clock.now())
+        not_ready = self._not_ready()
+        found, changed = node_status.conditions(not_ready, old, context.clock.now(), context.pressure)
         return {
             "addresses": [
                 {"address": context.ip, "type": "InternalIP"},
@@ -199,9 +218,18 @@ class NodeAgent:
             "capacity": context.capacity,
             "conditions": found,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
+            "features": {"supplementalGroupsPolicy": True},
             "images": self._images,
+            "runtimeHandlers": node_status.RUNTIME_HANDLERS,
             "nodeInfo": node_status.node_info(context.name, self._machine, self._runtime, self._boot),
         }, changed
+
+    def _not_ready(self) -> str:
+        """Why it cannot run Pods; several reasons as Go prints an aggregate of errors."""
+        context = self._context
+        reasons = [context.network_message, "node is shutting down" if context.shutting_down else ""]
+        found = [reason for reason in reasons if reason]
+        return found[0] if len(found) == 1 else f"[{', '.join(found)}]" if found else ""
 
     # ---- Heartbeat ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,13 @@ KUBELET_VERSION = "v1.36.2"
 IMAGES_MAX = 50  # Upstream's nodeStatusMaxImages.
 NAMES_PER_IMAGE_MAX = 5
 EVICTION_MEMORY_BYTES = 100 * 1024 * 1024  # The default hard threshold, kept back from Pods.
+
+
+# The handlers of our runtime, and what containers under them can have.
+RUNTIME_HANDLERS = [
+    {"name": name, "features": {"recursiveReadOnlyMounts": False, "userNamespaces": False}}
+    for name in ("", "runc")
+]
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -46,11 +53,23 @@ def capacity(machine: Machine) -> dict[str, str]:
     }
 
 
-def allocatable(machine: Machine) -> dict[str, str]:
-    """Capacity less what the eviction thresholds keep back."""
-    memory = quantity.value(machine.memory) - EVICTION_MEMORY_BYTES
-    storage = quantity.value(machine.storage) * 9 // 10
-    return capacity(machine) | {"memory": _kibibytes(memory), "ephemeral-storage": str(storage)}
+def allocatable(machine: Machine, *reserved: Mapping[str, str]) -> dict[str, str]:
+    """Capacity less what the eviction thresholds keep back, and what is reserved for the machine itself."""
+
+    def kept(resource: str) -> int:
+        return sum(quantity.value(amounts.get(resource, "0")) for amounts in reserved)
+
+    memory = quantity.value(machine.memory) - EVICTION_MEMORY_BYTES - kept("memory")
+    storage = quantity.value(machine.storage) * 9 // 10 - kept("ephemeral-storage")
+    found = capacity(machine) | {
+        "memory": _kibibytes(max(0, memory)),
+        "ephemeral-storage": str(max(0, storage)),
+    }
+    cores = sum(quantity.milli(amounts.get("cpu", "0")) for amounts in reserved)
+    if cores:
+        left = max(0, quantity.milli(machine.cpu) - cores)
+        found["cpu"] = quantity.canonical(f"{left}m")
+    return found
 
 
 def _kibibytes(number: int) -> str:
@@ -85,28 +104,19 @@ def node_info(name: str, machine: Machine, runtime: RuntimeInfo, boot: str) -> d
 
 
 def conditions(
-    not_ready: str, old: Sequence[dict[str, Any]], now: datetime
+    not_ready: str, old: Sequence[dict[str, Any]], now: datetime, pressure: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The node's conditions, and the reasons of those that changed: each is an event.
 
-    `not_ready` is empty when the node can run Pods.
+    `not_ready` is empty when the node can run Pods. `pressure`: the conditions that hold of eviction's.
     """
     ready = (
         ("Ready", "False", "KubeletNotReady", not_ready)
         if not_ready
         else ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
     )
-    wanted = (
-        (
-            "MemoryPressure",
-            "False",
-            "KubeletHasSufficientMemory",
-            "kubelet has sufficient memory available",
-        ),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ready,
-    )
+    words = (_SHORT if kind in pressure else _AMPLE for kind in _AMPLE)
+    wanted = (*(found[kind] for kind, found in zip(_AMPLE, words)), ready)
     before = {condition["type"]: condition for condition in old}
     found, changed = [], []
     for kind, status, reason, message in wanted:
@@ -127,11 +137,46 @@ def conditions(
     return found, changed
 
 
+_AMPLE = {
+    "MemoryPressure": (
+        "MemoryPressure",
+        "False",
+        "KubeletHasSufficientMemory",
+        "kubelet has sufficient memory available",
+    ),
+    "DiskPressure": ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    "PIDPressure": (
+        "PIDPressure",
+        "False",
+        "KubeletHasSufficientPID",
+        "kubelet has sufficient PID available",
+    ),
+}
+_SHORT = {
+    "MemoryPressure": (
+        "MemoryPressure",
+        "True",
+        "KubeletHasInsufficientMemory",
+        "kubelet has insufficient memory available",
+    ),
+    "DiskPressure": ("DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": (
+        "PIDPressure",
+        "True",
+        "KubeletHasInsufficientPID",
+        "kubelet has insufficient PID available",
+    ),
+}
+
+
 def _event_reason(kind: str, status: str) -> str:
     return {
         ("MemoryPressure", "False"): "NodeHasSufficientMemory",
         ("DiskPressure", "False"): "NodeHasNoDiskPressure",
         ("PIDPressure", "False"): "NodeHasSufficientPID",
+        ("MemoryPressure", "True"): "NodeHasInsufficientMemory",
+        ("DiskPressure", "True"): "NodeHasDiskPressure",
+        ("PIDPressure", "True"): "NodeHasInsufficientPID",
         ("Ready", "True"): "NodeReady",
     }.get((kind, status), "NodeNotReady")
 

@@ -35,6 +35,7 @@ WRITES_IN_FLIGHT_MAX = 16
 PRELIMINARY_PER_SECOND = 10.0
 PRELIMINARY_BURST = 20
 PRELIMINARY_SECONDS = 0.5
+SETTLE_SECONDS = 0.05
 _WATCHED = ("Ready", "ContainersReady", "Initialized", "PodReadyToStartContainers")
 
 
@@ -78,6 +79,11 @@ class StatusManager:
             self._timers.after(PRELIMINARY_SECONDS, lambda: self._enqueue_unless_written(entry))
         else:
             self._enqueue(entry)
+
+    async def settled(self) -> None:
+        """Returns when everything is written that was to be written when it was asked."""
+        while any(e.queued or e.writing or e.reported is not e.wanted for e in self._entries.values()):
+            await self._clock.sleep(SETTLE_SECONDS)
 
     def delete(self, pod: Pod) -> None:
         """The Pod is finished: once its last status is written, it may go."""

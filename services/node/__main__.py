@@ -13,27 +13,38 @@ import asyncio
 import platform
 import socket
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import grpc.aio
 import structlog
 
-from services.client.client import connect
+from services.client.client import Client, connect
 from services.kubelet import node_service
 from services.kubelet.cri import Cri
 from services.kubelet.cri_grpc import GrpcCri, runtime_channel
 from services.kubelet.fleet import Fleet, FleetConfig
 from services.kubelet.node_service import NodeService
 from services.kubelet.node_status import KUBELET_VERSION, Machine
+from services.node import kubelet_flags, machine_service
+from services.node.hosts import Hosts
+from services.node.machine_service import MachineService
 from services.node.name_from_dns import name_from_dns
+from services.node.network import agent as network_agent
+from services.node.network.agent import NetworkAgent
+from services.node.shell.host import Journal, follow_logs
+from services.node.units import KubeletUnit, RuntimeUnit
+from services.pb.node.v1.machine_pb2_grpc import add_MachineServiceServicer_to_server
 from services.pb.node.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from services.process.grpc_server import Health, grpc_server
 from services.process.in_process import InProcessChannel, InProcessServer
 from services.process.logging import LEVELS, Logger
 from services.process.run import Fatal, Process, run
+from services.runtime.server import Machines
 
 NODES_MAX = 5000  # As many as the runtime holds.
 FROM_DNS = "from-dns"
@@ -51,59 +62,98 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node-labels", default="", help="further labels: key=value,…")
     parser.add_argument("--root-dir", default="/tmp/orrery/node", help="volumes, logs, the runtime's socket")
     parser.add_argument(
-        "--pod-manifest-path", default="", help="folder of static Pods; default: below the root directory"
-    )
-    parser.add_argument(
         "--container-runtime-endpoint", default="", help="CRI socket to use in place of a runtime of our own"
     )
     parser.add_argument("--cpu", default="4", help="emulated cores")
     parser.add_argument("--memory", default="8Gi", help="emulated memory")
     parser.add_argument("--storage", default="100Gi", help="emulated disk")
     parser.add_argument("--max-pods", type=int, default=110, help="Pods that fit on a node")
+    kubelet_flags.add(parser)
 
 
 async def _serve(flags: argparse.Namespace, process: Process) -> None:
-    names = await _names(flags)
+    names, journal = await _names(flags), Journal()
+    follow_logs(journal)
     root = await asyncio.to_thread(Path(flags.root_dir).absolute)
     health = Health()
     async with (
         connect(flags.apiserver, user_agent=f"kubelet/{KUBELET_VERSION}", field_manager="kubelet") as client,
-        _runtime(flags, process, root) as channel,
+        _runtime(flags, process, root, network := _network(client, names, process)) as (channel, machines),
     ):
         cri_of = await _cri(flags, process, root, channel)
-        fleets: list[Fleet] = []  # The port is known before the fleet is, and the fleet tells it.
+        boot = await asyncio.to_thread(_boot_id, flags, process)
+        config = _config(flags, names, root, boot)
+        units: list[KubeletUnit] = []  # The port is known before the kubelet is, and the kubelet tells it.
+        hosts = _hosts(process, config, machines, journal)
 
         def add_services(server: grpc.aio.Server) -> None:
-            service = NodeService(lambda: fleets[0], process.clock)
-            add_NodeServiceServicer_to_server(service, server)
+            add_NodeServiceServicer_to_server(NodeService(lambda: units[0].fleet(), process.clock), server)
+            machine = MachineService(hosts, cri_of, lambda: units[0].fleet())
+            add_MachineServiceServicer_to_server(machine, server)
+            network.add_to(server)
 
         async with grpc_server(
             flags.bind_address,
             flags.port,
             add_services,
-            names=(node_service.NAME,),
+            names=(node_service.NAME, machine_service.NAME, network_agent.NAME),
             health_state=health,
         ) as port:
-            config = _config(flags, names, root, port)
-            fleet = Fleet(
-                config,
-                client,
-                cri_of,
-                clock=process.clock,
-                random=process.random,
-                log=process.log,
-            )
-            fleets.append(fleet)
-            process.log.info("Starting the kubelet", nodes=len(names), first=names[0], port=port)
-            await fleet.run(lambda: health.set_serving(True))
+            config = replace(config, port=port, usage=hosts.usage)
+
+            def make() -> Fleet:
+                process.log.info("Starting the kubelet", nodes=len(names), first=names[0], port=port)
+                return Fleet(
+                    config, client, cri_of, clock=process.clock, random=process.random, log=process.log
+                )
+
+            unit = KubeletUnit(make, process.clock, switchable=not flags.nodes)
+            units.append(unit)
+            hosts.units["kubelet"] = unit
+            unit.on_change = hosts.units_changed
+            async with asyncio.TaskGroup() as group:
+                carrying = group.create_task(network.run())
+                await unit.run(lambda: health.set_serving(True))
+                carrying.cancel()
 
 
-def _config(flags: argparse.Namespace, names: list[str], root: Path, port: int) -> FleetConfig:
+def _hosts(process: Process, config: FleetConfig, machines: Machines | None, journal: Journal) -> Hosts:
+    """The machines around the runtime. A reboot ends the process; whoever started it starts it again."""
+    me = asyncio.current_task()
+    assert me is not None
+    return Hosts(
+        names=config.names,
+        machines=machines,
+        units={"containerd": RuntimeUnit(process.clock)},
+        hardware=config.machine,
+        ip=config.ip,
+        root=config.root,
+        manifests=config.kubelet.manifests or config.root / "manifests",
+        journal=journal,
+        reboot=lambda: (me.cancel(), None)[1],
+        clock=process.clock,
+        random=process.random,
+        log=process.log,
+        known={},
+    )
+
+
+def _boot_id(flags: argparse.Namespace, process: Process) -> str:
+    """Our machine boots with this process; around another runtime it is the real machine's."""
+    if flags.container_runtime_endpoint:
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            pass
+    return str(uuid.UUID(int=process.random.getrandbits(128)))
+
+
+def _config(flags: argparse.Namespace, names: list[str], root: Path, boot_id: str) -> FleetConfig:
     pairs = (pair.partition("=") for pair in flags.node_labels.split(",") if pair)
     return FleetConfig(
         names=names,
         ip=flags.node_ip or _own_address(flags.bind_address),
-        port=port,
+        port=flags.port,
         root=root,
         machine=Machine(
             cpu=flags.cpu,
@@ -113,17 +163,24 @@ def _config(flags: argparse.Namespace, names: list[str], root: Path, port: int) 
             architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
         ),
         labels={key: value for key, _, value in pairs},
+        kubelet=kubelet_flags.configuration(flags, root),
+        boot_id=boot_id,
+        machine_path=lambda name, path: root.joinpath("machines", name, path.lstrip("/")),
     )
+
+
+def _network(client: Client, names: list[str], process: Process) -> NetworkAgent:
+    return NetworkAgent(names, client, process.clock, process.random, process.log)
 
 
 @asynccontextmanager
 async def _runtime(
-    flags: argparse.Namespace, process: Process, root: Path
-) -> AsyncIterator[grpc.aio.Channel]:
+    flags: argparse.Namespace, process: Process, root: Path, network: NetworkAgent
+) -> AsyncIterator[tuple[grpc.aio.Channel, Machines | None]]:
     """A channel to the runtime: the one named, or one of our own that lives as long as the block."""
     if flags.container_runtime_endpoint:
         async with runtime_channel(flags.container_runtime_endpoint) as channel:
-            yield channel
+            yield channel, None
         return
     from services.runtime.server import runtime_server
 
@@ -137,13 +194,14 @@ async def _runtime(
             registry_address=flags.registry,
             root_dir=root,
             log=log,
+            network=network.wrap,
             also=also,
-        ),
+        ) as machines,
         runtime_channel(f"unix://{path}") as channel,
     ):
         if flags.nodes:
             channel = cast(grpc.aio.Channel, InProcessChannel(local, channel, process.clock, log))
-        yield channel
+        yield channel, machines
 
 
 async def _cri(

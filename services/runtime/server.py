@@ -52,11 +52,12 @@ class Machines:
         self._random, self._registry, self._root, self._log = random, registry, root, log
         self._layers = LayerStore()
         self.known: dict[str, Machine] = {}
+        self.consoles: dict[str, Machine] = {}  # of those who look at a machine from inside; by their names
 
     def __call__(self, name: str) -> Machine:
         if not name and len(self.known) == 1:
             return next(iter(self.known.values()))  # a CRI client that knows of no machines, as `crictl`
-        machine = self.known.get(name)
+        machine = self.known.get(name) or self.consoles.get(name)
         if machine is None:
             if len(self.known) >= MACHINES_MAX:
                 raise Fatal("more emulated machines than one runtime can hold")
@@ -68,7 +69,7 @@ class Machines:
         return machine
 
     def shut_down(self) -> None:
-        for machine in self.known.values():
+        for machine in (*self.consoles.values(), *self.known.values()):
             machine.shut_down()
 
 

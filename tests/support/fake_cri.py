@@ -193,6 +193,10 @@ class FakeCri:
     async def images(self) -> list[ImageRecord]:
         return [*self.local.values()]
 
+    async def remove_image(self, image: str) -> None:
+        self.calls.append(f"remove_image {image}")
+        self.local = {name: record for name, record in self.local.items() if record.id != image}
+
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         self.calls.append(f"update {self.configs[container_id].name}")
         self._change(container_id, resources=resources)
