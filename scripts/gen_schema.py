@@ -34,13 +34,14 @@ ROOTS = {
     "coordination.v1": "Lease",
     "discovery.v1": "EndpointSlice",
     "networking.v1": "Ingress IngressClass NetworkPolicy",
+    "node.v1": "RuntimeClass",
     "policy.v1": "Eviction PodDisruptionBudget",
     "scheduling.v1": "PriorityClass",
     "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment",
     "meta.v1": "DeleteOptions",
 }
 FILES = {f"{group}.v1": f"{group}/v1/types.go" for group in
-         ("core", "apps", "authentication", "autoscaling", "coordination", "discovery", "networking", "policy", "scheduling", "storage")}  # fmt: skip
+         ("core", "apps", "authentication", "autoscaling", "coordination", "discovery", "networking", "node", "policy", "scheduling", "storage")}  # fmt: skip
 LEAVES = {
     "metav1.Time": "time", "metav1.MicroTime": "microtime", "metav1.Duration": "duration",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",

@@ -185,6 +185,7 @@ RESOURCES: tuple[Resource, ...] = (
         "networkpolicy",
         short_names=("netpol",),
     ),
+    Resource("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "runtimeclass", namespaced=False),
     Resource("storage.k8s.io/v1", "CSIDriver", "csidrivers", "csidriver", namespaced=False),
     Resource("storage.k8s.io/v1", "CSINode", "csinodes", "csinode", namespaced=False),
     Resource("storage.k8s.io/v1", "CSIStorageCapacity", "csistoragecapacities", "csistoragecapacity"),

@@ -11,7 +11,7 @@ import random
 from typing import Any, Literal
 
 from services.api import core_v1, errors, kinds
-from services.apiserver.rules import storage_admission
+from services.apiserver.rules import runtime_class_admission, storage_admission
 from services.apiserver.rules.context import Context
 from services.machinery import names
 
@@ -40,7 +40,7 @@ def mutate(
         if verb == "create":
             _service_account(resource, obj, ctx)
             _priority(resource, obj)
-            _runtime_class(resource, obj)
+            runtime_class_admission.complete(resource, obj, ctx)
         _tolerations(obj)
     elif resource.kind == "Node" and verb == "create":
         _taint_new_node(obj)
@@ -173,13 +173,6 @@ def _priority(resource: kinds.Resource, obj: Json) -> None:
             f"the string value of PreemptionPolicy ({preemption}) must not be provided in pod spec; priority"
             " admission controller computed PreemptLowerPriority from the given PriorityClass name"
         )
-        raise errors.forbidden(resource, _shown_name(obj), why)
-
-
-def _runtime_class(resource: kinds.Resource, obj: Json) -> None:
-    name = obj["spec"].get("runtimeClassName")
-    if name:
-        why = f'pod rejected: RuntimeClass "{name}" not found'
         raise errors.forbidden(resource, _shown_name(obj), why)
 
 

@@ -16,7 +16,16 @@ from services.api.errors import Cause
 from services.apiserver.rules import addresses, decode, defaults, prepare, selectable, warnings
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
-from services.apiserver.rules.validation import core, discovery, networking, pod, service, storage, workloads
+from services.apiserver.rules.validation import (
+    core,
+    discovery,
+    networking,
+    pod,
+    runtime_class,
+    service,
+    storage,
+    workloads,
+)
 from services.apiserver.rules.validation.meta import changed, generic_object_meta, object_meta_update
 from services.apiserver.rules.validation.names import path_segment
 from services.machinery.field_errors import Causes
@@ -102,6 +111,7 @@ _KINDS: dict[str, Rules] = {
     "CSIDriver": Rules(storage.csi_driver, storage.csi_driver_update),
     "CSINode": Rules(storage.csi_node, storage.csi_node_update),
     "CSIStorageCapacity": Rules(storage.storage_capacity, storage.storage_capacity_update),
+    "RuntimeClass": Rules(runtime_class.runtime_class, runtime_class.runtime_class_update),
     "StorageClass": Rules(storage.storage_class, storage.storage_class_update),
     "VolumeAttachment": Rules(
         storage.volume_attachment,

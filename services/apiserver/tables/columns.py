@@ -121,6 +121,7 @@ COLUMNS: dict[str, list[Column]] = {
         AGE,
         _of("persistentvolumeclaim", "VolumeMode", wide=True),
     ],
+    "RuntimeClass": [_name(), _of("runtimeclass", "Handler"), AGE],
     "StorageClass": [_name(), *(_of("storageclass", name) for name in _CLASS), AGE],
     "CSIDriver": [
         _name(),

@@ -280,6 +280,14 @@ DESCRIPTIONS: dict[str, str] = {
         "volumeMode defines what type of volume is required by the claim. Value of Filesystem is implied "
         "when not included in claim spec."
     ),
+    "runtimeclass.Handler": (
+        "handler specifies the underlying runtime and configuration that the CRI implementation will use"
+        " to handle pods of this class. The possible values are specific to the node & CRI configuration."
+        "  It is assumed that all handlers are available on every node, and handlers of the same name are"
+        ' equivalent on every node. For example, a handler called "runc" might specify that the runc OCI'
+        " runtime (using native Linux containers) will be used to run the containers in a pod. The Handler"
+        " must be lowercase, conform to the DNS Label (RFC 1123) requirements, and is immutable."
+    ),
     "storageclass.Provisioner": "provisioner indicates the type of the provisioner.",
     "storageclass.ReclaimPolicy": (
         "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this "

@@ -278,6 +278,7 @@ ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
     "Lease": _lease,
     "ControllerRevision": _controller_revision,
     "Scale": _scale,
+    "RuntimeClass": lambda obj, now: [_name(obj), obj.get("handler", ""), _age(obj, now)],
     "PersistentVolume": storage.persistent_volume,
     "PersistentVolumeClaim": storage.claim,
     "StorageClass": storage.storage_class,

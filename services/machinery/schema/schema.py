@@ -28,6 +28,7 @@ _PREFIXES = {
     "networking.k8s.io/v1": "networking.v1",
     "policy/v1": "policy.v1",
     "scheduling.k8s.io/v1": "scheduling.v1",
+    "node.k8s.io/v1": "node.v1",
     "storage.k8s.io/v1": "storage.v1",
 }
 _GO_STRUCTS = frozenset(("struct", "quantity", "intorstring", "time", "microtime", "duration", "raw"))
