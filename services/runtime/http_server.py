@@ -15,7 +15,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from services.runtime.filesystem import DIRECTORY, normal
 from services.runtime.http import Headers, Request, Response, header
@@ -25,6 +25,7 @@ from services.runtime.templates import fill
 
 Table = Mapping[str, Any]
 NEVER = float("inf")
+QUERY_LENGTH_MAX = 4096
 HANG_SECONDS = 86_400.0  # longer than anybody waits
 
 
@@ -60,7 +61,9 @@ def handler(process: Process, server: Table) -> HttpHandler:
 
 
 def _values(process: Process, request: Request, client: str, count: int) -> dict[str, str]:
+    _, _, query = request.path.partition("?")
     return {
+        **{f"query.{name}": value for name, value in parse_qsl(query[:QUERY_LENGTH_MAX])},
         "client": client or "127.0.0.1",
         "method": request.method,
         "path": request.path,
@@ -78,7 +81,7 @@ async def _answer(
 ) -> Response:
     if failing:
         return _text(process, {"status": 500, **server["failsAfter"]}, values, server)
-    path = urlsplit(request.path).path
+    path = request.path.partition("?")[0]
     for route in server.get("routes", ()):
         if _matches(route, request.method, path):
             if "proxy" in route:
