@@ -64,7 +64,8 @@ async def check(
 
 
 def _answer(reply: Reply) -> Answer:
-    code = int(reply.fields.get("grpc-status") or 0) if reply.fields else 2
+    text = reply.fields.get("grpc-status", "")
+    code = int(text) if text.isdigit() else 0
     if code or not reply.message:
         name = _CODES[code] if code < len(_CODES) else f"Code({code})"
         text = reply.fields.get("grpc-message", "")

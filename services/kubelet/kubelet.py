@@ -86,7 +86,7 @@ class Kubelet:
         view = self._views.pop(uid, None) or RuntimeView()
         probes = PodProbes(pod, "", poke=lambda: None, tell=lambda container, reason, message: None)
         worker = PodWorker(pod, as_data(pod.status), view, probes, cause=cause)
-        probes.poke = lambda: self.poke(worker)
+        probes.poke = lambda: self._probed(worker)
         probes.tell = lambda container, reason, message: self._unhealthy(worker, container, reason, message)
         grace = pod.spec.termination_grace_period_seconds
         worker.grace_seconds = GRACE_SECONDS if grace is None else grace
@@ -248,6 +248,13 @@ class Kubelet:
             self.context.ip if worker.pod.spec.host_network else (sandbox.ip if sandbox else "")
         )
         self._prober.container_started(worker.probes, container, record.id)
+
+    def _probed(self, worker: PodWorker) -> None:
+        """A probe's result has changed. While a Pod is being stopped, that is only to be reported."""
+        if worker.stage is Stage.TERMINATING:
+            self._sync.report(worker)
+        else:
+            self.poke(worker)
 
     def _unhealthy(self, worker: PodWorker, container: Container, reason: str, message: str) -> None:
         self.context.container_event(worker.pod, container, "Warning", reason, message)

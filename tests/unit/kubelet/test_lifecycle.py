@@ -1,4 +1,4 @@
-"""The life of a Pod's containers beside plain start and stop: sidecars, hooks, rules, last words, debuggers."""
+"""The life of containers beside plain start and stop: sidecars, hooks, rules, last words, debuggers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ SIDECAR = {"name": "proxy", "image": "envoy", "restartPolicy": "Always"}
 @pytest.fixture
 def node(tmp_path: Path) -> NodeUnderTest:
     return NodeUnderTest(tmp_path)
+
+
+def write(path: str, text: str) -> None:
+    Path(path).write_text(text)
+
+
+def read(path: str) -> str:
+    return Path(path).read_text()
 
 
 def starts(node: NodeUnderTest) -> list[str]:
@@ -258,7 +266,7 @@ async def test_all_messages_of_a_pod_together_are_bounded(node: NodeUnderTest) -
     async with node.running():
         await node.run_pod(*many, restartPolicy="Never")
         for config in node.cri.configs.values():
-            Path(config.mounts[-1].host_path).write_text("y" * 4000)
+            write(config.mounts[-1].host_path, "y" * 4000)
             node.cri.exit(config.name, 1)
         await node.clock.advance(0)
         states = [status.state for status in node.pod().status.container_statuses]
@@ -282,8 +290,9 @@ async def test_credentials_go_with_the_pull(node: NodeUnderTest) -> None:
     async with node.running():
         await node.run_pod(imagePullSecrets=[{"name": "hub"}, {"name": "absent"}])
         assert node.cri.auths == [RegistryAuth(username="me", password="secret")]
-        text = "Unable to retrieve some image pull secrets (absent); attempting to pull the image may not succeed."
-        assert f"Warning FailedToRetrieveImagePullSecret {text}" in node.events()
+        text = "Unable to retrieve some image pull secrets (absent);"
+        text = f"Warning FailedToRetrieveImagePullSecret {text}"
+        assert f"{text} attempting to pull the image may not succeed." in node.events()
 
 
 async def test_an_image_that_would_run_as_root(node: NodeUnderTest) -> None:
@@ -317,7 +326,7 @@ async def test_hosts_and_namespaces(node: NodeUnderTest) -> None:
         assert sandbox.pid_mode is NamespaceMode.POD
         mount = next(iter(node.cri.configs.values())).mounts[-1]
         assert mount.container_path == "/etc/hosts"
-        text = Path(mount.host_path).read_text()
+        text = read(mount.host_path)
         assert "10.244.0.1\tweb.sub.default.svc.cluster.local\tweb\n" in text
         assert text.endswith("\n# Entries added by HostAliases.\n1.2.3.4\tfoo\tbar\n")
 
