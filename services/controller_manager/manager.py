@@ -26,6 +26,10 @@ from services.controller_manager.node_lifecycle.controller import (
     MONITOR_GRACE_SECONDS,
     NodeLifecycleController,
 )
+from services.controller_manager.persistent_volume.binder import PersistentVolumeController
+from services.controller_manager.persistent_volume.ephemeral import EphemeralVolumeController
+from services.controller_manager.persistent_volume.hostpath import HostPathStorage
+from services.controller_manager.persistent_volume.protection import ClaimProtection, VolumeProtection
 from services.controller_manager.pod_gc import TERMINATED_PODS_MAX, PodGarbageCollector
 from services.controller_manager.replicaset import ReplicaSetController
 from services.controller_manager.replication_controller import ReplicationManager
@@ -74,6 +78,11 @@ CONTROLLERS: dict[str, Make] = {
     "pod-garbage-collector-controller": lambda context, to: PodGarbageCollector(
         context, to.terminated_pods_max
     ),
+    "persistentvolume-binder-controller": lambda context, _: PersistentVolumeController(context),
+    "persistentvolumeclaim-protection-controller": lambda context, _: ClaimProtection(context),
+    "persistentvolume-protection-controller": lambda context, _: VolumeProtection(context),
+    "ephemeral-volume-controller": lambda context, _: EphemeralVolumeController(context),
+    "hostpath-provisioner": lambda context, _: HostPathStorage(context),
     "garbage-collector-controller": lambda context, _: GarbageCollector(context),
 }
 NAMES = tuple(CONTROLLERS)

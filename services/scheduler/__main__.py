@@ -28,6 +28,7 @@ from services.scheduler.profile import SCHEDULER_NAME, default_profile
 from services.scheduler.queue import SchedulingQueue
 from services.scheduler.scheduler import Parts, Scheduler
 from services.scheduler.status_writer import StatusWriter
+from services.scheduler.volumes import WATCHED, Volumes
 
 COMPONENT = "kube-scheduler"
 LEASE_NAME = "kube-scheduler"
@@ -49,7 +50,8 @@ def build(client: Client, informers: InformerFactory, recorder: EventRecorder, p
     owners = OwnerSelector(
         informers.store(Service), informers.store(ReplicationController), informers.store(ReplicaSet)
     )
-    framework = Framework(default_profile(client.bind, owners), SCHEDULER_NAME)
+    volumes = Volumes(client, informers, clock)
+    framework = Framework(default_profile(client.bind, owners, volumes), SCHEDULER_NAME)
     queue = SchedulingQueue(framework.queue_sort.sort_key, framework.plugins, framework.run_pre_enqueue)
     cache = Cache()
     scheduler = Scheduler(
@@ -69,6 +71,8 @@ def build(client: Client, informers: InformerFactory, recorder: EventRecorder, p
     # Nodes first: the Pods that are on them are then counted where they belong from the start.
     informers.informer(Node).add_handler(handlers.node_added, handlers.node_updated, handlers.node_deleted)
     pods.add_handler(handlers.pod_added, handlers.pod_updated, handlers.pod_deleted)
+    for kind, event in WATCHED.items():
+        informers.informer(kind).add_handler(*handlers.of_storage(event))
     return scheduler
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from services.api.core_v1 import Node, Pod
+from services.api.object import Object
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 from services.scheduler.cache import Cache
@@ -118,6 +119,19 @@ class EventHandlers:
     def node_deleted(self, node: Node, cause: str) -> None:
         self._cache.remove_node(node.metadata.name or "")
         self._happened(Happening(ClusterEvent.NODE_REMOVED, old=node))
+
+    # Claims, volumes, classes.
+
+    def of_storage(self, event: ClusterEvent) -> tuple[Callable[..., None], Callable[..., None]]:
+        """Handlers of one kind, for what came and what changed; what goes helps nobody."""
+
+        def added(new: Object, cause: str) -> None:
+            self._happened(Happening(event, new=new))
+
+        def updated(old: Object, new: Object, cause: str) -> None:
+            self._happened(Happening(event, old, new))
+
+        return added, updated
 
     def _happened(self, happening: Happening) -> None:
         woken = self._queue.happened(happening, self._clock.monotonic())

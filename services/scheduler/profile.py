@@ -1,7 +1,7 @@
 """The default profile: which plugins run, in which order, and how much their scores count. A plain tuple.
 
-Upstream: `apis/config/v1/default_plugins.go`. What is missing there needs volumes, resource claims or
-Pod affinity.
+Upstream: `apis/config/v1/default_plugins.go`. What is missing there needs resource claims, Pod
+affinity, or volumes of clouds.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from services.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from services.scheduler.plugins.priority_sort import PrioritySort
 from services.scheduler.plugins.scheduling_gates import SchedulingGates
 from services.scheduler.plugins.taint_toleration import TaintToleration
+from services.scheduler.plugins.volume_binding import VolumeBinding
+from services.scheduler.volumes import Volumes
 
 SCHEDULER_NAME = "default-scheduler"
 
 
 def default_profile(
-    bind: Callable[[Pod, str], Awaitable[None]], owners_selector: Callable[[Pod], Selector]
+    bind: Callable[[Pod, str], Awaitable[None]],
+    owners_selector: Callable[[Pod], Selector],
+    volumes: Volumes,
 ) -> tuple[Enabled, ...]:
     """`bind` writes a Binding; `owners_selector` selects the Pods of whatever owns a Pod."""
     return (
@@ -42,6 +46,7 @@ def default_profile(
         Enabled(NodeAffinity(), weight=2),
         Enabled(NodePorts()),
         Enabled(NodeResourcesFit(), weight=1),
+        Enabled(VolumeBinding(volumes)),
         Enabled(PodTopologySpread(owners_selector), weight=2),
         Enabled(DynamicResources()),
         Enabled(DefaultPreemption()),

@@ -46,8 +46,9 @@ SCENARIOS = (
     "deploy-rolling-surge1-unavailable0", "deploy-rolling-surge100", "deploy-rollover",
     "deploy-template-label-annotation", "gc-background", "gc-foreground", "gc-orphan", "namespace-defaults",
     "node-lifecycle-taints", "node-noexecute-taint", "ns-deletion", "pod-graceful-delete",
-    "pod-scheduling-gates", "pod-succeeded-conditions", "rc-scale", "rs-adoption", "rs-pod-failed-replaced",
-    "rs-release", "rs-scale-down-notready-first", "service-endpoints-readiness",
+    "pod-scheduling-gates", "pod-succeeded-conditions", "pv-binding", "pvc-unbound", "rc-scale",
+    "rs-adoption", "rs-pod-failed-replaced", "rs-release", "rs-scale-down-notready-first",
+    "service-endpoints-readiness",
     "service-headless-endpoints",
 )  # fmt: skip
 # Where the recording names a pod, its number counts: which one goes is what the scenario is about.
@@ -77,7 +78,7 @@ ACCEPTED: dict[str, dict[str, str]] = {
 # Which Events are compared: those of the controllers. The scheduler has its own tests.
 COMPONENTS = {
     "deployment-controller", "replicaset-controller", "replication-controller", "node-controller",
-    "taint-eviction-controller",
+    "taint-eviction-controller", "persistentvolume-controller",
 }  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(root) as made:
         made.start("scheduler", "--no-leader-elect")
         flags = ("--node-monitor-grace-period", "7200", "--root-ca-file", str(certificate))
+        # Its default class would serve the claims that are to stay without a volume.
+        flags = (*flags, "--controllers=*,-hostpath-provisioner")
         made.start("controller_manager", "--no-leader-elect", *flags)
         yield made
 

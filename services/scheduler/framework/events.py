@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from services.api.core_v1 import Node, Pod
+from services.api.object import Object
 
 
 class ClusterEvent(Enum):
@@ -27,6 +27,9 @@ class ClusterEvent(Enum):
     TARGET_POD_CHANGED = "UnscheduledPodUpdate"
     """The waiting Pod itself was edited: its labels, tolerations or requests."""
     TARGET_POD_GATES_REMOVED = "PodSchedulingGatesEliminated"
+    CLAIM_CHANGED = "PersistentVolumeClaimAdd/Update"
+    VOLUME_CHANGED = "PersistentVolumeAdd/Update"
+    STORAGE_CLASS_ADDED = "StorageClassAdd"
     UNSCHEDULABLE_TIMEOUT = "UnschedulableTimeout"
     """The Pod waited so long that a lost wake-up has to be assumed."""
 
@@ -38,5 +41,5 @@ class Happening(NamedTuple):
     """
 
     event: ClusterEvent
-    old: Node | Pod | None = None
-    new: Node | Pod | None = None
+    old: Object | None = None
+    new: Object | None = None

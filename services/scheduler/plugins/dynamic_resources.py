@@ -1,6 +1,7 @@
-"""DynamicResources: resource claims are not modelled; only upstream's PostFilter answer is here.
+"""DynamicResources: resource claims are not modelled; only upstream's PostFilter answers are here.
 
-It is part of the message that every unschedulable Pod gets from a 1.36 scheduler.
+One of them is part of the message that every unschedulable Pod gets from a 1.36 scheduler: what it finds
+when it was asked in this cycle, and that it finds nothing when a plugin before it turned the Pod down.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from services.scheduler.framework.interface import (
     NodeList,
     PostFilter,
     PostFilterResult,
+    PreFilter,
     Status,
 )
 from services.scheduler.framework.pod_info import PodInfo
+from services.scheduler.framework.status import SKIP
 
 
-class DynamicResources(PostFilter):
+class DynamicResources(PreFilter, PostFilter):
     name = "DynamicResources"
+
+    def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeList) -> Status:
+        state[self.name] = ()
+        return SKIP
 
     def post_filter(
         self,
@@ -29,4 +36,6 @@ class DynamicResources(PostFilter):
         statuses: Mapping[str, Status],
         filters: FilterRunner,
     ) -> tuple[PostFilterResult | None, Status]:
+        if self.name not in state:
+            return None, Status.error("not found")
         return None, Status.unschedulable("no new claims to deallocate")

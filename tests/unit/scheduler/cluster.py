@@ -6,6 +6,9 @@ from collections.abc import Callable
 from random import Random
 
 from services.api.core_v1 import Node, Pod
+from services.api.object import Object
+from services.client.client import Client
+from services.client.informer import InformerFactory
 from services.machinery.labels import Selector
 from services.scheduler.algorithm import Algorithm, Decision
 from services.scheduler.cache import Cache
@@ -15,6 +18,9 @@ from services.scheduler.framework.pod_info import PodInfo
 from services.scheduler.framework.runtime import Framework
 from services.scheduler.profile import SCHEDULER_NAME, default_profile
 from services.scheduler.snapshot import Snapshot
+from services.scheduler.volumes import Volumes
+from tests.support.clock import ManualClock
+from tests.support.fake_api import FakeApi
 
 
 async def no_binding(pod: Pod, node_name: str) -> None:
@@ -27,10 +33,19 @@ class Cluster:
     ) -> None:
         self.cache = Cache()
         self.snapshot = Snapshot()
-        self.framework = Framework(default_profile(no_binding, owners), SCHEDULER_NAME)
+        clock = ManualClock()
+        client = Client(FakeApi(clock))
+        self.informers = InformerFactory(client, clock)
+        self.volumes = Volumes(client, self.informers, clock)
+        self.framework = Framework(default_profile(no_binding, owners, self.volumes), SCHEDULER_NAME)
         self.algorithm = Algorithm(self.framework, Random(seed))
         for node in nodes:
             self.cache.add_node(node)
+
+    def know(self, *objects: Object) -> None:
+        """Claims, volumes and classes, as the informers would show them."""
+        for obj in objects:
+            self.informers.informer(type(obj)).store.put(obj, "")
 
     def run(self, *pods: Pod) -> None:
         """These Pods are on their nodes already."""

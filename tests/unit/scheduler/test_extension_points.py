@@ -34,6 +34,7 @@ from services.scheduler.profile import default_profile
 from services.scheduler.queue import SchedulingQueue
 from services.scheduler.scheduler import Parts, Scheduler
 from services.scheduler.status_writer import StatusWriter
+from services.scheduler.volumes import Volumes
 from tests.support.clock import ManualClock, settle
 from tests.support.fake_api import FakeApi
 
@@ -87,7 +88,8 @@ async def running(*extra: Enabled) -> AsyncIterator[tuple[FakeApi, ManualClock, 
     api.put(make_node("n1", cpu="1"))
     client, log = Client(api), get_logger("scheduler")
     informers, recorder = InformerFactory(client, clock), EventRecorder(client, clock, "default-scheduler")
-    profile = (*default_profile(client.bind, lambda pod: Selector()), *extra)
+    volumes = Volumes(client, informers, clock)
+    profile = (*default_profile(client.bind, lambda pod: Selector(), volumes), *extra)
     framework, cache, pods = Framework(profile, "default-scheduler"), Cache(), informers.informer(Pod)
     queue = SchedulingQueue(framework.queue_sort.sort_key, framework.plugins)
     statuses, algorithm = StatusWriter(client, clock, log), Algorithm(framework, Random(1))
