@@ -58,13 +58,16 @@ class InProcessChannel:
 
         async def call(request: Any, *, metadata: Metadata = (), timeout: float | None = None) -> Any:
             asked = handler.request_deserializer(request_serializer(request))
+            context = _Context(metadata)
             try:
-                work = handler.unary_unary(asked, _Context(metadata))
+                work = handler.unary_unary(asked, context)
                 answer = await (work if timeout is None else self._in_time(work, timeout))
             except _Refused as refusal:
                 raise refusal.as_rpc_error() from refusal
             except Exception as fault:  # the edge: whatever happened, the caller gets a status
                 raise self._fault(method, fault) from fault
+            if context.code is not None:
+                raise _rpc_error(context.code, context.details)
             return response_deserializer(handler.response_serializer(answer))
 
         return call
@@ -143,6 +146,14 @@ class _Context:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
+        self.code: grpc.StatusCode | None = None
+        self.details = ""
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def set_details(self, details: str) -> None:
+        self.details = details
 
     def invocation_metadata(self) -> Metadata:
         return self._metadata

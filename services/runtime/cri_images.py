@@ -8,7 +8,7 @@ from services.machinery import trace
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.pb.runtime.v1.api_pb2_grpc import ImageServiceServicer
 from services.runtime import wire
-from services.runtime.cri import Context, Machines, cause_of, node_of, refuse
+from services.runtime.cri_calls import Context, Machines, cause_of, node_of, refuse
 from services.runtime.images import ImageStore
 from services.runtime.model import RuntimeFault
 

@@ -47,6 +47,7 @@ class ContainerLog:
         prefix = f"{moment} {stream} ".encode()
         out = bytearray()
         for line in lines:
+            line = line.removesuffix(b"\r")  # as containerd: what a terminal adds
             while len(line) > LINE_BYTES_MAX:
                 out += prefix + b"P " + line[:LINE_BYTES_MAX] + b"\n"
                 line = line[LINE_BYTES_MAX:]

@@ -14,7 +14,7 @@ from typing import Any
 from services.pb.runtime.v1 import streaming_pb2 as pb
 from services.pb.runtime.v1.streaming_pb2_grpc import StreamingServiceServicer
 from services.runtime.container import Container
-from services.runtime.cri import Context, Machines, node_of, refuse
+from services.runtime.cri_calls import Context, Machines, node_of, refuse
 from services.runtime.http import Request
 from services.runtime.kernel import Future
 from services.runtime.model import SIGHUP, ContainerState, RuntimeFault
@@ -26,6 +26,7 @@ from services.runtime.terminal import Terminal, cooked, signal_family
 
 CHUNKS_WAITING_MAX = 64
 READ_BYTES = 256 * 1024
+LINGER_SECONDS = 1.0
 BODY_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -57,6 +58,9 @@ class StreamingService(StreamingServiceServicer):
                     assert answer is not None
                     yield answer
                     if answer.WhichOneof("message") == "exit_code":
+                        # The caller hangs up. If we did, what it still types would break its stream, and
+                        # with it the answers that it has not read yet.
+                        await session.container.kernel.clock.sleep(LINGER_SECONDS)
                         return
             finally:
                 feeding.cancel()

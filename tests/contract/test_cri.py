@@ -253,7 +253,7 @@ class TestExec:
         container = await endpoint.start(await endpoint.sandbox(), "busybox", "true")
         await endpoint.ended(container)
         error = await refusal(endpoint.exec(container, "ls"))
-        assert error.details() == "container is in CONTAINER_EXITED state"
+        assert error.details() == "failed to exec in container: container is in CONTAINER_EXITED state"
 
     async def test_stream(self, endpoint: Cri) -> None:
         container = await endpoint.start(await endpoint.sandbox(), "luksa/kubia")

@@ -144,6 +144,21 @@ class RuntimeServiceStub:
                 request_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsRequest.SerializeToString,
                 response_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsResponse.FromString,
                 _registered_method=True)
+        self.CheckpointContainer = channel.unary_unary(
+                '/runtime.v1.RuntimeService/CheckpointContainer',
+                request_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerResponse.FromString,
+                _registered_method=True)
+        self.ListMetricDescriptors = channel.unary_unary(
+                '/runtime.v1.RuntimeService/ListMetricDescriptors',
+                request_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsResponse.FromString,
+                _registered_method=True)
+        self.ListPodSandboxMetrics = channel.unary_unary(
+                '/runtime.v1.RuntimeService/ListPodSandboxMetrics',
+                request_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsResponse.FromString,
+                _registered_method=True)
         self.UpdateRuntimeConfig = channel.unary_unary(
                 '/runtime.v1.RuntimeService/UpdateRuntimeConfig',
                 request_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.UpdateRuntimeConfigRequest.SerializeToString,
@@ -316,6 +331,26 @@ class RuntimeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckpointContainer(self, request, context):
+        """Refused as UNIMPLEMENTED: an emulated process has no memory that could be written down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetricDescriptors(self, request, context):
+        """What ListPodSandboxMetrics measures, by cAdvisor's names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPodSandboxMetrics(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateRuntimeConfig(self, request, context):
         """Hands over the node's Pod CIDR; addresses are taken from it in order.
         """
@@ -461,6 +496,21 @@ def add_RuntimeServiceServicer_to_server(servicer, server):
                     servicer.ListPodSandboxStats,
                     request_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsRequest.FromString,
                     response_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsResponse.SerializeToString,
+            ),
+            'CheckpointContainer': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckpointContainer,
+                    request_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerRequest.FromString,
+                    response_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerResponse.SerializeToString,
+            ),
+            'ListMetricDescriptors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetricDescriptors,
+                    request_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsRequest.FromString,
+                    response_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsResponse.SerializeToString,
+            ),
+            'ListPodSandboxMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPodSandboxMetrics,
+                    request_deserializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsRequest.FromString,
+                    response_serializer=services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsResponse.SerializeToString,
             ),
             'UpdateRuntimeConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateRuntimeConfig,
@@ -1082,6 +1132,87 @@ class RuntimeService:
             '/runtime.v1.RuntimeService/ListPodSandboxStats',
             services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsRequest.SerializeToString,
             services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckpointContainer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/CheckpointContainer',
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerRequest.SerializeToString,
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.CheckpointContainerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetricDescriptors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/ListMetricDescriptors',
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsRequest.SerializeToString,
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListMetricDescriptorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPodSandboxMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/ListPodSandboxMetrics',
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsRequest.SerializeToString,
+            services_dot_pb_dot_runtime_dot_v1_dot_api__pb2.ListPodSandboxMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 isort:skip_file
 The container runtime interface, wire-compatible with `runtime.v1` of Kubernetes 1.36: names and
 field numbers are upstream's, so that any CRI client can talk to our runtime and our kubelet to
-any CRI runtime. What Orrery has no use for (Windows, checkpoints, metric descriptors) is left
+any CRI runtime. What Orrery has no use for (Windows, checkpoints of Pods, lists as streams) is left
 out and its numbers are reserved; a peer that sends it is understood, and it is ignored.
 
 One socket may carry many emulated machines (hollow mode). A call then says which one it means in
@@ -76,6 +76,11 @@ class RuntimeServiceStub:
     ListContainerStats: _grpc.UnaryUnaryMultiCallable[_api_pb2.ListContainerStatsRequest, _api_pb2.ListContainerStatsResponse]
     PodSandboxStats: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodSandboxStatsRequest, _api_pb2.PodSandboxStatsResponse]
     ListPodSandboxStats: _grpc.UnaryUnaryMultiCallable[_api_pb2.ListPodSandboxStatsRequest, _api_pb2.ListPodSandboxStatsResponse]
+    CheckpointContainer: _grpc.UnaryUnaryMultiCallable[_api_pb2.CheckpointContainerRequest, _api_pb2.CheckpointContainerResponse]
+    """Refused as UNIMPLEMENTED: an emulated process has no memory that could be written down."""
+    ListMetricDescriptors: _grpc.UnaryUnaryMultiCallable[_api_pb2.ListMetricDescriptorsRequest, _api_pb2.ListMetricDescriptorsResponse]
+    """What ListPodSandboxMetrics measures, by cAdvisor's names."""
+    ListPodSandboxMetrics: _grpc.UnaryUnaryMultiCallable[_api_pb2.ListPodSandboxMetricsRequest, _api_pb2.ListPodSandboxMetricsResponse]
     UpdateRuntimeConfig: _grpc.UnaryUnaryMultiCallable[_api_pb2.UpdateRuntimeConfigRequest, _api_pb2.UpdateRuntimeConfigResponse]
     """Hands over the node's Pod CIDR; addresses are taken from it in order."""
     Status: _grpc.UnaryUnaryMultiCallable[_api_pb2.StatusRequest, _api_pb2.StatusResponse]
@@ -122,6 +127,11 @@ class RuntimeServiceAsyncStub(RuntimeServiceStub):
     ListContainerStats: _aio.UnaryUnaryMultiCallable[_api_pb2.ListContainerStatsRequest, _api_pb2.ListContainerStatsResponse]  # type: ignore[assignment]
     PodSandboxStats: _aio.UnaryUnaryMultiCallable[_api_pb2.PodSandboxStatsRequest, _api_pb2.PodSandboxStatsResponse]  # type: ignore[assignment]
     ListPodSandboxStats: _aio.UnaryUnaryMultiCallable[_api_pb2.ListPodSandboxStatsRequest, _api_pb2.ListPodSandboxStatsResponse]  # type: ignore[assignment]
+    CheckpointContainer: _aio.UnaryUnaryMultiCallable[_api_pb2.CheckpointContainerRequest, _api_pb2.CheckpointContainerResponse]  # type: ignore[assignment]
+    """Refused as UNIMPLEMENTED: an emulated process has no memory that could be written down."""
+    ListMetricDescriptors: _aio.UnaryUnaryMultiCallable[_api_pb2.ListMetricDescriptorsRequest, _api_pb2.ListMetricDescriptorsResponse]  # type: ignore[assignment]
+    """What ListPodSandboxMetrics measures, by cAdvisor's names."""
+    ListPodSandboxMetrics: _aio.UnaryUnaryMultiCallable[_api_pb2.ListPodSandboxMetricsRequest, _api_pb2.ListPodSandboxMetricsResponse]  # type: ignore[assignment]
     UpdateRuntimeConfig: _aio.UnaryUnaryMultiCallable[_api_pb2.UpdateRuntimeConfigRequest, _api_pb2.UpdateRuntimeConfigResponse]  # type: ignore[assignment]
     """Hands over the node's Pod CIDR; addresses are taken from it in order."""
     Status: _aio.UnaryUnaryMultiCallable[_api_pb2.StatusRequest, _api_pb2.StatusResponse]  # type: ignore[assignment]
@@ -297,6 +307,29 @@ class RuntimeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.ListPodSandboxStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_pb2.ListPodSandboxStatsResponse, _abc.Awaitable[_api_pb2.ListPodSandboxStatsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CheckpointContainer(
+        self,
+        request: _api_pb2.CheckpointContainerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.CheckpointContainerResponse, _abc.Awaitable[_api_pb2.CheckpointContainerResponse]]:
+        """Refused as UNIMPLEMENTED: an emulated process has no memory that could be written down."""
+
+    @_abc_1.abstractmethod
+    def ListMetricDescriptors(
+        self,
+        request: _api_pb2.ListMetricDescriptorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.ListMetricDescriptorsResponse, _abc.Awaitable[_api_pb2.ListMetricDescriptorsResponse]]:
+        """What ListPodSandboxMetrics measures, by cAdvisor's names."""
+
+    @_abc_1.abstractmethod
+    def ListPodSandboxMetrics(
+        self,
+        request: _api_pb2.ListPodSandboxMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.ListPodSandboxMetricsResponse, _abc.Awaitable[_api_pb2.ListPodSandboxMetricsResponse]]: ...
 
     @_abc_1.abstractmethod
     def UpdateRuntimeConfig(
