@@ -14,7 +14,7 @@ COPY config config
 COPY services services
 RUN python -m compileall -q services \
     && useradd --system --home-dir /orrery --uid 990 orrery \
-    && mkdir /data && chown orrery /data
+    && mkdir /data /keys && chown orrery /data /keys
 
 USER orrery
 VOLUME /data

@@ -2,6 +2,7 @@
 
     cluster.json        ports and options; what `ok` reads to find the API server
     data/etcd           the store
+    keys                the cluster's CA, and what signs tokens: made at the first start, kept since
     data/NODE           what a node's runtime keeps
     nodes/NAME          the node's own folders that people reach into: etc/kubernetes/manifests
     logs/COMPONENT.log  what each component said
@@ -43,6 +44,10 @@ class Home:
     @property
     def data(self) -> Path:
         return self.path / "data"
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
 
     @property
     def nodes(self) -> Path:

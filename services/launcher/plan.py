@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from services.process.keys import CA_CERTIFICATE, SIGNING_KEY
+
 # The ports that a single cluster on a machine gets; a second one takes others.
 PREFERRED_PORTS = {
     "etcd": 2379,
@@ -138,7 +140,9 @@ def make_plan(
         at("etcd"),
         environment=ETCD_ENVIRONMENT,
     )
-    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"))
+    keys = data.parent / "keys"
+    signing = ("--service-account-signing-key-file", str(keys / SIGNING_KEY))
+    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing)
     # A cluster that was started before there was this port goes on without it.
     images = ("--http-port", str(ports.get("registry-http", -1)), "--data-dir", str(data / "registry"))
     components = [etcd, apiserver, python("registry", "registry", *images)]
@@ -146,7 +150,8 @@ def make_plan(
     for name in numbered("scheduler", options.schedulers):
         components.append(python(name, "scheduler", *server, "--leader-elect"))
     for name in numbered("controller-manager", options.controller_managers):
-        components.append(python(name, "controller_manager", *server, "--leader-elect"))
+        trusted = ("--root-ca-file", str(keys / CA_CERTIFICATE))
+        components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted))
     components += _nodes(options, python, (*server, "--registry", at("registry")), run, data.parent)
     names = tuple(name for name in options.node_names() if name not in options.stopped)
     return Plan(tuple(components), at("apiserver"), at("etcd"), names)

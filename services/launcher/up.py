@@ -18,6 +18,7 @@ from services.launcher.ports import choose
 from services.launcher.supervisor import Supervisor
 from services.machinery.clock import rfc3339_micro
 from services.process.clock import SystemClock
+from services.process.keys import make_missing
 
 READY_SECONDS = 120
 _COMPONENT_COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
@@ -27,6 +28,7 @@ _LINE = re.compile(r"^(\S+) (\S+) +(DEBUG|INFO|WARNING|ERROR) +(.*)$")
 def prepare(home: Home, options: Options) -> Plan:
     """Chooses ports (the ones of last time, where they are free) and writes cluster.json."""
     home.create()
+    make_missing(home.keys, SystemClock().now())
     record = home.read()
     ports = choose(str(home.path), port_names(options), record.get("ports", {}), SystemClock())
     binary = find_etcd()
