@@ -89,6 +89,8 @@ class GrpcTerminal:
                         yield "stderr", message.stderr, 0
                     case "exit_code":
                         yield "exit", b"", message.exit_code
+                        self._call.cancel()
+                        return
         except grpc.aio.AioRpcError as error:
             raise _error(error) from error
 

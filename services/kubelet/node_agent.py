@@ -43,6 +43,7 @@ class NodeAgent:
         self._context, self._machine, self._port = context, machine, port
         self._runtime = RuntimeInfo()
         self._boot = boot_id or str(uuid.UUID(int=context.random.getrandbits(128)))
+        self._registered = False
         self._last_boot = ""  # of the Node as it was registered before
         self._giving = asyncio.Lock()
         self._given = ""  # the CIDR that the runtime has
@@ -71,6 +72,7 @@ class NodeAgent:
             self._context.recorder.event(self.reference(), "Warning", "Rebooted", text)
             self._context.log.info("The node has been rebooted", kind="Node", name=self._context.name)
         self._context.node = node
+        self._registered = True
         if node.spec.pod_cidr:
             # A node that comes back is ready at once, and need not say otherwise in between.
             self._cidr = node.spec.pod_cidr
@@ -113,6 +115,8 @@ class NodeAgent:
         """The API server shows the Node: it may have been given its Pod CIDR."""
         context = self._context
         context.node = node
+        if not self._registered:
+            return
         cidr = node.spec.pod_cidr or ""
         if cidr and cidr != self._cidr:
             self._cidr = cidr

@@ -6,6 +6,7 @@ it. The only part of the launcher that knows `node.v1`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -111,10 +112,8 @@ class ShellStream:
     async def _write(self, message: Any) -> None:
         try:
             await self._call.write(message)
-        except grpc.aio.AioRpcError as error:
-            raise _translate(error, self._name) from error
-        except grpc.aio.UsageError:
-            return  # The command has ended; what it said is still to be read.
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+            return  # The command has ended, or nobody is there: reading tells which.
 
     async def output(self) -> AsyncIterator[tuple[str, Any]]:
         """`("stdout", bytes)`, `("stderr", bytes)`, and at last `("exit", code)`."""
@@ -123,6 +122,7 @@ class ShellStream:
                 which = message.WhichOneof("message")
                 if which == "exit_code":
                     yield "exit", message.exit_code
+                    return
                 elif which:
                     yield which, getattr(message, which)
         except grpc.aio.AioRpcError as error:

@@ -133,7 +133,6 @@ def _hosts(process: Process, config: FleetConfig, machines: Machines | None, jou
         reboot=lambda: (me.cancel(), None)[1],
         clock=process.clock,
         random=process.random,
-        log=process.log,
         known={},
     )
 

@@ -14,7 +14,6 @@ from services.machinery.clock import Clock
 from services.node.shell import host as machine
 from services.node.shell.console import open_console, start_daemons, stop_daemon
 from services.node.shell.host import Host, Journal, Unit
-from services.process.logging import Logger
 from services.runtime.container import Container
 from services.runtime.server import Machines
 
@@ -32,7 +31,6 @@ class Hosts:
     reboot: Callable[[], None]
     clock: Clock
     random: Random
-    log: Logger
     known: dict[str, Host]
 
     def find(self, name: str) -> Host:
@@ -59,7 +57,7 @@ class Hosts:
 
     def console(self, host: Host) -> Container:
         assert self.machines is not None
-        return open_console(host, self.machines, self.random, self.log)
+        return open_console(host, self.machines, self.random)
 
     def units_changed(self) -> None:
         """What `ps` shows of the daemons follows their units."""

@@ -34,6 +34,7 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 Context = grpc.aio.ServicerContext[Any, Any]
+LINGER_SECONDS = 1.0
 MEBIBYTE = 1024 * 1024
 MEMORY_LEFT_BELOW_THRESHOLD = 20 * MEBIBYTE
 PERCENT_LEFT = 5  # of disk and process numbers: below every default threshold
@@ -71,6 +72,7 @@ class MachineService(MachineServiceServicer):
                 async for stream, data, code in terminal.output():
                     if stream == "exit":
                         yield node_pb2.ExecResponse(exit_code=code)
+                        await self._hosts.clock.sleep(LINGER_SECONDS)  # The caller hangs up before.
                     elif stream == "stdout":
                         yield node_pb2.ExecResponse(stdout=data)
                     else:

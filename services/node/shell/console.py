@@ -19,7 +19,6 @@ from services.node.shell.host import Host
 from services.node.shell.node_tools import node_programs
 from services.node.shell.process_list import process_programs
 from services.pb.runtime.v1 import api_pb2 as pb
-from services.process.logging import Logger
 from services.runtime import wire
 from services.runtime.container import Container
 from services.runtime.filesystem import DIRECTORY, Entry, Tree
@@ -50,7 +49,7 @@ def console_name(node: str) -> str:
     return f"{node}/console"
 
 
-def open_console(host: Host, machines: Machines, random: Random, log: Logger) -> Container:
+def open_console(host: Host, machines: Machines, random: Random) -> Container:
     """The console's container, running; made when somebody first asks for it."""
     name = console_name(host.name)
     machine = machines.consoles.get(name)
@@ -76,7 +75,7 @@ def open_console(host: Host, machines: Machines, random: Random, log: Logger) ->
         images=images,
         programs=programs,
         root=host.root,
-        log=log.bind(console=host.name),
+        log=host.runtime.log,
     )
     machine.host = host.runtime.host
     machines.consoles[name] = machine
@@ -87,7 +86,8 @@ def open_console(host: Host, machines: Machines, random: Random, log: Logger) ->
 
 
 def _start(machine: Machine) -> Container:
-    security = pb.LinuxSandboxSecurityContext(namespace_options=pb.NamespaceOption(network=pb.NODE))
+    namespaces = pb.NamespaceOption(network=pb.NODE, pid=pb.CONTAINER)
+    security = pb.LinuxSandboxSecurityContext(namespace_options=namespaces)
     sandbox_message = pb.PodSandboxConfig(
         metadata=pb.PodSandboxMetadata(name="console", uid="console", namespace="", attempt=0),
         linux=pb.LinuxPodSandboxConfig(security_context=security),
@@ -97,6 +97,9 @@ def _start(machine: Machine) -> Container:
         metadata=pb.ContainerMetadata(name="console"),
         image=pb.ImageSpec(image=IMAGE, user_specified_image=IMAGE),
         command=["/sbin/init"],
+        linux=pb.LinuxContainerConfig(
+            security_context=pb.LinuxContainerSecurityContext(namespace_options=namespaces)
+        ),
         working_dir="/root",
         envs=[pb.KeyValue(key="SHELL", value=b"/bin/bash"), pb.KeyValue(key="USER", value=b"root")],
     )
@@ -135,6 +138,9 @@ def _os_release(pretty: str) -> bytes:
 def _mount(container: Container, host: Host) -> None:
     """The machine's own folders: the ones that hostPath volumes, logs and Pods' volumes lie in."""
     mounts = container.filesystem.mounts
+    for inner in ("/var/lib/kubelet/pods", "/var/log/pods"):
+        host.runtime.real_path(inner).mkdir(parents=True, exist_ok=True)  # what lies there is mounted over it
+    host.runtime.real_path("/var/lib/kubelet/config.yaml").touch()
     for name in SHARED_FOLDERS:
         mounts[f"/{name}"] = _folder(host.runtime.real_path(f"/{name}"))
     mounts["/var/lib/kubelet/pods"] = _folder(host.root / "pods")
@@ -169,6 +175,7 @@ def start_daemons(host: Host, console: Container) -> None:
         if state is None or not state.active or (known is not None and not known.exit.done):
             continue
         process = console.start_process(argv, _wait_for_ever, init, {}, "/", {0: NULL, 1: NULL, 2: NULL})
+        process.started_at = state.since.timestamp()
         host.daemons[unit] = process
         process.exit.on_done(lambda unit=unit, process=process: _daemon_ended(host, unit, process))  # type: ignore[misc]
 

@@ -44,6 +44,7 @@ def _own(host: Host, asking: Process) -> Iterator[Row]:
 
 
 def _of_containers(host: Host) -> Iterator[Row]:
+    seen: set[int] = set()  # containers of a Pod may share one table
     for sandbox in host.runtime.sandboxes.values():
         if sandbox.state is not SandboxState.READY:
             continue
@@ -57,6 +58,9 @@ def _of_containers(host: Host) -> Iterator[Row]:
         yield Row(host.pid(sandbox.id, 1), shim, "65535", MEBIBYTE, "?", "Ss", started, "/pause")
         for container in sandbox.containers.values():
             for process in container.processes.alive.values():
+                if id(process) in seen:
+                    continue
+                seen.add(id(process))
                 first = process.pid == 1
                 memory = container.usage.memory(container.now_seconds()) if first else MEBIBYTE
                 parent = shim if process.parent == 0 else host.pid(container.id, process.parent)
