@@ -55,8 +55,14 @@ def _format_map(values: Mapping[str, str]) -> str:
     return "\n".join(f"{key}={_go_quoted(values[key])}" for key in sorted(values))
 
 
+_ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b",
+            "\f": "\\f", "\v": "\\v"}  # fmt: skip
+
+
 def _go_quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return (
+        '"' + "".join(_ESCAPED.get(c) or (c if c.isprintable() else f"\\x{ord(c):02x}") for c in text) + '"'
+    )
 
 
 def resource_value(

@@ -7,7 +7,7 @@ from typing import Any
 from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl import manifests
-from services.kubectl.commands import create_config, create_service, create_workload
+from services.kubectl.commands import create_config, create_service, create_token, create_workload
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, raise_all, with_source
 from services.kubectl.flags import boolean, text, texts
@@ -260,6 +260,13 @@ CREATE = Command(
             run=_service_account,
             flags=_COMMON,
             aliases=("sa",),
+        ),
+        Command(
+            "token",
+            "token SERVICE_ACCOUNT_NAME",
+            "Request a service account token.",
+            run=create_token.token,
+            flags=create_token.TOKEN_FLAGS,
         ),
     ),
     examples="""

@@ -85,14 +85,14 @@ class VolumeManager:
             return []
         known.failing_since = known.failing_since if known.failures else now
         known.failures += 1
-        if now - known.failing_since >= PATIENCE_SECONDS or (unprocessed and known.failures == 1):
+        if now - known.failing_since >= PATIENCE_SECONDS or (unprocessed and known.failures > 1):
             failures.append(_impatient(missing, unprocessed))
         return failures
 
     def retry_seconds(self, uid: str) -> float:
         """How long a Pod whose volumes failed waits before the next attempt."""
         failures = self._pods[uid].failures if uid in self._pods else 1
-        return float(min(RETRY_SECONDS * 2 ** min(failures, 10), RETRY_SECONDS_MAX))
+        return float(min(RETRY_SECONDS * 2 ** min(failures - 1, 10), RETRY_SECONDS_MAX))
 
     async def _ground(self, pod: Pod, failures: list[MountFailure]) -> payload.Ground | ConfigError:
         """What the kubelet's own volumes are made from; the error where it cannot be had."""
