@@ -106,7 +106,8 @@ def read_models(module: str) -> dict[str, Model]:
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 text = item.annotation.value if isinstance(item.annotation, ast.Constant) else ""
-                model.fields.append((item.target.id, str(text)))
+                # A word of Python's own has an underscore there, which the wire has not.
+                model.fields.append((item.target.id.removesuffix("_"), str(text)))
         models[node.name] = model
     return models
 

@@ -37,7 +37,7 @@ class HTTPIngressRuleValue(Struct, frozen=True, kw_only=True, omit_defaults=True
     paths: list[HTTPIngressPath] = []
 
 
-class IPBlock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class IPBlock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"except_": "except"}):
     cidr: str = ""
     except_: list[str] = []
 
@@ -146,7 +146,9 @@ class NetworkPolicyEgressRule(Struct, frozen=True, kw_only=True, omit_defaults=T
     to: list[NetworkPolicyPeer] = []
 
 
-class NetworkPolicyIngressRule(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class NetworkPolicyIngressRule(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"from_": "from"}
+):
     from_: list[NetworkPolicyPeer] = []
     ports: list[NetworkPolicyPort] = []
 
