@@ -9,7 +9,8 @@ per machine, so that a pull there costs its own transfer time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -43,10 +44,30 @@ class LayerContent:
 
 @dataclass(slots=True)
 class LayerStore:
-    """Shared by all machines of a process."""
+    """Shared by all machines of a process. A layer that no machine holds any more is forgotten."""
 
     contents: dict[str, LayerContent] = field(default_factory=dict)
+    _holders: Counter[str] = field(default_factory=Counter)
     _trees: dict[tuple[str, ...], Tree] = field(default_factory=dict)
+
+    def hold(self, contents: Mapping[str, LayerContent]) -> None:
+        """A machine has these layers now."""
+        for digest, content in contents.items():
+            self.contents.setdefault(digest, content)
+            self._holders[digest] += 1
+
+    def release(self, digests: Iterable[str]) -> None:
+        """A machine has them no more. Containers that run keep the tree that they were given."""
+        gone = set()
+        for digest in digests:
+            self._holders[digest] -= 1
+            if self._holders[digest] <= 0:
+                del self._holders[digest]
+                self.contents.pop(digest, None)
+                gone.add(digest)
+        if gone:
+            for stack in [stack for stack in self._trees if not gone.isdisjoint(stack)]:
+                del self._trees[stack]
 
     def tree(self, digests: tuple[str, ...]) -> Tree:
         """The layers on top of each other; equal stacks are one tree."""
@@ -61,7 +82,7 @@ class LayerStore:
 
 
 class RegistryRefusal(Exception):
-    """The registry answered, and the answer is no. `kind`: missing-tag, denied, invalid, limited."""
+    """The registry answered, and the answer is no. `kind`: see `registry_client.KINDS`."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -93,6 +114,8 @@ class ImageStore:
         self._registry = registry
         self._layers = layers
         self._present: set[str] = set()
+        self._coming: dict[str, asyncio.Future[None]] = {}  # layers that some pull fetches
+        self._wanted: list[tuple[str, ...]] = []  # stacks of pulls that are under way
         self._pulls: dict[tuple[str, tuple[str, str]], asyncio.Future[Image]] = {}
         self.images: dict[str, Image] = {}  # by id
         self.tags: dict[str, str] = {}  # docker.io/library/nginx:latest to id
@@ -134,19 +157,39 @@ class ImageStore:
         try:
             image = await self._registry.resolve(reference, credentials)
             digests = tuple(layer.digest for layer in image.layers)
-            missing = tuple(dict.fromkeys(digest for digest in digests if digest not in self._present))
-            if missing:
-                self._layers.contents.update(await self._registry.fetch(reference, missing, credentials))
-                self._present.update(missing)
+            self._wanted.append(digests)
+            try:
+                await self._complete(reference, digests, credentials)
+                tree = self._layers.tree(digests)
+            finally:
+                self._wanted.remove(digests)
         except RegistryRefusal as refusal:
             raise _refused(reference, refusal) from refusal
         except RegistryUnreachable as silence:
             raise _unreachable(reference, silence) from silence
-        image = replace(image, tree=self._layers.tree(digests))
+        image = replace(image, tree=tree)
         self.images.setdefault(image.id, image)
         self.tags[reference] = image.id
         self.tags[f"{repository_of(reference)}@{image.digest}"] = image.id
         return self.images[image.id]
+
+    async def _complete(self, reference: str, digests: tuple[str, ...], credentials: tuple[str, str]) -> None:
+        """Fetches the layers that the machine lacks; those that another pull is fetching are waited for."""
+        while missing := [digest for digest in dict.fromkeys(digests) if digest not in self._present]:
+            if coming := [self._coming[digest] for digest in missing if digest in self._coming]:
+                # Whatever becomes of that pull: what is still missing then is fetched here.
+                await asyncio.wait(coming)
+                continue
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._coming.update(dict.fromkeys(missing, done))
+            try:
+                fetched = await self._registry.fetch(reference, tuple(missing), credentials)
+                self._layers.hold({digest: fetched.get(digest, LayerContent({})) for digest in missing})
+                self._present.update(missing)
+            finally:
+                for digest in missing:
+                    del self._coming[digest]
+                done.set_result(None)
 
     def remove(self, name: str) -> None:
         """The image and all its names; layers that no other image has go too."""
@@ -155,7 +198,10 @@ class ImageStore:
             return
         del self.images[image.id]
         self.tags = {tag: identifier for tag, identifier in self.tags.items() if identifier != image.id}
-        self._present = {layer.digest for layer in self._layers_of_all()}
+        unused = self._present - {layer.digest for layer in self._layers_of_all()}
+        unused.difference_update(*self._wanted)
+        self._present -= unused
+        self._layers.release(unused)
 
     def used_bytes(self) -> int:
         return sum({layer.digest: layer.size for layer in self._layers_of_all()}.values())
@@ -173,10 +219,24 @@ def _refused(reference: str, refusal: RegistryRefusal) -> RuntimeFault:
             "pull access denied, repository does not exist or may require authorization: "
             "server message: insufficient_scope: authorization failed"
         )
+    elif refusal.kind == "unauthorized":
+        words = (
+            f"failed to authorize: failed to fetch oauth token: {_token_request(reference)}: 401 Unauthorized"
+        )
+    elif refusal.kind == "no-platform":
+        return RuntimeFault("NOT_FOUND", f'failed to pull and unpack image "{reference}": {words}')
     return RuntimeFault(
         code,
         f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": {words}',
     )
+
+
+def _token_request(reference: str) -> str:
+    host, _, path = repository_of(reference).partition("/")
+    if host == "docker.io":
+        scope = f"scope=repository%3A{path.replace('/', '%2F')}%3Apull&service=registry.docker.io"
+        return f"unexpected status from GET request to https://auth.docker.io/token?{scope}"
+    return f"unexpected status from GET request to https://{host}/token"
 
 
 def _unreachable(reference: str, silence: RegistryUnreachable) -> RuntimeFault:

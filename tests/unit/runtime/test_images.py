@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.runtime.filesystem import Entry
-from services.runtime.images import RegistryUnreachable
+from services.runtime.images import ImageStore, LayerContent, LayerStore, RegistryRefusal, RegistryUnreachable
 from services.runtime.model import RuntimeFault
 from tests.unit.runtime.harness import Bench
 
@@ -68,3 +68,74 @@ async def test_found_under_every_name(it: Bench) -> None:
         assert it.machine.images.find(name) is image
     assert it.machine.images.find("nginx") is None
     assert it.machine.images.find("NOT VALID") is None
+
+
+async def test_a_layer_that_another_pull_fetches_is_waited_for(it: Bench) -> None:
+    base: dict[str, dict[str, Entry]] = {"sha256:base": {"/base": Entry()}}
+    it.registry.add("docker.io/me/a:latest", {**base, "sha256:a": {}})
+    it.registry.add("docker.io/me/b:latest", {**base, "sha256:b": {"/b": Entry()}})
+    it.registry.gate = asyncio.Event()
+    pulls = [asyncio.create_task(it.machine.images.pull(name)) for name in ("me/a", "me/b")]
+    await asyncio.sleep(0)
+    it.registry.gate.set()
+    _, second = await asyncio.gather(*pulls)
+    assert it.registry.pulled == ["sha256:base", "sha256:a", "sha256:b"]
+    assert {"/base", "/b"} <= set(second.tree.entries)
+
+
+async def test_what_no_machine_has_is_forgotten(it: Bench) -> None:
+    it.registry.add("docker.io/me/a:latest", {"sha256:a": {"/a": Entry()}})
+    layers = LayerStore()
+    one, two = (ImageStore(it.registry, layers) for _ in range(2))
+    for store in (one, two):
+        await store.pull("me/a")
+    one.remove("me/a")
+    assert set(layers.contents) == {"sha256:a"}
+    two.remove("me/a")
+    assert layers.contents == {}
+    assert (await one.pull("me/a")).tree.entries["/a"] == Entry()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            "unauthorized",
+            'failed to resolve reference "docker.io/me/a:latest": failed to authorize: failed to fetch oauth '
+            "token: unexpected status from GET request to https://auth.docker.io/token?scope="
+            "repository%3Ame%2Fa%3Apull&service=registry.docker.io: 401 Unauthorized",
+        ),
+        (
+            "missing-tag",
+            'failed to resolve reference "docker.io/me/a:latest": docker.io/me/a:latest: not found',
+        ),
+        (
+            "denied",
+            'failed to resolve reference "docker.io/me/a:latest": pull access denied, repository does not exist '
+            "or may require authorization: server message: insufficient_scope: authorization failed",
+        ),
+        ("no-platform", "no match for platform in manifest: not found"),
+        (
+            "broken",
+            'failed to resolve reference "docker.io/me/a:latest": no match for platform in manifest: not found',
+        ),
+    ],
+)
+async def test_refusals_in_the_words_of_containerd(it: Bench, kind: str, words: str) -> None:
+    it.registry.fault = RegistryRefusal(kind, "no match for platform in manifest: not found")
+    with pytest.raises(RuntimeFault) as caught:
+        await it.machine.images.pull("me/a")
+    assert str(caught.value) == f'failed to pull and unpack image "docker.io/me/a:latest": {words}'
+
+
+def test_layers_on_top_of_each_other() -> None:
+    layers = LayerStore()
+    layers.hold({
+        "1": LayerContent({
+            "/d": Entry("d"), "/d/a": Entry(), "/d/b": Entry(), "/f": Entry("d"), "/f/x": Entry(),
+        }),
+        "2": LayerContent({"/d/c": Entry(), "/f": Entry()}, frozenset({"/d/a", "/nothing"})),
+        "3": LayerContent({"/d/e": Entry()}, opaque=frozenset({"/d"})),
+    })  # fmt: skip
+    assert set(layers.tree(("1", "2")).entries) == {"/", "/d", "/d/b", "/d/c", "/f"}
+    assert set(layers.tree(("1", "2", "3")).entries) == {"/", "/d", "/d/e", "/f"}
