@@ -90,6 +90,7 @@ class ListMeta(
     omit_defaults=True,
     gc=False,
     rename={
+        "continue_": "continue",
         "remaining_item_count": "remainingItemCount",
         "resource_version": "resourceVersion",
         "self_link": "selfLink",
