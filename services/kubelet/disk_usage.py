@@ -14,6 +14,7 @@ from services.api.core_v1 import Pod
 from services.kubelet.eviction import PodUsage
 from services.kubelet.volumes import PodDirectory
 
+BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own are
 ENTRIES_MAX = 50_000  # of one folder tree; a larger one counts as far as it was walked
 
 
@@ -43,7 +44,7 @@ def tree_bytes(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     else:
-                        total += entry.stat(follow_symlinks=False).st_size
+                        total += entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
         except OSError:
             continue
     return total

@@ -41,6 +41,7 @@ LOOK_SECONDS = 10.0
 AT_EASE_SECONDS = 30.0
 GONE_SECONDS = 30.0  # how long an evicted Pod is waited for
 HARD_GRACE_SECONDS = 1
+PAGE_BYTES = 4096
 
 
 class EvictionManager:
@@ -139,10 +140,10 @@ class EvictionManager:
         used_disk = host.disk_bytes + images
         await self._collect_images(used_disk, disk)
         held = host.memory_bytes + sum(one.memory_bytes for one in usage)
-        storage = Observation(max(0, disk - used_disk), disk)
+        storage = Observation(_pages(disk - used_disk), disk)
         inodes = Observation(host.inodes_capacity - host.inodes, host.inodes_capacity)
         return {
-            "memory.available": Observation(max(0, memory - held), memory),
+            "memory.available": Observation(_pages(memory - held), memory),
             "nodefs.available": storage,
             "imagefs.available": storage,
             "nodefs.inodesFree": inodes,
@@ -232,3 +233,8 @@ class EvictionManager:
             why=message.strip(),
         )
         self._kubelet.end(worker, "Evicted", message, grace_seconds)
+
+
+def _pages(number: int) -> int:
+    """As a machine counts: whole pages, none below zero."""
+    return max(0, number) // PAGE_BYTES * PAGE_BYTES

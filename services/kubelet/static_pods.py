@@ -25,7 +25,7 @@ from services.kubelet.file_watch import watching
 from services.kubelet.mirror_statuses import MirrorStatuses
 from services.kubelet.node_context import NodeContext
 from services.machinery.clock import rfc3339_micro
-from services.machinery.pods import compute_qos_class
+from services.machinery.pods import compute_qos_class, is_terminated
 
 HASH, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
 SEEN, SOURCE = "kubernetes.io/config.seen", "kubernetes.io/config.source"
@@ -122,7 +122,7 @@ class StaticPods:
             self._running[key] = wanted
             self._log("Got a static Pod to run", key)
             mirror = self._mirrors.get(key)
-            known = mirror is not None and _mirrors(mirror, wanted)
+            known = mirror is not None and _mirrors(mirror, wanted) and not is_terminated(mirror)
             self._put(replace(wanted, status=mirror.status) if mirror is not None and known else wanted)
         self._settle_mirror(key)
 
@@ -152,17 +152,17 @@ class StaticPods:
         if mirror is not None and (
             pod is None or mirror.metadata.deletion_timestamp or not _mirrors(mirror, pod)
         ):
-            self._do(key, self._delete(mirror))
+            self._do(key, self._delete(mirror), created=False)
         elif mirror is None and pod is not None and self.pods.get(key) is pod:
-            self._do(key, self._create(pod))
+            self._do(key, self._create(pod), created=True)
         elif mirror is not None and pod is not None:
             self._statuses.found(pod, mirror)
 
-    def _do(self, key: ObjectKey, work: Any) -> None:
+    def _do(self, key: ObjectKey, work: Any, *, created: bool) -> None:
         self._busy.add(key)
-        self._context.group.create_task(self._act(key, work))
+        self._context.group.create_task(self._act(key, work, created=created))
 
-    async def _act(self, key: ObjectKey, work: Any) -> None:
+    async def _act(self, key: ObjectKey, work: Any, *, created: bool) -> None:
         try:
             await work
         except ApiError as error:
@@ -170,6 +170,8 @@ class StaticPods:
             self._context.timers.after(RETRY_SECONDS, lambda: self._again(key))
             return
         self._busy.discard(key)
+        if (key in self._mirrors) is created:  # What the watch has shown meanwhile was not looked at.
+            self._settle_mirror(key)
 
     def _again(self, key: ObjectKey) -> None:
         self._busy.discard(key)

@@ -79,6 +79,13 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     up.add_argument("--controller-managers", type=bounded(1, 9), default=None, metavar="N", help="likewise")
     up.add_argument("--log-level", choices=tuple(LEVELS), default=None)
+    up.add_argument(
+        "--node-flag",
+        action="append",
+        dest="node_flags",
+        metavar="=FLAG",
+        help="a flag for every node, such as --node-flag=--eviction-pressure-transition-period=30s; again for more",
+    )
     up.add_argument("-d", "--detach", action="store_true", help="return when the nodes are Ready")
     up.add_argument("--as-recorded", action="store_true", help=argparse.SUPPRESS)
 

@@ -52,6 +52,7 @@ class Options:
     schedulers: int = 1
     controller_managers: int = 1
     log_level: str = ""  # empty: as ORRERY_LOG_LEVEL says
+    node_flags: tuple[str, ...] = ()  # for every node process, as its --help lists them
     added: tuple[NodeSpec, ...] = ()
     removed: tuple[str, ...] = ()  # of the first `nodes`
     stopped: tuple[str, ...] = ()  # machines that are off, until `orrery node start`
@@ -63,7 +64,7 @@ class Options:
     def from_json(cls, record: dict[str, Any]) -> Options:
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         known["added"] = tuple(NodeSpec(**spec) for spec in known.get("added", ()))
-        for name in ("removed", "stopped"):
+        for name in ("node_flags", "removed", "stopped"):
             known[name] = tuple(known.get(name, ()))
         return cls(**known)
 
@@ -152,7 +153,9 @@ def make_plan(
     for name in numbered("controller-manager", options.controller_managers):
         trusted = ("--root-ca-file", str(keys / CA_CERTIFICATE))
         components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted))
-    components += _nodes(options, python, (*server, "--registry", at("registry")), run, data.parent)
+    components += _nodes(
+        options, python, (*server, "--registry", at("registry"), *options.node_flags), run, data.parent
+    )
     names = tuple(name for name in options.node_names() if name not in options.stopped)
     return Plan(tuple(components), at("apiserver"), at("etcd"), names)
 

@@ -36,7 +36,7 @@ _CODES = {
 Context = grpc.aio.ServicerContext[Any, Any]
 LINGER_SECONDS = 1.0
 MEBIBYTE = 1024 * 1024
-MEMORY_LEFT_BELOW_THRESHOLD = 20 * MEBIBYTE
+MEMORY_LEFT_BELOW_THRESHOLD = 5 * MEBIBYTE  # so that the end of one Pod is enough
 PERCENT_LEFT = 5  # of disk and process numbers: below every default threshold
 
 
@@ -175,4 +175,5 @@ def _wanted(text: str) -> int:
 def _text(name: str, amount: int) -> str:
     if name == "pid":
         return str(amount)
-    return quantity.format(amount // MEBIBYTE * MEBIBYTE, "binary")
+    unit = 1024 * MEBIBYTE if amount >= 10 * 1024 * MEBIBYTE else MEBIBYTE
+    return quantity.format(amount // unit * unit, "binary")
