@@ -84,7 +84,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         action="append",
         dest="node_flags",
         metavar="=FLAG",
-        help="a flag for every node, such as --node-flag=--eviction-pressure-transition-period=30s; again for more",
+        help="a flag for every node, as --node-flag=--max-pods=20; may be given again",
     )
     up.add_argument("-d", "--detach", action="store_true", help="return when the nodes are Ready")
     up.add_argument("--as-recorded", action="store_true", help=argparse.SUPPRESS)
