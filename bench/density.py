@@ -1,7 +1,7 @@
 """How many containers one node process carries: its memory, its idle processor time, what probes cost.
 
-50 hollow nodes in one process, the real kubelet and runtime with 100 Pods of one container on each. The
-Pods are bound by name, so that nothing is measured but the node process. Then further Pods whose
+60 hollow nodes in one process, the real kubelet and runtime, with some 80 Pods of one container on each.
+The Pods are bound by name, so that nothing is measured but the node process. Then further Pods whose
 containers are probed every ten seconds come beside them, one kind of probe after the other.
     python -m bench --only density [--containers N]
 """
@@ -18,7 +18,7 @@ from bench.scenarios import Figure, wait_for_none, wait_for_running
 from services.api import core_v1, meta_v1
 from services.client.client import Client, connect
 
-NODES = 50
+NODES = 60  # with at most 110 Pods on each
 CONTAINERS = 5_000
 PROBED = 1_000
 PROBE_SECONDS = 10

@@ -56,6 +56,14 @@ def port(where: str, value: object) -> None:
         raise BadBehaviour(f"{where}: a port from 1 to 65535 is wanted")
 
 
+def one_of(*names: str) -> Check:
+    def check_name(where: str, value: object) -> None:
+        if value not in names:
+            raise BadBehaviour(f"{where}: one of {', '.join(names)} is wanted")
+
+    return check_name
+
+
 def path(where: str, value: object) -> None:
     if not isinstance(value, str) or not value.startswith(("/", "${")):
         raise BadBehaviour(f"{where}: an absolute path is wanted")
@@ -132,7 +140,28 @@ ROUTE: dict[str, Check] = {
     "failure": fields({**RESPONSE, "log": lines}),
 }
 FAILS_AFTER: dict[str, Check] = {**RESPONSE, "requests": count, "seconds": seconds}
-NEED: dict[str, Check] = {"host": text, "port": port, "error": lines, "exitCode": code}
+NEED: dict[str, Check] = {
+    "host": text,
+    "port": port,
+    "error": lines,
+    "exitCode": code,
+    "retrySeconds": seconds,
+    "attempts": count,
+}
+# By name: services/runtime/behaviours has them.
+ACTORS = ("stress",)
+SPEAKERS = ("grpc-health", "memcached", "mongodb", "mysql", "postgres", "redis")
+TCP: dict[str, Check] = {
+    "port": port,
+    "greeting": text,
+    "echo": flag,
+    "hangs": flag,
+    "speaks": one_of(*SPEAKERS),
+    "version": text,
+    "status": text,
+    "services": table_of(text),
+    "notServingAfterSeconds": seconds,
+}
 HTTP: dict[str, Check] = {
     **RESPONSE,
     "port": port,
@@ -142,7 +171,10 @@ HTTP: dict[str, Check] = {
     "index": text,
     "routes": list_of(fields(ROUTE)),
     "failsAfter": fields(FAILS_AFTER),
+    "hangs": flag,
     "hangsAfter": fields({"requests": count, "seconds": seconds}),
+    "cpuMillisecondsPerRequest": number(0, 1e6),
+    "leakKibibytesPerRequest": number(0, 1e6),
     "errors": table_of(text),
     "delaySeconds": seconds,
     "log": text,
@@ -155,9 +187,23 @@ FIELDS: dict[str, Check] = {
     "startSeconds": seconds,
     "log": lines,
     "http": list_of(fields(HTTP)),
-    "tcp": list_of(fields({"port": port, "greeting": text, "echo": flag}, ("port",))),
+    "acts": one_of(*ACTORS),
+    "requires": list_of(fields({"env": text, "file": path, "error": lines, "exitCode": code})),
+    "tcp": list_of(fields(TCP, ("port",))),
+    "steps": list_of(fields({"seconds": seconds, "log": text})),
     "every": list_of(fields({"seconds": seconds, "log": text}, ("log",))),
-    "exit": fields({"afterSeconds": seconds, "code": code, "log": lines}),
+    "exit": fields({
+        "afterSeconds": seconds,
+        "code": code,
+        "signal": text,
+        "log": lines,
+        "termination": text,
+        "terminationPath": path,
+    }),
+    "disk": fields({
+        "mebibytes": number(0, MEBIBYTES_MAX),
+        "growMebibytesPerSecond": number(0, MEBIBYTES_MAX),
+    }),
     "signals": table_of(signal),
     "memory": fields({
         "mebibytes": number(0, MEBIBYTES_MAX),

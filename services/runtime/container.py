@@ -7,19 +7,19 @@ since the kubelet hands them on to people.
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.machinery import trace
 from services.runtime import launch
-from services.runtime.filesystem import Filesystem, fault
+from services.runtime.filesystem import Filesystem
 from services.runtime.kernel import Future, Kernel, Timer
 from services.runtime.logs import ContainerLog
 from services.runtime.model import (
     SIGKILL,
     SIGTERM,
+    SIGWINCH,
     ContainerConfig,
     ContainerState,
     EventType,
@@ -30,6 +30,7 @@ from services.runtime.model import (
 )
 from services.runtime.processes import Process, ProcessTable, Program
 from services.runtime.streams import NULL, Counted, Pipe, PipeReader, Sink, Stream
+from services.runtime.terminal import Terminal, signal_family
 from services.runtime.usage import CORE, Usage
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ START_ERROR = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
     "runc create failed: unable to start container process: error during container init: {}: unknown"
 )
+NO_ARGUMENTS = (
+    'failed to exec in container: failed to start exec "{}": OCI runtime exec failed: exec failed: '
+    "args must not be empty: unknown"
+)
 EXEC_ERROR = (
     'failed to exec in container: failed to start exec "{}": OCI runtime exec failed: exec failed: '
     "unable to start container process: {}: unknown"
@@ -53,7 +58,7 @@ class Container:
     __slots__ = (
         "_resources", "attached", "cause", "config", "created_at", "ended", "exit_code", "filesystem",
         "finished_at", "id", "image", "log", "machine", "message", "oom_timer", "processes", "reason",
-        "sandbox", "started_at", "state", "stdin", "usage",
+        "sandbox", "started_at", "state", "stdin", "terminal", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +78,10 @@ class Container:
         self.processes: ProcessTable = ProcessTable(self, machine.pid_namespace_for(self))
         self.ended: Future[None] = Future()
         self.oom_timer: Timer | None = None
-        self.stdin: Pipe | None = Pipe() if config.stdin else None
+        self.stdin: Pipe | None = Pipe() if config.stdin and not config.tty else None
+        self.terminal: Terminal | None = None
+        if config.stdin and config.tty:
+            self.terminal = Terminal(self._output("stdout").deliver, self.interrupt)
         self.attached: set[Sink] = set()
 
     # -- identity -----------------------------------------------------------------------------
@@ -129,7 +137,7 @@ class Container:
         self.started_at = self.machine.now()
         self.machine.emit(EventType.STARTED, self.id, self.sandbox)
         self.machine.tell("Started a container", self, image=self.config.user_image)
-        stdin: Stream = PipeReader(self.stdin, terminal=self.config.tty) if self.stdin else NULL
+        stdin: Stream = self.terminal or (PipeReader(self.stdin) if self.stdin else NULL)
         streams = {0: stdin, 1: self._output("stdout"), 2: self._output("stderr")}
         first = self.processes.start(
             argv, program, parent=None, env=self.environment(), cwd=self.cwd, streams=streams,
@@ -142,6 +150,18 @@ class Container:
         first = self.processes.first
         if first is not None:
             first.signal(number)
+
+    def interrupt(self, number: int) -> None:
+        """A key of its terminal became a signal."""
+        if self.processes.first is not None:
+            signal_family(self.processes.first, number)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Whoever is attached has another window now."""
+        first = self.processes.first
+        if first is not None:
+            first.env.update(COLUMNS=str(columns), LINES=str(rows))
+            signal_family(first, SIGWINCH)
 
     def kill(self) -> None:
         self.signal(SIGKILL)
@@ -176,6 +196,10 @@ class Container:
     def memory(self) -> int:
         """Bytes in use: its working set."""
         return self.usage.memory(self.now_seconds())
+
+    def written_bytes(self) -> int:
+        """What its writable layer takes of the machine's disk."""
+        return self.filesystem.written_bytes + self.usage.disk(self.now_seconds())
 
     def hold_file(self, change_bytes: int) -> None:
         """A file that lies in memory has grown or shrunk."""
@@ -241,15 +265,15 @@ class Container:
         """Starts a further process beside the first; RuntimeFault in runc's words when it cannot."""
         if self.state is not ContainerState.RUNNING:
             raise RuntimeFault("UNKNOWN", f"container is in CONTAINER_{self.state.name} state")
+        if not argv:
+            raise RuntimeFault("UNKNOWN", NO_ARGUMENTS.format(self.machine.new_id()))
         env = self.environment()
         if tty:
             env["TERM"] = "xterm"
         try:
-            if not argv:
-                raise fault(errno.ENOENT)
             program = launch.find(self, tuple(argv), env, self.cwd)
         except OSError as error:
-            words = launch.runc_words(argv[0] if argv else "", error)
+            words = launch.runc_words(argv[0], error)
             raise RuntimeFault("UNKNOWN", EXEC_ERROR.format(self.machine.new_id(), words)) from error
         return self.start_process(tuple(argv), program, None, env, self.cwd, streams)
 

@@ -4,7 +4,8 @@
     root: /usr/share/nginx/html     files of the container's own tree, so that a mounted ConfigMap shows
     routes: [{path: /healthz, status: 200, body: ok}, {path: /api/, prefix: true, proxy: http://host/}]
     failsAfter: {requests: 5, status: 500, body: "…"}        delaySeconds: 0.1      (or: seconds: 30)
-    hangsAfter: {requests: 5}                                answers nothing from then on
+    hangsAfter: {requests: 5}       answers nothing from then on           hangs: true: never did
+    cpuMillisecondsPerRequest: 3    leakKibibytesPerRequest: 100
     log: 'line per request'         errors: {404: "…"}
 
 The first route that matches answers; then `root`; then the body of the server itself; then 404.
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from services.runtime.filesystem import DIRECTORY, normal
 from services.runtime.http import Headers, Request, Response, header
+from services.runtime.kernel import Future
 from services.runtime.network import HttpHandler
 from services.runtime.processes import Process
 from services.runtime.templates import fill
@@ -26,7 +28,6 @@ from services.runtime.templates import fill
 Table = Mapping[str, Any]
 NEVER = float("inf")
 QUERY_LENGTH_MAX = 4096
-HANG_SECONDS = 86_400.0  # longer than anybody waits
 
 
 def handler(process: Process, server: Table) -> HttpHandler:
@@ -46,9 +47,10 @@ def handler(process: Process, server: Table) -> HttpHandler:
         values = _values(process, request, client, count)
         if server.get("delaySeconds"):
             await process.sleep(float(server["delaySeconds"]))
-        if past(server.get("hangsAfter")):
-            await process.sleep(HANG_SECONDS)
+        if server.get("hangs") or past(server.get("hangsAfter")):
+            await Future[None]()  # until whoever asked has lost patience
         response = await _answer(process, server, request, values, past(server.get("failsAfter")))
+        _account(process, server)
         if "log" in server:
             values |= {"status": str(response.status), "bytes": str(len(response.body))}
             await process.write(fill(server["log"], process, values) + "\n")
@@ -57,7 +59,24 @@ def handler(process: Process, server: Table) -> HttpHandler:
             return Response(response.status, b"", (*response.headers, length))
         return response
 
-    return handle
+    async def guarded(request: Request, client: str) -> Response:
+        try:
+            return await handle(request, client)
+        except OSError:
+            raise
+        except Exception as error:  # the edge of a program of ours: its fault is a 500, and is told
+            process.container.report(process, error)
+            return Response(500, b"Internal Server Error\n")
+
+    return guarded
+
+
+def _account(process: Process, server: Table) -> None:
+    """What a request costs, where that is told."""
+    if "cpuMillisecondsPerRequest" in server:
+        process.container.usage.charge_cpu(float(server["cpuMillisecondsPerRequest"]) * 1e6)
+    if "leakKibibytesPerRequest" in server:
+        process.hold(process.held + int(float(server["leakKibibytesPerRequest"]) * 1024))
 
 
 def _values(process: Process, request: Request, client: str, count: int) -> dict[str, str]:
@@ -87,6 +106,8 @@ async def _answer(
             if "proxy" in route:
                 return await _proxy(process, route, server, values)
             return _text(process, route, values, server)
+    if "root" in server and request.method not in ("GET", "HEAD"):
+        return _error(process, server, 405, values)
     if "root" in server:
         return _file(process, server, request, unquote(path), values)
     if "body" in server:
@@ -145,6 +166,8 @@ def _file(
     full = normal(f"{server['root']}/{normal(path).lstrip('/')}")
     try:
         if filesystem.lookup(full).kind == DIRECTORY:
+            if not path.endswith("/"):
+                return Response(301, b"", (*_headers(server), ("Location", f"{path}/")))
             full = normal(f"{full}/{server.get('index', 'index.html')}")
             if not filesystem.exists(full):
                 return _error(process, server, 403 if path != "/" or "errors" in server else 404, values)

@@ -32,6 +32,9 @@ class Usage:
     growth_bytes: float = 0.0
     held_bytes: int = 0  # by single processes and in memory-backed files
     peak_bytes: int = 0
+    disk_since: float = 0.0
+    disk_bytes: int = 0  # that its program says it wrote, beyond the files that are really there
+    disk_growth_bytes: float = 0.0
     cpu_wanted: int = 0  # nanocores that the program would use if it might
     cpu_limit: int = 0  # nanocores; 0 is none
     cpu_nanoseconds: float = 0.0
@@ -60,6 +63,14 @@ class Usage:
         if missing <= 0:
             return 0.0
         return missing / self.growth_bytes if self.growth_bytes > 0 else None
+
+    # -- disk ---------------------------------------------------------------------------------
+
+    def set_disk(self, now: float, disk_bytes: int, growth_bytes: float) -> None:
+        self.disk_since, self.disk_bytes, self.disk_growth_bytes = now, disk_bytes, growth_bytes
+
+    def disk(self, now: float) -> int:
+        return self.disk_bytes + int(max(now - self.disk_since, 0.0) * self.disk_growth_bytes)
 
     # -- processor ----------------------------------------------------------------------------
 
@@ -107,4 +118,5 @@ class Usage:
         """The container has ended: its counters stay, its load goes."""
         self._settle(now)
         self.memory(now)
+        self.set_disk(now, self.disk(now), 0.0)
         self.cpu_wanted, self.memory_bytes, self.growth_bytes, self.held_bytes = 0, 0, 0.0, 0

@@ -263,7 +263,7 @@ def container_stats(container: Container) -> pb.ContainerStats:
     usage, config = container.usage, container.config
     memory = usage.memory(seconds)
     limit = container.resources.memory_limit_bytes
-    written = container.filesystem.written_bytes
+    written = container.written_bytes()
     return pb.ContainerStats(
         attributes=pb.ContainerAttributes(
             id=container.id,
