@@ -40,6 +40,25 @@ def find(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cw
     return _foreign
 
 
+def find_for_shell(container: Container, argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> Program:
+    """As a shell starts it: what the system refuses as no program at all, it reads as a script of its own."""
+    program = find(container, argv, env, cwd)
+    if program is not _foreign:
+        return program
+    path = search(container, argv[0], env, cwd)
+    data = container.filesystem.lookup(path).content()
+    shell = container.machine.programs.get("sh")
+    if shell is None or not data or data.startswith(b"#!") or b"\0" in data[:128] or data[:1] == b"\x7f":
+        return program
+    plain = shell
+
+    async def run(process: Process) -> int:
+        process.argv = ("sh", path, *argv[1:])
+        return await plain(process)
+
+    return run
+
+
 def search(container: Container, name: str, env: Mapping[str, str], cwd: str) -> str:
     """The absolute path of an executable, as execvp(3) finds it."""
     if "/" in name:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.runtime.filesystem import normal
+import errno
+
+from services.runtime.filesystem import fault, normal
 from services.runtime.processes import Process
 from services.runtime.streams import NULL, OpenFile, Stream, Zero
 
@@ -16,6 +18,13 @@ def open_file(process: Process, target: str, operator: str) -> Stream:
         return NULL
     if path in ("/dev/zero", "/dev/urandom", "/dev/random"):
         return Zero()
+    if path.startswith(("/dev/fd/", "/proc/self/fd/")):
+        number = path.rpartition("/")[2]
+        opened = process.streams.get(int(number[:6])) if number.isascii() and number.isdigit() else None
+        if opened is None:
+            raise fault(errno.ENOENT, target)
+        opened.retain()
+        return opened
     if path in devices:
         number = devices[path]
         first = process.container.processes.alive.get(1)
@@ -29,5 +38,8 @@ def open_file(process: Process, target: str, operator: str) -> Stream:
     if operator != ">>" or not filesystem.exists(path):
         if operator == "<>" and filesystem.exists(path):
             return OpenFile(filesystem, path, now)
+        new = not filesystem.exists(path)
         filesystem.write(path, b"", modified=now())
+        if new and process.umask != 0o022:
+            filesystem.change(path, mode=0o666 & ~process.umask)
     return OpenFile(filesystem, path, now, append=operator == ">>")

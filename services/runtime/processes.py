@@ -51,6 +51,7 @@ class Process:
     exit: Future[int] = field(default_factory=Future)
     handlers: dict[int, Handler | None] = field(default_factory=dict)  # None: ignored
     task: Task[int] | None = None
+    umask: int = 0o022
     held: int = 0  # bytes of memory beyond what the container's program declared
 
     # -- what /proc and ps say of it ----------------------------------------------------------
@@ -182,6 +183,7 @@ class ProcessTable:
             self._container, self._namespace.take(), parent.pid if parent else 0, argv, dict(env), cwd,
             dict(streams), *identity, self._container.kernel.clock.now().timestamp(),
         )  # fmt: skip
+        process.umask = parent.umask if parent is not None else process.umask
         for stream in process.streams.values():
             stream.retain()
         self.alive[process.pid] = self.own[process.pid] = process

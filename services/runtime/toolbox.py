@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.runtime.processes import Program
 from services.runtime.programs import (
     conditions,
+    expr,
     files,
     find,
     listing,
@@ -20,6 +21,7 @@ from services.runtime.shell import shell_program
 PROGRAMS: dict[str, Program] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), shell_program),
     **conditions.PROGRAMS,
+    **expr.PROGRAMS,
     **files.PROGRAMS,
     **find.PROGRAMS,
     **listing.PROGRAMS,

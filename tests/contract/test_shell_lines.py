@@ -14,7 +14,7 @@ from services.runtime.container import Container
 from services.runtime.filesystem import Entry
 from services.runtime.sessions import Output
 from services.runtime.streams import Bytes, Sink, Stream
-from tests.contract.shell import FILES, SHELLS, Answer, Case, RealShells, cases, recorded
+from tests.contract.shell import FILES, SHELLS, Answer, Case, RealShells, cases, recorded, without_usage
 from tests.unit.runtime.harness import bench
 
 ROUNDS_MAX = 200  # of half a second of the container's time
@@ -36,7 +36,7 @@ async def ours(case_list: list[Case], root: Path) -> dict[str, Answer]:
             name = "bash" if case.shell == "bash" else "sh"
             status = await container.exec((name, "-c", case.script), streams).exit
             out, err = (text.decode("utf-8", "surrogateescape") for text in (output.out, output.err))
-            answers[case.key] = Answer(status, out, err)
+            answers[case.key] = Answer(status, out, without_usage(err))
 
         tasks = []
         for number, case in enumerate(case_list):

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from services.runtime.filesystem import DIRECTORY, FILE, LINK, normal
+from services.runtime.dialect import Dialect
+from services.runtime.filesystem import DIRECTORY, FILE, LINK, Entry, normal
 from services.runtime.processes import Process, Program
-from services.runtime.programs.patterns import BadPattern, basic
+
+DEPTH_MAX = 100
 
 
 class Malformed(Exception):
     pass
 
 
-async def test(process: Process, words: Sequence[str]) -> int:
+Complain = Callable[[str], Awaitable[None]]
+
+# What each shell says: no number, something left over, an operand lacking, no closing bracket.
+WORDS_OF_TEST = {
+    Dialect.DASH: ("Illegal number: {}", "{}: unexpected operator", "{}: argument expected", "missing ]"),
+    Dialect.ASH: ("{}: bad number", "{}: unknown operand", "argument expected", "missing ]"),
+    Dialect.BASH: (
+        "{}: integer expression expected", "{}: binary operator expected", "argument expected", "missing `]'"
+    ),
+}  # fmt: skip
+
+
+async def test(
+    process: Process, words: Sequence[str], complain: Complain, wording: tuple[str, str, str, str]
+) -> int:
     arguments = list(words[1:])
-    if words[0] == "[" or words[0].endswith("/["):
+    if words[0].rpartition("/")[2] == "[":
         if not arguments or arguments[-1] != "]":
-            await process.complain(f"{process.argv[0].rpartition('/')[2]}: [: missing ]")
+            await complain(wording[3])
             return 2
         arguments.pop()
     try:
-        return 0 if _Test(process, arguments).run() else 1
+        return 0 if _Test(process, arguments, wording).run() else 1
     except Malformed as error:
-        await process.complain(f"{process.argv[0].rpartition('/')[2]}: {words[0]}: {error}")
+        await complain(str(error))
         return 2
 
 
 class _Test:
     """POSIX' rules by the number of words come first: `[ -n ]` and `[ = = = ]` are what they are."""
 
-    def __init__(self, process: Process, words: list[str]) -> None:
+    def __init__(self, process: Process, words: list[str], wording: tuple[str, str, str, str]) -> None:
         self._process, self._words, self._at = process, words, 0
+        self._wording = wording
+        self._depth = 0
 
     def run(self) -> bool:
         words = self._words
@@ -40,11 +58,13 @@ class _Test:
             return False
         if len(words) == 1:
             return words[0] != ""
+        if len(words) == 2 and words[0] == "!":
+            return words[1] == ""
         if len(words) == 3 and words[1] in _BINARY:
             return self._compare(words[0], words[1], words[2])
         value = self._or()
         if self._at < len(words):
-            raise Malformed(f"{words[self._at]}: unexpected operator")
+            raise Malformed(self._wording[1].format(words[self._at - (len(words) == 2)]))
         return value
 
     def _peek(self) -> str | None:
@@ -52,7 +72,7 @@ class _Test:
 
     def _take(self) -> str:
         if self._at >= len(self._words):
-            raise Malformed("argument expected")
+            raise Malformed(self._wording[2].format(self._words[-1] if self._words else ""))
         self._at += 1
         return self._words[self._at - 1]
 
@@ -73,15 +93,22 @@ class _Test:
     def _not(self) -> bool:
         if self._peek() == "!" and self._at + 1 < len(self._words):
             self._take()
+            self._deeper()
             return not self._not()
         return self._primary()
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            raise Malformed("too deep")
 
     def _primary(self) -> bool:
         word = self._take()
         if self._peek() in _BINARY and self._at + 1 < len(self._words):
             operator = self._take()
             return self._compare(word, operator, self._take())
-        if word == "(":
+        if word == "(" and self._at < len(self._words):
+            self._deeper()
             value = self._or()
             if self._take() != ")":
                 raise Malformed("closing paren expected")
@@ -92,53 +119,64 @@ class _Test:
             and word[1] in "bcdefghkLnprsStuwxzGO"
             and self._peek() is not None
         ):
-            return self._unary(word[1], self._take())
+            return unary(self._process, word[1], self._take())
+        if self._peek() in _NUMBERS:  # an operator without what it should stand before
+            raise Malformed(self._wording[2].format(self._peek()))
         return word != ""
-
-    def _unary(self, letter: str, operand: str) -> bool:
-        if letter in "nz":
-            return (operand != "") == (letter == "n")
-        if letter == "t":
-            stream = self._process.streams.get(int(operand) if operand.isdigit() else -1)
-            return stream is not None and stream.terminal
-        filesystem = self._process.container.filesystem
-        try:
-            entry = filesystem.lookup(normal(operand, self._process.cwd), follow=letter not in "hL")
-        except OSError:
-            return False
-        checks: dict[str, bool] = {
-            "d": entry.kind == DIRECTORY, "f": entry.kind == FILE, "h": entry.kind == LINK,
-            "L": entry.kind == LINK,
-            "s": len(entry.content()) > 0, "x": bool(entry.mode & 0o111), "c": entry.kind == "c", "b": False,
-            "p": False, "S": False, "u": False, "g": False, "k": False,
-        }  # fmt: skip
-        return checks.get(letter, True)
 
     def _compare(self, left: str, operator: str, right: str) -> bool:
         if operator in _NUMBERS:
-            return _NUMBERS[operator](_integer(left), _integer(right))
+            return _NUMBERS[operator](self._integer(left), self._integer(right))
         if operator in ("=", "=="):
             return left == right
         if operator == "!=":
             return left != right
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
-        filesystem, cwd = self._process.container.filesystem, self._process.cwd
-        times = []
-        for path in (left, right):
-            try:
-                times.append(filesystem.lookup(normal(path, cwd)).modified)
-            except OSError:
-                times.append(-1.0)
-        if operator == "-ef":
-            return normal(left, cwd) == normal(right, cwd)
-        return times[0] > times[1] if operator == "-nt" else times[0] < times[1]
+        return compare_files(self._process, left, operator, right)
+
+    def _integer(self, text: str) -> int:
+        if not re.fullmatch(r"\s*[-+]?\d{1,30}\s*", text):
+            raise Malformed(self._wording[0].format(text))
+        return int(text)
 
 
-def _integer(text: str) -> int:
-    if not re.fullmatch(r"\s*[-+]?\d{1,30}\s*", text):
-        raise Malformed(f"Illegal number: {text}")
-    return int(text)
+def unary(process: Process, letter: str, operand: str) -> bool:
+    """-f, -d, -n and their kin; also for [[."""
+    if letter in "nz":
+        return (operand != "") == (letter == "n")
+    if letter == "t":
+        stream = process.streams.get(int(operand) if operand.isdigit() else -1)
+        return stream is not None and stream.terminal
+    filesystem = process.container.filesystem
+    try:
+        entry = filesystem.lookup(normal(operand, process.cwd), follow=letter not in "hL")
+    except OSError:
+        return False
+    checks: dict[str, bool] = {
+        "d": entry.kind == DIRECTORY, "f": entry.kind == FILE, "h": entry.kind == LINK,
+        "L": entry.kind == LINK,
+        "s": len(entry.content()) > 0, "x": bool(entry.mode & 0o111), "c": entry.kind == "c", "b": False,
+        "p": False, "S": False, "u": False, "g": False, "k": False,
+    }  # fmt: skip
+    return checks.get(letter, True)
+
+
+def compare_files(process: Process, left: str, operator: str, right: str) -> bool:
+    filesystem, cwd = process.container.filesystem, process.cwd
+    found: list[Entry | None] = []
+    for operand in (left, right):
+        try:
+            found.append(filesystem.lookup(normal(operand, cwd)))
+        except OSError:
+            # busybox compares nothing with what is not there, the others call it older.
+            if operator == "-ef" or filesystem.exists("/bin/busybox"):
+                return False
+            found.append(None)
+    if operator == "-ef":
+        return filesystem.resolve(normal(left, cwd)) == filesystem.resolve(normal(right, cwd))
+    times = [entry.modified if entry is not None else -1.0 for entry in found]
+    return times[0] > times[1] if operator == "-nt" else times[0] < times[1]
 
 
 _NUMBERS: dict[str, Callable[[int, int], bool]] = {
@@ -149,108 +187,11 @@ _BINARY = frozenset({*_NUMBERS, "=", "==", "!=", "<", ">", "-nt", "-ot", "-ef"})
 
 
 async def test_program(process: Process) -> int:
-    return await test(process, process.argv)
+    dialect = Dialect.ASH if process.container.filesystem.exists("/bin/busybox") else Dialect.DASH
+    called = process.argv[0].rpartition("/")[2]
+    return await test(
+        process, process.argv, lambda words: process.complain(f"{called}: {words}"), WORDS_OF_TEST[dialect]
+    )
 
 
-async def expr(process: Process) -> int:
-    try:
-        value = _Expression(list(process.argv[1:])).run()
-    except Malformed as error:
-        await process.complain(f"expr: {error}")
-        return 2
-    await process.write(value + "\n")
-    return 0 if value not in ("", "0") else 1
-
-
-_ORDERS: dict[str, Callable[[int], bool]] = {
-    "=": lambda order: order == 0, "==": lambda order: order == 0, "!=": lambda order: order != 0,
-    "<": lambda order: order < 0, "<=": lambda order: order <= 0, ">": lambda order: order > 0,
-    ">=": lambda order: order >= 0,
-}  # fmt: skip
-
-
-class _Expression:
-    LEVELS = (("|",), ("&",), ("=", "==", "!=", "<", "<=", ">", ">="), ("+", "-"), ("*", "/", "%"), (":",))
-
-    def __init__(self, words: list[str]) -> None:
-        self._words, self._at = words, 0
-
-    def run(self) -> str:
-        value = self._level(0)
-        if self._at < len(self._words):
-            raise Malformed("syntax error")
-        return value
-
-    def _level(self, level: int) -> str:
-        if level == len(self.LEVELS):
-            return self._primary()
-        value = self._level(level + 1)
-        while self._at < len(self._words) and self._words[self._at] in self.LEVELS[level]:
-            operator = self._words[self._at]
-            self._at += 1
-            value = self._apply(operator, value, self._level(level + 1))
-        return value
-
-    def _primary(self) -> str:
-        if self._at >= len(self._words):
-            raise Malformed("syntax error")
-        word = self._words[self._at]
-        self._at += 1
-        if word == "(":
-            value = self._level(0)
-            self._at += 1
-            return value
-        if word == "length" and self._at < len(self._words):
-            return str(len(self._primary()))
-        return word
-
-    def _apply(self, operator: str, left: str, right: str) -> str:
-        if operator == "|":
-            return left if left not in ("", "0") else right
-        if operator == "&":
-            return left if left not in ("", "0") and right not in ("", "0") else "0"
-        if operator == ":":
-            return _matched(left, right)
-        numbers = [re.fullmatch(r"-?\d{1,30}", text) for text in (left, right)]
-        if operator in _ORDERS:
-            order = (
-                (int(left) > int(right)) - (int(left) < int(right))
-                if all(numbers)
-                else (left > right) - (left < right)
-            )
-            return str(int(_ORDERS[operator](order)))
-        if not all(numbers):
-            raise Malformed("non-integer argument")
-        first, second = int(left), int(right)
-        if operator in "/%" and second == 0:
-            raise Malformed("division by zero")
-        quotient = abs(first) // abs(second) * (1 if (first < 0) == (second < 0) else -1) if second else 0
-        return str({"+": first + second, "-": first - second, "*": first * second, "/": quotient,
-                    "%": first - quotient * second}[operator])  # fmt: skip
-
-
-def _matched(text: str, pattern: str) -> str:
-    try:
-        match = basic(pattern).match(text)
-    except BadPattern as error:
-        raise Malformed(f"bad regex '{pattern}': {error}") from error
-    if match is None:
-        return "" if match is None and "\\(" in pattern else "0"
-    return match[1] if match.re.groups else str(match.end())
-
-
-async def true(process: Process) -> int:
-    return 0
-
-
-async def false(process: Process) -> int:
-    return 1
-
-
-PROGRAMS: dict[str, Program] = {
-    "test": test_program,
-    "[": test_program,
-    "expr": expr,
-    "true": true,
-    "false": false,
-}
+PROGRAMS: dict[str, Program] = {"test": test_program, "[": test_program}

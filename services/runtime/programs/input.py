@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections import deque
 from collections.abc import Sequence
 
 from services.runtime.filesystem import normal
 from services.runtime.opening import open_file
 from services.runtime.processes import Process
-from services.runtime.streams import Zero, read_all
+from services.runtime.programs.options import busybox
+from services.runtime.streams import Null, Stream, Zero, read_all
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024
+BREATH_CHARACTERS = 200_000
+
+
+class Pace:
+    """Lets others run after every so many characters that a tool works through."""
+
+    def __init__(self, process: Process) -> None:
+        self._kernel, self._spent = process.container.kernel, 0
+
+    async def spend(self, characters: int) -> None:
+        self._spent += characters + 20
+        if self._spent > BREATH_CHARACTERS:
+            self._spent = 0
+            await self._kernel.breathe()
 
 
 def tool(process: Process) -> str:
@@ -25,10 +42,16 @@ def path_of(process: Process, operand: str) -> str:
     return normal(operand, process.cwd)
 
 
-async def contents(process: Process, operands: Sequence[str]) -> tuple[list[tuple[str, bytes]], int]:
-    """(name, content) of each operand that can be read, and 1 if one cannot."""
+async def contents(
+    process: Process, operands: Sequence[str], *, quiet: bool = False, can_not: bool | None = None
+) -> tuple[list[tuple[str, bytes]], int]:
+    """(name, content) of each operand that can be read, and 1 if one cannot.
+
+    `can_not`: whether the complaint begins with "can't open", as busybox has it for some tools.
+    """
     found: list[tuple[str, bytes]] = []
     status = 0
+    worded = busybox(process) and can_not
     for operand in operands or ("-",):
         if operand == "-":
             found.append(("-", await read_all(process.stdin, INPUT_BYTES_MAX)))
@@ -36,7 +59,9 @@ async def contents(process: Process, operands: Sequence[str]) -> tuple[list[tupl
         try:
             found.append((operand, await read_file(process, operand)))
         except OSError as error:
-            await process.complain(f"{tool(process)}: {operand}: {words_of(error)}")
+            if not quiet:
+                named = f"can't open '{operand}'" if worded else operand
+                await process.complain(f"{tool(process)}: {named}: {words_of(error)}")
             status = 1
     return found, status
 
@@ -45,7 +70,9 @@ async def read_file(process: Process, operand: str) -> bytes:
     path = path_of(process, operand)
     if path.startswith("/dev/"):
         stream = open_file(process, operand, "<")
-        return bytes(65536) if isinstance(stream, Zero) else await read_all(stream, INPUT_BYTES_MAX)
+        data = bytes(65536) if isinstance(stream, Zero) else await read_all(stream, INPUT_BYTES_MAX)
+        stream.release() if not isinstance(stream, Zero | Null) else None
+        return data
     return process.container.filesystem.read(path)
 
 
@@ -60,3 +87,81 @@ def lines_of(data: bytes) -> list[str]:
 
 def joined(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
+
+
+class Lines:
+    """Lines of operands one after another, read as they are asked for; `last` looks one ahead."""
+
+    def __init__(self, process: Process, operands: Sequence[str], *, can_not: bool | None = None) -> None:
+        self._process, self._operands = process, list(operands or ("-",))
+        self._can_not = can_not
+        self._stream: Stream | None = None
+        self._rest = b""
+        self._ready: deque[str] = deque()
+        self._pieces: list[bytes] = []
+        self.complete = True  # whether the last line had an end
+        self.failed = False
+        self.file = ""
+
+    async def next(self) -> str | None:
+        """The next line without its end, None where there is none."""
+        while not self._ready and await self._fill():
+            pass
+        return self._ready.popleft() if self._ready else None
+
+    async def last(self) -> bool:
+        while not self._ready and await self._fill():
+            pass
+        return not self._ready
+
+    async def _fill(self) -> bool:
+        """Reads a piece; false at the end of everything."""
+        if self._stream is None and not await self._open():
+            return False
+        assert self._stream is not None
+        data = await self._stream.read(65536)
+        if not data:
+            if self._pieces:
+                self._ready.append(_text(b"".join(self._pieces)))
+                self._pieces.clear()
+                self.complete = False
+            self._close()
+            return True
+        *whole, rest = data.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*self._pieces, whole[0]])
+            self._pieces = []
+            self._ready.extend(_text(line) for line in whole)
+            self.complete = True
+        if rest:
+            self._pieces.append(rest)
+            if sum(map(len, self._pieces)) > INPUT_BYTES_MAX:
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return True
+
+    async def _open(self) -> bool:
+        while self._operands:
+            operand = self._operands.pop(0)
+            self.file = operand
+            try:
+                if operand == "-":
+                    self._stream = self._process.stdin
+                else:
+                    self._stream = open_file(self._process, operand, "<")
+                return True
+            except OSError as error:
+                worded = busybox(self._process) and self._can_not
+                named = f"can't open '{operand}'" if worded else operand
+                await self._process.complain(f"{tool(self._process)}: {named}: {words_of(error)}")
+                self.failed = True
+        return False
+
+    def _close(self) -> None:
+        stream = self._stream
+        if stream is not None and stream is not self._process.stdin and not isinstance(stream, Zero | Null):
+            stream.release()
+        self._stream = None
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Command lines: letters with and without values, in any order, `--` ends them."""
+"""Command lines: letters with and without values, in any order; and how a wrong one is refused."""
 
 from __future__ import annotations
 
@@ -7,11 +7,38 @@ from collections.abc import Sequence
 
 from services.runtime.processes import Exit, Process
 
+BANNER = "BusyBox v1.37.0 (2025-04-04 00:00:00 UTC) multi-call binary."
+
+
+def busybox(process: Process) -> bool:
+    """Whether the tools of this image are busybox' own, and not GNU's."""
+    return process.container.filesystem.exists("/bin/busybox")
+
+
+def called(process: Process) -> str:
+    return process.argv[0].rpartition("/")[2]
+
+
+async def usage(process: Process, synopsis: str, status: int = 1) -> Exit:
+    """Tells how a tool is called, as a tool without operands does. Raise what it returns."""
+    name = called(process)
+    if busybox(process):
+        await process.complain(f"{BANNER}\n\nUsage: {name} {synopsis}".rstrip())
+    else:
+        await process.complain(f"{name}: missing operand\nTry '{name} --help' for more information.")
+    return Exit(status)
+
 
 async def options(
-    process: Process, letters: str, *, words: Sequence[str] | None = None, long: dict[str, str] | None = None
+    process: Process,
+    letters: str,
+    *,
+    words: Sequence[str] | None = None,
+    long: dict[str, str] | None = None,
+    synopsis: str = "[OPTION]... [FILE]...",
+    status: int = 1,
 ) -> tuple[dict[str, str], list[str]]:
-    """`letters` as for getopt: `n:r` is -n VALUE and -r. Raises Exit(1) for others, after saying so."""
+    """`letters` as for getopt: `n:r` is -n VALUE and -r. Raises Exit for others, after saying so."""
     found: dict[str, str] = {}
     rest: list[str] = []
     pending = list(process.argv[1:] if words is None else words)
@@ -20,14 +47,18 @@ async def options(
         if word == "--":
             rest += pending
             break
-        if word.startswith("--") and long is not None:
+        if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
-            letter = long.get(name)
+            if name == "help":
+                banner = f"{BANNER}\n\n" if busybox(process) else ""
+                await process.write(f"{banner}Usage: {called(process)} {synopsis}\n")
+                raise Exit(0)
+            letter = (long or {}).get(name)
             if letter is None:
-                await process.complain(f"{process.argv[0]}: unrecognized option: {name}")
-                raise Exit(1)
+                await refuse(process, f"unrecognized option '--{name}'", synopsis, status)
+                return found, rest
             takes = f"{letter}:" in letters
-            found[letter] = value if equals or not takes else (pending.pop(0) if pending else "")
+            _keep(found, letter, value if equals or not takes else (pending.pop(0) if pending else ""))
             continue
         if not word.startswith("-") or word == "-":
             rest.append(word)
@@ -38,27 +69,39 @@ async def options(
             at += 1
             place = letters.find(letter)
             if place < 0 or letter == ":":
-                await process.complain(f"{process.argv[0]}: invalid option -- '{letter}'")
-                raise Exit(1)
+                await refuse(process, f"invalid option -- '{letter}'", synopsis, status)
             if letters[place + 1 : place + 2] == ":":
                 value = word[at:]
                 if not value:
                     if not pending:
-                        await process.complain(
-                            f"{process.argv[0]}: option requires an argument -- '{letter}'"
-                        )
-                        raise Exit(1)
+                        await refuse(process, f"option requires an argument -- '{letter}'", synopsis, status)
                     value = pending.pop(0)
-                # What may be given again adds up, a line each: -e of sed and grep.
-                found[letter] = f"{found[letter]}\n{value}" if letter == "e" and "e" in found else value
+                _keep(found, letter, value)
                 break
             found[letter] = ""
     return found, rest
+
+
+def _keep(found: dict[str, str], letter: str, value: str) -> None:
+    # What may be given again adds up, a line each: -e of sed and grep, -k of sort.
+    again = letter in "ek" and letter in found
+    found[letter] = f"{found[letter]}\n{value}" if again else value
+
+
+async def refuse(process: Process, words: str, synopsis: str, status: int) -> None:
+    """Says what is wrong with the command line, in the words of the image's tools, and ends the program."""
+    name = called(process)
+    await process.complain(f"{name}: {words}")
+    if busybox(process):
+        await process.complain(f"{BANNER}\n\nUsage: {name} {synopsis}")
+    else:
+        await process.complain(f"Try '{name} --help' for more information.")
+    raise Exit(status)
 
 
 async def numeric(process: Process, text: str) -> float:
     """An option's number. Raises Exit(1), after saying so, when it is none."""
     if re.fullmatch(r"[-+]?\d{1,15}(\.\d{0,9})?", text):
         return float(text)
-    await process.complain(f"{process.argv[0]}: invalid number '{text}'")
+    await process.complain(f"{called(process)}: invalid number '{text}'")
     raise Exit(1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 
+from services.runtime.dialect import Dialect
 from services.runtime.processes import Process, Program
-from services.runtime.programs.options import options
+from services.runtime.programs.options import busybox, options, usage
 
-_ESCAPE = re.compile(r"\\(0[0-7]{0,3}|x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(0[0-7]{0,3}|u[0-9a-fA-F]{1,4}|x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _SIMPLE = {
     "n": "\n",
     "t": "\t",
@@ -20,13 +22,16 @@ _SIMPLE = {
     "\\": "\\",
     "e": "\x1b",
 }
-_FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
+_FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d{1,9})?(?:\.(\*|\d{1,9}))?([diouxXeEfFgGaAcsbq%])")
 REPEAT_LINES = 1000
 WIDTH_MAX = 10_000
+OUTPUT_CHARACTERS_MAX = 16_000_000
+_INTEGER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|\d{1,40})")
+_FLOAT = re.compile(r"\s*[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?")
 NUMBERS_MAX = 100_000_000
 
 
-def unescape(text: str) -> tuple[str, bool]:
+def unescape(text: str, *, hexadecimal: bool = True, octal_only: bool = False) -> tuple[str, bool]:
     """The text with its escapes resolved, and whether `\\c` cut it short."""
     out, at = [], 0
     for match in _ESCAPE.finditer(text):
@@ -35,7 +40,9 @@ def unescape(text: str) -> tuple[str, bool]:
         code = match[1]
         if code == "c":
             return "".join(out), True
-        if code[0] == "x" and len(code) > 1:
+        if (code[0] == "x" and len(code) > 1 and hexadecimal) or (
+            code[0] == "u" and len(code) > 1 and hexadecimal
+        ):
             out.append(chr(int(code[1:], 16)))
         elif code[0] in "01234567":
             out.append(chr(int(code, 8) & 0xFF))
@@ -58,51 +65,156 @@ async def echo(process: Process, words: Sequence[str], *, escapes: bool = False)
     return 0
 
 
-async def printf(process: Process, words: Sequence[str]) -> int:
-    if not words:
-        await process.complain("printf: usage: printf format [arguments]")
-        return 2
-    template, arguments = words[0], list(words[1:])
-    status = 0
-    out: list[str] = []
+# What each shell's printf says: without operands, no number at all, a number with something behind it,
+# a conversion that it has not. busybox and bash stop short of the directive that they do not know.
+WORDS_OF_PRINTF = {
+    Dialect.DASH: (
+        "usage: printf format [arg ...]", "{}: expected numeric value", "{}: not completely converted",
+        "{}: invalid directive",
+    ),
+    Dialect.ASH: (
+        "usage: printf FORMAT [ARG]...", "invalid number '{}'", "invalid number '{}'", "{}: invalid format",
+    ),
+    Dialect.BASH: (
+        "usage: printf [-v var] format [arguments]", "{}: invalid number", "{}: invalid number",
+        "`{}': invalid format character",
+    ),
+}  # fmt: skip
+
+
+class BadDirective(Exception):
+    pass
+
+
+async def printf(
+    process: Process,
+    words: Sequence[str],
+    complain: Callable[[str], Awaitable[None]],
+    dialect: Dialect,
+    into: list[str] | None = None,
+) -> int:
+    """To stdout, or into a list if there is one."""
+    wording = WORDS_OF_PRINTF[dialect]
+    rest = list(words)
+    if rest[:1] == ["--"]:
+        rest.pop(0)
+    if not rest:
+        if dialect is Dialect.BASH:
+            await process.complain(f"printf: {wording[0]}")
+        else:
+            await complain(wording[0])
+        return 2 if dialect is not Dialect.ASH else 1
+    template, arguments = rest[0], rest[1:]
+    formatter = Formatter(wording, hexadecimal=dialect is not Dialect.DASH)
+    size, status = 0, 0
+    out = [] if into is None else into
     while True:
         before = len(arguments)
-        piece, bad, stop = _format(template, arguments)
-        out.append(piece)
-        for word in bad:
-            await process.complain(f"printf: {word}: expected numeric value")
-            status = 1
-        if stop or not arguments or len(arguments) == before:
-            break
-    await process.write("".join(out))
-    return status
+        try:
+            stop = formatter.once(template, arguments, out)
+        except BadDirective as error:
+            formatter.bad.append(wording[3].format(error))
+            status, stop = (1 if dialect is not Dialect.DASH else 2), True
+        size += sum(map(len, out)) if into is None else 0
+        if into is None:
+            await process.write("".join(out))
+            out.clear()
+        for message in formatter.bad:
+            await complain(message)
+            status = status or 1
+        formatter.bad.clear()
+        if stop or not arguments or len(arguments) == before or size > OUTPUT_CHARACTERS_MAX:
+            return status
 
 
-def _format(template: str, arguments: list[str]) -> tuple[str, list[str], bool]:
-    out: list[str] = []
-    bad: list[str] = []
-    at = 0
-    for match in _FORMAT.finditer(template):
-        text, cut = unescape(template[at : match.start()])
-        out.append(text)
-        if cut:
-            return "".join(out), bad, True
-        at = match.end()
-        kind = match[4]
-        if kind == "%":
-            out.append("%")
-            continue
-        width = _star(match[2], arguments)
-        precision = _star(match[3], arguments)
-        value = arguments.pop(0) if arguments else ""
-        text, wrong, cut = _conversion(kind, match[1], width, precision, value)
-        out.append(text)
-        if wrong:
-            bad.append(value)
-        if cut:
-            return "".join(out), bad, True
-    text, cut = unescape(template[at:])
-    return "".join(out) + text, bad, cut
+class Formatter:
+    def __init__(self, wording: Sequence[str], *, hexadecimal: bool) -> None:
+        self._wording, self._hexadecimal = wording, hexadecimal
+        self.bad: list[str] = []
+
+    def once(self, template: str, arguments: list[str], out: list[str]) -> bool:
+        """One pass through the format; true when `\\c` ends it all."""
+        at = 0
+        while at < len(template):
+            start = template.find("%", at)
+            text, cut = unescape(template[at : start if start >= 0 else None], hexadecimal=self._hexadecimal)
+            out.append(text)
+            if cut:
+                return True
+            if start < 0:
+                return False
+            match = _FORMAT.match(template, start)
+            if match is None:
+                end = start + 1
+                while end < len(template) and template[end] in "-+ 0#123456789.*":
+                    end += 1
+                raise BadDirective(template[start : end + 1])
+            at = match.end()
+            if match[4] == "%":
+                if match[0] != "%%":
+                    raise BadDirective(match[0])
+                out.append("%")
+                continue
+            width, precision = _star(match[2], arguments), _star(match[3], arguments)
+            value = arguments.pop(0) if arguments else None
+            text, cut = self._conversion(match[4], match[1], width, precision, value)
+            out.append(text)
+            if cut:
+                return True
+        return False
+
+    def _conversion(
+        self, kind: str, flags: str, width: str | None, precision: str | None, value: str | None
+    ) -> tuple[str, bool]:
+        if width and width.startswith("-"):
+            flags, width = flags + "-", width[1:]
+        form = "%" + flags + str(min(int(width or 0), WIDTH_MAX) or "")
+        limit = f".{min(int(precision), WIDTH_MAX)}" if precision is not None else ""
+        if kind in "sbqc":
+            text, cut = unescape(value or "", octal_only=True) if kind == "b" else (value or "", False)
+            text = text[:1] if kind == "c" else text
+            text = _quoted(text) if kind == "q" else text
+            return _padded(form, limit, text), cut
+        number = self._number(kind, value)
+        if kind in "diu":
+            kind = "d"
+            number = int(number) % 2**64 if value is not None and number < 0 and kind == "u" else int(number)
+        if kind in "eEfFgGaA":
+            return (form + limit + kind) % float(number), False
+        if kind in "xXo" and number < 0:
+            number = int(number) % 2**64
+        text = (form + limit + kind) % int(number)
+        return (text.replace("0o", "0") if kind == "o" else text), False
+
+    def _number(self, kind: str, value: str | None) -> float:
+        if value is None:
+            return 0
+        if value[:1] in ("'", '"'):
+            return ord(value[1:2] or "\0")
+        if value == "":
+            return 0
+        form = _FLOAT if kind in "eEfFgGaA" else _INTEGER
+        match = form.match(value)
+        if match is None:
+            self.bad.append(self._wording[1].format(value))
+            return 0
+        if match.end() < len(value):
+            self.bad.append(self._wording[2].format(value))
+        text = match[0].strip()
+        if kind in "eEfFgGaA":
+            return float(text)
+        digits = text.lstrip("+-")
+        base = 16 if digits[:2].lower() == "0x" else 8 if digits[0] == "0" and len(digits) > 1 else 10
+        number = int(digits, base) * (-1 if text[0] == "-" else 1)
+        return min(max(number, -(2**63)), 2**64 - 1 if kind in "uxXo" else 2**63 - 1)
+
+
+def _padded(form: str, limit: str, text: str) -> str:
+    return (form.replace("#", "") + limit + "s") % text
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r"([^A-Za-z0-9_@%+=:,./-])", r"\\\1", text) or "''"
 
 
 def _star(text: str | None, arguments: list[str]) -> str | None:
@@ -110,32 +222,7 @@ def _star(text: str | None, arguments: list[str]) -> str | None:
     if text != "*":
         return text
     given = arguments.pop(0) if arguments else "0"
-    return given if given.isascii() and given.isdigit() else "0"
-
-
-def _conversion(
-    kind: str, flags: str, width: str | None, precision: str | None, value: str
-) -> tuple[str, bool, bool]:
-    form = "%" + flags + str(min(int(width or 0), WIDTH_MAX) or "")
-    limit = f".{min(int(precision), WIDTH_MAX)}" if precision is not None else ""
-    if kind in "sbqc":
-        text, cut = unescape(value) if kind == "b" else (value, False)
-        text = text[:1] if kind == "c" else text
-        return (form + limit + "s") % text, False, cut
-    wrong = False
-    number: float = 0
-    try:
-        if value[:1] in ("'", '"'):
-            number = ord(value[1:2] or "\0")
-        elif kind in "eEfgG":
-            number = float(value or 0)
-        else:
-            number = int(value or "0", 0) if not re.fullmatch(r"[-+]?0\d+", value) else int(value, 8)
-    except ValueError:
-        wrong = True
-    if kind in "diu":
-        kind = "d"
-    return (form + limit + kind) % (number if kind in "eEfgG" else int(number)), wrong, False
+    return given if re.fullmatch(r"-?\d{1,9}", given) else "0"
 
 
 async def echo_program(process: Process) -> int:
@@ -143,38 +230,64 @@ async def echo_program(process: Process) -> int:
 
 
 async def printf_program(process: Process) -> int:
-    return await printf(process, process.argv[1:])
+    dialect = Dialect.ASH if busybox(process) else Dialect.DASH
+    return await printf(
+        process, process.argv[1:], lambda words: process.complain(f"printf: {words}"), dialect
+    )
+
+
+SEQ = "[-w] [-s SEP] [FIRST [INC]] LAST"
 
 
 async def seq(process: Process) -> int:
-    found, operands = await options(
-        process,
-        "s:w",
-        words=[word if not re.fullmatch(r"-\d+", word) else f"\0{word}" for word in process.argv[1:]],
-    )
-    try:
-        numbers = [int(word.lstrip("\0")) for word in operands]
-    except ValueError:
-        await process.complain("seq: invalid floating point argument")
-        return 1
-    if not 1 <= len(numbers) <= 3:
-        await process.complain("seq: missing operand")
-        return 1
-    first, step, last = (1, 1, numbers[0]) if len(numbers) == 1 else (
-        (numbers[0], 1, numbers[1]) if len(numbers) == 2 else (numbers[0], numbers[1], numbers[2])
-    )  # fmt: skip
+    words = [word if not re.match(r"-[\d.]", word) else f"\0{word}" for word in process.argv[1:]]
+    found, operands = await options(process, "s:wf:", words=words, synopsis=SEQ)
+    operands = [word.lstrip("\0") for word in operands]
+    if not 1 <= len(operands) <= 3:
+        raise await usage(process, SEQ)
+    for word in operands:
+        if not re.fullmatch(r"[-+]?(\d{1,15}(\.\d{0,9})?|\.\d{1,9})", word):
+            quoted = (
+                f"invalid number '{word}'"
+                if busybox(process)
+                else f"invalid floating point argument: ‘{word}’"
+            )
+            await process.complain(f"seq: {quoted}")
+            return 1
+    places = max(len(word.partition(".")[2]) for word in operands)
+    numbers = [int(Decimal(word) * 10**places) for word in operands]
+    one = 10**places
+    first, step, last = {
+        1: (one, one, numbers[0]), 2: (numbers[0], one, numbers[-1]),
+        3: (numbers[0], numbers[len(numbers) // 2], numbers[-1]),
+    }[len(numbers)]  # fmt: skip
     if step == 0:
-        await process.complain("seq: zero increment")
+        await process.complain("seq: zero increment" if not busybox(process) else "seq: increment is zero")
         return 1
     count = min(max((last - first) // step + 1, 0), NUMBERS_MAX)
-    values = range(first, first + count * step, step)
+    width = (
+        max(len(_shown(first, places)), len(_shown(first + (count - 1) * step, places)))
+        if "w" in found
+        else 0
+    )
     separator = found.get("s", "\n")
-    for start in range(0, len(values), REPEAT_LINES):
-        chunk = separator.join(map(str, values[start : start + REPEAT_LINES]))
-        await process.write(chunk + ("\n" if start + REPEAT_LINES >= len(values) else separator))
-        if start:
+    for start in range(0, count, REPEAT_LINES):
+        chunk = [
+            _shown(first + at * step, places).zfill(width)
+            for at in range(start, min(start + REPEAT_LINES, count))
+        ]
+        ends = start + REPEAT_LINES >= count
+        await process.write(separator.join(chunk) + ("\n" if ends else separator))
+        if start and start % (REPEAT_LINES * 20) == 0:
             await process.container.kernel.breathe()
     return 0
+
+
+def _shown(number: int, places: int) -> str:
+    if not places:
+        return str(number)
+    sign, digits = "-" if number < 0 else "", str(abs(number)).zfill(places + 1)
+    return f"{sign}{digits[:-places]}.{digits[-places:]}"
 
 
 async def yes(process: Process) -> int:

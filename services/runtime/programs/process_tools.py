@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.runtime import launch
+from services.runtime.dialect import Dialect
 from services.runtime.kernel import Future
 from services.runtime.model import SIGKILL, SIGNALS, SIGTERM, signal_number
 from services.runtime.processes import Process, Program
 from services.runtime.programs.find import run
-from services.runtime.programs.input import tool
 from services.runtime.programs.listing import owner
+from services.runtime.programs.options import busybox as busybox_tools
 from services.runtime.programs.options import options
 from services.runtime.system_files import KERNEL
 
@@ -111,36 +112,56 @@ def _time(process: Process, row: Process) -> str:
     return "  0:00"
 
 
-async def kill_processes(process: Process, words: Sequence[str], name: str) -> int:
+# What each kill says: without operands and with which status, no such process, no such signal, no number.
+KILL_WORDS = {
+    Dialect.DASH: (
+        "Usage: kill [-s sigspec | -signum | -sigspec] [pid | job]... or\nkill -l [exitstatus]", 2,
+        "No such process\n", "Illegal option -{0[0]}", "Illegal number: {}", 2,
+    ),
+    Dialect.ASH: (
+        "you need to specify whom to kill", 1, "can't kill pid {}: No such process", "bad signal name '{}'",
+        "invalid number '{}'", 1,
+    ),
+    Dialect.BASH: (
+        "usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]", 2,
+        "({}) - No such process", "{}: invalid signal specification",
+        "{}: arguments must be process or job IDs", 1,
+    ),
+}  # fmt: skip
+
+
+async def kill_processes(
+    process: Process,
+    words: Sequence[str],
+    complain: Callable[[str], Awaitable[None]],
+    wording: tuple[str, int, str, str, str, int],
+) -> int:
     rest = list(words)
-    number = 15
     if rest and rest[0] == "-l":
-        await process.write(" ".join(SIGNALS) + "\n")
-        return 0
-    if rest and rest[0] == "-s" and len(rest) > 1:
-        found = signal_number(rest[1])
-        rest = rest[2:]
-    elif rest and rest[0].startswith("-") and len(rest[0]) > 1 and not rest[0].startswith("--"):
-        found = signal_number(rest[0][1:])
-        rest = rest[1:]
-    else:
-        found = 15
-    if found is None:
-        await process.complain(f"{name}: kill: bad signal name")
-        return 1
-    number = found
+        return await _list_signals(process, rest[1:])
+    name = "TERM"
+    if rest and rest[0] in ("-s", "-n") and len(rest) > 1:
+        name, rest = rest[1], rest[2:]
+    elif rest and rest[0].startswith("-") and len(rest[0]) > 1 and rest[0] != "--":
+        name, rest = rest[0][1:], rest[1:]
+    if rest[:1] == ["--"]:
+        rest.pop(0)
+    number = 0 if name == "0" else signal_number(name)
+    if number is None:
+        await complain(wording[3].format(name))
+        return wording[5]
+    if not rest:
+        await complain(wording[0])
+        return wording[1]
     status = 0
     for word in rest:
         table = process.container.processes.alive
         if word == "-1":
             targets = [one for one in table.values() if one.pid not in (1, process.pid)]
-        elif word.isdigit() and int(word) in table:
-            targets = [table[int(word)]]
+        elif word.lstrip("-").isdigit() and int(word.lstrip("-")[:9]) in table:
+            targets = [table[int(word.lstrip("-")[:9])]]
         else:
-            wrong = "No such process" if word.isdigit() else f"Illegal number: {word}"
-            await process.complain(
-                f"{name}: kill: ({word}) - {wrong}" if word.isdigit() else f"{name}: kill: {wrong}"
-            )
+            await complain((wording[2] if word.lstrip("-").isdigit() else wording[4]).format(word))
             status = 1
             continue
         for target in targets:
@@ -151,8 +172,28 @@ async def kill_processes(process: Process, words: Sequence[str], name: str) -> i
     return status
 
 
+async def _list_signals(process: Process, words: Sequence[str]) -> int:
+    names = {number: name for name, number in reversed(SIGNALS.items())}
+    for word in words:
+        number = int(word[:5]) if word.isdigit() else signal_number(word)
+        if word.isdigit() and number is not None:
+            number = number - 128 if number > 128 else number
+            await process.write(f"{names.get(number, number)}\n")
+        elif number is not None:
+            await process.write(f"{number}\n")
+        else:
+            return 1
+    if not words:
+        listed = (f"{number:2d}) {name}" for number, name in sorted(names.items()))
+        await process.write("\n".join(listed) + "\n")
+    return 0
+
+
 async def kill(process: Process) -> int:
-    return await kill_processes(process, process.argv[1:], tool(process))
+    dialect = Dialect.ASH if busybox_tools(process) else Dialect.BASH
+    return await kill_processes(
+        process, process.argv[1:], lambda words: process.complain(f"kill: {words}"), KILL_WORDS[dialect]
+    )
 
 
 async def killall(process: Process) -> int:

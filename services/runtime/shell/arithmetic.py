@@ -1,12 +1,17 @@
-"""$((…)): C's integer expressions on 64 bits, as POSIX asks. Pure but for the variables it may set."""
+"""$((…)): C's integer expressions on 64 bits, as POSIX asks, with `**` and `base#digits` of ash and bash.
+
+Pure but for the variables it may set.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
+from services.runtime.shell.dialect import Dialect
+
 _TOKEN = re.compile(
-    r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|<<=|>>=|&&|\|\||[-+*/%&|^<>=!]=|<<|>>|\+\+|--|[-+*/%&|^<>=!~?:(),])"
+    r"\s*(\d{1,2}#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*|[A-Za-z_]\w*(?:\[[^\]]*\])?|\*\*|<<=|>>=|&&|\|\||[-+*/%&|^<>=!]=|<<|>>|\+\+|--|[-+*/%&|^<>=!~?:(),])"
 )
 _LEVELS: tuple[tuple[str, ...], ...] = (
     ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", "<=", ">", ">="), ("<<", ">>"), ("+", "-"),
@@ -17,21 +22,36 @@ DEPTH_MAX = 50
 
 
 class ArithmeticFault(Exception):
-    """What dash says after `arithmetic expression:`."""
+    """What dash says after `arithmetic expression:` (if `bare`, all that it says), and the others' words."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bare: bool = False,
+        ash: str = "arithmetic syntax error",
+        bash: str = "arithmetic syntax error: operand expected",
+    ) -> None:
+        super().__init__(message)
+        self.bare, self.ash, self.bash = bare, ash, bash
+        self.calculated = "division by zero" in message  # not a matter of the text
 
 
-def evaluate(text: str, get: Callable[[str], str], set_: Callable[[str, str], None]) -> int:
-    return _Evaluator(_tokens(text), get, set_).run() if text.strip() else 0
+def evaluate(
+    text: str, get: Callable[[str], str], set_: Callable[[str, str], None], dialect: Dialect = Dialect.DASH
+) -> int:
+    return _Evaluator(_tokens(text, dialect), get, set_, dialect).run() if text.strip() else 0
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
+def _tokens(text: str, dialect: Dialect) -> list[str]:
+    tokens: list[str] = []
+    at = 0
     text = text.rstrip()
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
             raise ArithmeticFault("expecting primary")
-        tokens.append(match[1])
+        tokens.extend("**" if match[1] == "**" and dialect is Dialect.DASH else (match[1],))
         at = match.end()
     return tokens
 
@@ -42,11 +62,16 @@ def _wrap(value: int) -> int:
 
 class _Evaluator:
     def __init__(
-        self, tokens: list[str], get: Callable[[str], str], set_: Callable[[str, str], None]
+        self,
+        tokens: list[str],
+        get: Callable[[str], str],
+        set_: Callable[[str, str], None],
+        dialect: Dialect,
+        depth: int = 0,
     ) -> None:
-        self._tokens, self._get, self._set = tokens, get, set_
+        self._tokens, self._get, self._set, self._dialect = tokens, get, set_, dialect
         self._at = 0
-        self._depth = 0
+        self._depth = depth
 
     def run(self) -> int:
         value = self._comma()
@@ -100,12 +125,39 @@ class _Evaluator:
 
     def _binary(self, level: int) -> int:
         if level == len(_LEVELS):
-            return self._unary()
+            return self._power()
         value = self._binary(level + 1)
         while self._peek() in _LEVELS[level]:
             operator = self._take()
+            if (operator == "&&" and not value) or (operator == "||" and value):
+                # The right side is read and not done.
+                get, put, self._get, self._set = self._get, self._set, lambda _: "1", lambda *_: None
+                try:
+                    self._binary(level + 1)
+                except ArithmeticFault as fault:
+                    if not fault.calculated:
+                        raise
+                self._get, self._set = get, put
+                value = int(operator == "||")
+                continue
             value = _apply(operator, value, self._binary(level + 1))
         return value
+
+    def _power(self) -> int:
+        value = self._unary()
+        if self._peek() != "**" or self._dialect is Dialect.DASH:
+            return value
+        self._take()
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            raise ArithmeticFault("expression too deep")
+        exponent = self._power()
+        self._depth -= 1
+        if exponent < 0:
+            raise ArithmeticFault(
+                "exponent less than 0", ash="exponent less than 0", bash="exponent less than 0"
+            )
+        return _wrap(pow(value, exponent, 2**64))
 
     def _unary(self) -> int:
         token = self._take()
@@ -139,17 +191,27 @@ class _Evaluator:
         text = self._get(name).strip()
         if not text:
             return 0
+        if self._dialect is not Dialect.DASH and not re.fullmatch(r"[-+]?(0[xX][0-9a-fA-F]+|\d+)", text):
+            # bash and ash evaluate what a variable holds.
+            if self._depth >= DEPTH_MAX:
+                raise ArithmeticFault("expression too deep", bash="expression recursion level exceeded")
+            return _Evaluator(
+                _tokens(text, self._dialect), self._get, self._set, self._dialect, self._depth + 5
+            ).run()
         sign = -1 if text.startswith("-") else 1
         digits = text.lstrip("+-")
         if not re.fullmatch(r"0[xX][0-9a-fA-F]+|\d+", digits):
-            raise ArithmeticFault(f"Illegal number: {text}")
+            raise ArithmeticFault(f"Illegal number: {text}", bare=True)
         return sign * _number(digits)
 
 
 def _number(text: str) -> int:
     try:
         if text[:2] in ("0x", "0X"):
-            return _wrap(int(text, 16))
+            return _wrap(int(text[:200], 16))
+        if "#" in text:
+            base, _, digits = text.partition("#")
+            return _wrap(int(digits[:200], int(base)))
         return _wrap(int(text[:40], 8 if len(text) > 1 and text[0] == "0" else 10))
     except ValueError:
         raise ArithmeticFault(f"Illegal number: {text}") from None
@@ -158,7 +220,9 @@ def _number(text: str) -> int:
 def _apply(operator: str, left: int, right: int) -> int:
     if operator in ("/", "%"):
         if right == 0:
-            raise ArithmeticFault("division by zero")
+            raise ArithmeticFault(
+                "division by zero", ash="divide by zero", bash=f'division by 0 (error token is "{right} ")'
+            )
         quotient = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
         return _wrap(quotient if operator == "/" else left - quotient * right)
     if operator == "&&":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from services.runtime.model import SIGINT, SIGTERM
 from services.runtime.processes import Exit
+from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.interpreter import Shell
 from services.runtime.shell.parser import parse
 from services.runtime.shell.state import Break, Return, ShellFault
@@ -43,7 +44,7 @@ async def converse(shell: Shell) -> int:
             if line is None:
                 return await shell.leave()
             source = source + "\n" + line if source else line
-            if _incomplete(source):
+            if _incomplete(source, shell.dialect):
                 continue
             whole, source = source, ""
             await _evaluate(shell, whole)
@@ -67,9 +68,9 @@ async def _evaluate(shell: Shell, source: str) -> None:
         shell.interrupted = False
 
 
-def _incomplete(source: str) -> bool:
+def _incomplete(source: str, dialect: Dialect) -> bool:
     try:
-        parse(source)
+        parse(source, dialect)
     except ScriptError as error:
         return error.incomplete
     return False

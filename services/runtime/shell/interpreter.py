@@ -1,28 +1,28 @@
 """Runs the tree: a POSIX shell whose processes are ours.
 
 A `Shell` is the state of one shell process; `(…)`, pipelines, `&` and `$(…)` run in a copy of it in
-a process of its own, as fork(2) would have it. Commands of other programs become child processes, or
-replace the shell where nothing is left to do after them. Loops breathe: after some hundred commands
-the shell pauses, longer and longer while it does nothing but compute, so that no script can hold
-up the node.
+a process of its own, as fork(2) would have it. Loops breathe: after some hundred commands the shell
+pauses, longer and longer while it does nothing but compute, so that no script can hold up the node.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping
 
-from services.runtime import launch
 from services.runtime.processes import Exit, Process
-from services.runtime.shell import builtins, expand
+from services.runtime.shell import checks, expand
+from services.runtime.shell.commands import Commands
+from services.runtime.shell.dialect import Dialect, syntax_error
 from services.runtime.shell.parser import parse
-from services.runtime.shell.redirection import Redirection, open_all
-from services.runtime.shell.state import BREATHS, Break, Continue, Return, ShellFault, State
+from services.runtime.shell.redirection import Redirection
+from services.runtime.shell.state import BREATHS, Break, Continue, Return, ShellFault
 from services.runtime.shell.syntax import (
     AndOr,
+    Calculation,
     Case,
+    Check,
     Command,
+    Counting,
     For,
     Function,
     Group,
@@ -30,7 +30,6 @@ from services.runtime.shell.syntax import (
     Item,
     List,
     Pipeline,
-    Redirect,
     Redirected,
     ScriptError,
     Simple,
@@ -40,13 +39,13 @@ from services.runtime.shell.syntax import (
 )
 from services.runtime.streams import NULL, Pipe, PipeReader, PipeWriter, Sink, Stream
 
-CALLS_MAX = 40
 CAPTURED_BYTES_MAX = 4 * 1024 * 1024
 CPU_NANOSECONDS_PER_COMMAND = 50_000
-T = TypeVar("T")
+SUBSHELLS_MAX = 60  # inside one another
+FIRST_BORROWED = 63  # bash hands out <(…) from here downwards
 
 
-class Shell(State):
+class Shell(Commands):
     """A shell process, running."""
 
     async def substitute(self, body: List) -> str:
@@ -59,6 +58,20 @@ class Shell(State):
         self.substituted = await child.exit
         return captured.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 
+    def substitute_process(self, body: List, *, reads: bool) -> str:
+        """<(…): the commands run beside this one, which reaches them as a file."""
+        pipe = Pipe()
+        writer, reader = PipeWriter(pipe), PipeReader(pipe)
+        theirs, ours = (writer, reader) if reads else (reader, writer)
+        self.fork(body, {**self.process.streams, int(reads): theirs})
+        theirs.release()
+        fd = FIRST_BORROWED
+        while fd in self.process.streams:
+            fd -= 1
+        self.process.streams[fd] = ours
+        self.borrowed.append(fd)
+        return f"/dev/fd/{fd}"
+
     # -- running ------------------------------------------------------------------------------
 
     async def run(self, source: str) -> int:
@@ -68,6 +81,8 @@ class Shell(State):
                 await self.evaluate(source)
             except Return as back:
                 self.status = back.status
+            except Break:
+                pass
             except ShellFault as fault:
                 await self.complain(str(fault))
                 self.status = fault.status
@@ -83,24 +98,23 @@ class Shell(State):
                 await self.evaluate(final)
             except Exit as leaving:
                 return leaving.status
-            except (Return, ShellFault):
+            except (Return, Break, ShellFault):
                 return self.status
             self.status = status
         return self.status
 
-    async def evaluate(self, source: str) -> None:
+    async def evaluate(self, source: str, inner: str = "") -> None:
+        """Runs a text line by line, as it is read: what stands before an error is done."""
         try:
-            tree = parse(source)
+            tree = parse(source, self.dialect)
         except ScriptError as error:
-            await self.process.complain(f"{self.name}: {error.line}: Syntax error: {error}")
+            await self.commands(error.done)
+            await self.process.complain(syntax_error(self.dialect, self.name, source, error, inner=inner))
             self.status = 2
             if not self.interactive:
                 raise Exit(2) from error
             return
         await self.commands(tree)
-
-    async def complain(self, message: str) -> None:
-        await self.process.complain(f"{self.name}: {self.line}: {message}")
 
     async def commands(self, items: List) -> None:
         for item in items:
@@ -108,9 +122,19 @@ class Shell(State):
                 streams = {**self.process.streams, 0: NULL}
                 child = self.fork((Item(item.command, False),), streams)
                 self.children[child.pid] = child
+                self.last_child = child.pid
+                self.bury()
                 self.status = 0
             else:
                 await self.and_or(item.command)
+
+    def bury(self) -> None:
+        """Forgets the oldest children that have ended, when there are many."""
+        while len(self.children) > 200:
+            ended = next((pid for pid, child in self.children.items() if child.exit.done), None)
+            if ended is None:
+                return
+            del self.children[ended]
 
     async def and_or(self, node: AndOr) -> None:
         if not node.rest:
@@ -134,37 +158,64 @@ class Shell(State):
             self.careless -= careless
         if node.negated:
             self.status = int(not self.status)
-        elif self.status and self.errexit and not self.careless and not condition:
-            raise Exit(self.status)
+        elif self.status and not condition and not self.careless and (self.errexit or self.error_trap):
+            await self.fail()
         if self.pending:
             await self.run_traps()
+
+    async def fail(self) -> None:
+        """A command failed that nobody asked: the ERR trap, and the end where `set -e` is on."""
+        status, action = self.status, self.error_trap
+        if action and not self.depth:
+            self.error_trap = ""
+            await self.evaluate(action)
+            self.status, self.error_trap = status, action
+        if self.errexit:
+            raise Exit(status)
 
     async def pipe(self, commands: tuple[Command, ...]) -> None:
         children, source = [], self.process.streams.get(0, NULL)
         last = len(commands) - 1
         held: list[Stream] = []
-        for index, command in enumerate(commands):
-            streams = {**self.process.streams, 0: source}
-            if index < last:
-                pipe = Pipe()
-                writer, reader = PipeWriter(pipe), PipeReader(pipe)
-                streams[1], source = writer, reader
-                held += [writer, reader]
-            children.append(self.fork(_lone(command), streams))
-        for stream in held:
-            stream.release()
-        for child in children:
-            self.status = await child.exit
+        try:
+            for index, command in enumerate(commands):
+                streams = {**self.process.streams, 0: source}
+                if index < last:
+                    pipe = Pipe()
+                    writer, reader = PipeWriter(pipe), PipeReader(pipe)
+                    streams[1], source = writer, reader
+                    held += [writer, reader]
+                children.append(self.fork(_lone(command), streams))
+        finally:
+            for stream in held:
+                stream.release()
+        statuses = [await child.exit for child in children]
+        self.status = statuses[-1]
+        if self.pipefail:
+            self.status = next((status for status in reversed(statuses) if status), 0)
+        if self.dialect is Dialect.BASH:
+            self.arrays["PIPESTATUS"] = {number: str(status) for number, status in enumerate(statuses)}
+        await self.mourn(children[-1])
 
-    def fork(self, body: List, streams: Mapping[int, Stream]) -> Process:
+    def fork(self, body: List, streams: Mapping[int, Stream]) -> Process:  # type: ignore[override]
         """A copy of this shell, in a process of its own, that runs this and ends."""
+        if self.nested >= SUBSHELLS_MAX:
+            raise ShellFault("Cannot fork")
         shell = Shell.__new__(Shell)
         shell.__dict__.update(self.__dict__)
         shell.variables, shell.exported = dict(self.variables), set(self.exported)
+        shell.arrays = {name: dict(array) for name, array in self.arrays.items()}
+        shell.maps, shell.readonly = set(self.maps), set(self.readonly)
+        shell.integers, shell.shopts = set(self.integers), set(self.shopts)
         shell.functions, shell.arguments = dict(self.functions), list(self.arguments)
+        shell.aliases, shell.calling = dict(self.aliases), list(self.calling)
         shell.traps = {number: text for number, text in self.traps.items() if number and not text}
-        shell.children, shell.pending, shell.disturbed, shell.locals = {}, [], None, []
+        shell.children, shell.pending, shell.disturbed = {}, [], None
+        # What a function made local stays so in its subshells.
+        shell.locals = [dict(scope) for scope in self.locals]
+        shell.borrowed = []
         shell.interactive = False
+        shell.nested += 1
 
         async def program(process: Process) -> int:
             shell.process = process
@@ -194,7 +245,7 @@ class Shell(State):
             node = body[0].command
             if not node.rest and len(node.first.commands) == 1 and not node.first.negated:
                 command = node.first.commands[0]
-                if isinstance(command, Simple) and not self.traps:
+                if isinstance(command, Simple) and not self.traps and not self.noexec:
                     await self.breathe()
                     await self.simple(command, replace=True)
                     return
@@ -211,8 +262,26 @@ class Shell(State):
         await container.kernel.sleep(self._pause)
         self._pause = min(self._pause * 2, BREATHS[2])
 
+    def rested(self) -> None:
+        self._pause = BREATHS[1]
+
+    # -- compound commands --------------------------------------------------------------------
+
     async def command(self, node: Command) -> None:
         await self.breathe()
+        if self.noexec and not self.interactive:
+            return
+        borrowed = len(self.borrowed)
+        try:
+            await self._command(node)
+        finally:
+            for fd in self.borrowed[borrowed:]:
+                stream = self.process.streams.pop(fd, None)
+                if stream is not None:
+                    stream.release()
+            del self.borrowed[borrowed:]
+
+    async def _command(self, node: Command) -> None:
         if isinstance(node, Simple):
             await self.simple(node)
         elif isinstance(node, If):
@@ -221,15 +290,23 @@ class Shell(State):
             await self.loop(node)
         elif isinstance(node, For):
             await self.iterate(node)
+        elif isinstance(node, Counting):
+            await self.count(node)
         elif isinstance(node, Case):
             await self.select(node)
         elif isinstance(node, Group):
             await self.commands(node.body)
         elif isinstance(node, Subshell):
-            self.status = await self.fork(node.body, self.process.streams).exit
+            child = self.fork(node.body, self.process.streams)
+            self.status = await child.exit
+            await self.mourn(child)
         elif isinstance(node, Function):
             self.functions[node.name] = node.body
             self.status = 0
+        elif isinstance(node, Check):
+            self.status = int(not await self.guarded(checks.holds(self, node)))
+        elif isinstance(node, Calculation):
+            self.status = int(self.calculated(await self.word(node.word)) == 0)
         else:
             await self.redirected(node)
 
@@ -275,6 +352,19 @@ class Shell(State):
         finally:
             self.loops -= 1
 
+    async def count(self, node: Counting) -> None:
+        self.status = 0
+        self.loops += 1
+        try:
+            self.calculated(await self.word(node.first))
+            while (condition := await self.word(node.condition)) == "" or self.calculated(condition):
+                if not await self.turn(node.body):
+                    break
+                await self.breathe()
+                self.calculated(await self.word(node.step))
+        finally:
+            self.loops -= 1
+
     async def turn(self, body: List) -> bool:
         """One round of a loop; False to leave it."""
         try:
@@ -292,171 +382,27 @@ class Shell(State):
     async def select(self, node: Case) -> None:
         subject = await self.word(node.word)
         self.status = 0
-        for patterns, body in node.arms:
-            for word in patterns:
-                if expand.matches(subject, await self.guarded(expand.pattern(self, word))):
-                    await self.commands(body)
-                    return
-
-    # -- simple commands ----------------------------------------------------------------------
-
-    async def fields(self, words: Sequence[Word]) -> list[str]:
-        return await self.guarded(expand.fields(self, words))
-
-    async def word(self, word: Word) -> str:
-        return await self.guarded(expand.single(self, word))
-
-    async def guarded(self, expansion: Awaitable[T]) -> T:
-        try:
-            return await expansion
-        except expand.ExpansionFault as fault:
-            raise ShellFault(str(fault)) from fault
-
-    async def simple(self, node: Simple, *, replace: bool = False) -> None:
-        self.line = node.line
-        self.substituted = None
-        words = await self.fields(node.words)
-        if not words:
-            for name, word in node.assignments:
-                self.set(name, await self.word(word))
-            async with Redirection(self, node.redirects) as made:
-                # Without a command the status is that of the last $(…), if there was one.
-                self.status = (self.substituted or 0) if made else 1
-            return
-        if self.xtrace:
-            await self.process.complain("+ " + " ".join(words))
-        assignments = {name: await self.word(word) for name, word in node.assignments}
-        name = words[0]
-        if name in self.functions:
-            await self.in_place(node.redirects, assignments, lambda: self.call(name, words[1:]))
-        elif name in builtins.BUILTINS:
-            if name == "exec" and len(words) == 1:
-                await self.keep(node.redirects)
+        falling = False
+        for patterns, body, ending in node.arms:
+            if not falling and not await self.chosen(subject, patterns):
+                continue
+            await self.commands(body)
+            if ending == ";;":
                 return
-            permanent = name in builtins.SPECIAL
-            run = builtins.BUILTINS[name]
-            await self.in_place(node.redirects, assignments, lambda: run(self, words), permanent=permanent)
-        else:
-            await self.external(words, assignments, node.redirects, replace=replace)
+            falling = ending == ";&"
 
-    async def in_place(
-        self,
-        redirects: tuple[Redirect, ...],
-        assignments: Mapping[str, str],
-        run: Callable[[], Awaitable[int]],
-        *,
-        permanent: bool = False,
-    ) -> None:
-        """A function or builtin: inside this process, with streams changed for as long as it runs."""
-        saved = {name: self.variables.get(name) for name in assignments}
-        for name, value in assignments.items():
-            self.set(name, value)
-        async with Redirection(self, redirects) as made:
+    async def chosen(self, subject: str, patterns: tuple[Word, ...]) -> bool:
+        for word in patterns:
+            if checks.matches(subject, await self.guarded(expand.pattern(self, word))):
+                return True
+        return False
+
+    async def redirected(self, node: Redirected) -> None:
+        async with Redirection(self, node.redirects) as made:
             if made:
-                self.status = await run()
+                await self.command(node.command)
             else:
-                self.status = 2 if permanent else 1
-        if not permanent:
-            for name, old in saved.items():
-                if old is None:
-                    self.variables.pop(name, None)
-                else:
-                    self.variables[name] = old
-
-    async def keep(self, redirects: tuple[Redirect, ...]) -> None:
-        """`exec >file`: the redirections stay."""
-        opened = await open_all(self, redirects)
-        if opened is None:
-            self.status = 1
-            return
-        for fd, stream in opened.items():
-            old = self.process.streams.pop(fd, None)
-            if stream is not None:
-                self.process.streams[fd] = stream
-            if old is not None:
-                old.release()
-        self.status = 0
-
-    async def call(self, name: str, arguments: Sequence[str]) -> int:
-        if self.depth >= CALLS_MAX:
-            raise ShellFault("Maximum function recursion depth reached")
-        saved, self.arguments = self.arguments, list(arguments)
-        loops, self.loops = self.loops, 0
-        self.depth += 1
-        self.locals.append({})
-        try:
-            await self.command(self.functions[name])
-        except Return as back:
-            self.status = back.status
-        finally:
-            self.depth -= 1
-            self.arguments, self.loops = saved, loops
-            for variable, value in self.locals.pop().items():
-                if value is None:
-                    self.variables.pop(variable, None)
-                else:
-                    self.variables[variable] = value
-        return self.status
-
-    async def external(
-        self,
-        words: Sequence[str],
-        assignments: Mapping[str, str],
-        redirects: tuple[Redirect, ...],
-        *,
-        replace: bool,
-    ) -> None:
-        env = {**self.environment(), **assignments}
-        container, process = self.process.container, self.process
-        async with Redirection(self, redirects) as made:
-            if not made:
-                self.status = 2 if self.is_dash else 1
-                return
-            try:
-                lookup = {**env, "PATH": env.get("PATH", self.variables.get("PATH", ""))}
-                program = launch.find(container, tuple(words), lookup, process.cwd)
-            except OSError as error:
-                self.status = await self.not_found(words[0], error)
-                return
-            if replace:
-                process.argv, process.env = tuple(words), env
-                process.handlers = {number: None for number, text in self.traps.items() if not text}
-                self.status = await program(process)
-                return
-            try:
-                child = container.start_process(
-                    tuple(words), program, process, env, process.cwd, process.streams
-                )
-            except BlockingIOError as error:
-                raise ShellFault("Cannot fork") from error
-        moment = container.kernel.clock.monotonic()
-        self.status = await child.exit
-        if container.kernel.clock.monotonic() - moment > self._pause:
-            self._pause = BREATHS[1]
-        if self.interrupted:
-            raise ShellFault("interrupted", 130)
-
-    async def not_found(self, name: str, error: OSError) -> int:
-        if error.errno == errno.EACCES:
-            await self.complain(f"{name}: Permission denied")
-            return 126
-        if error.errno == errno.EISDIR:
-            await self.complain(f"{name}: Permission denied")
-            return 126
-        await self.complain(f"{name}: not found")
-        return 127
-
-    async def replace(self, words: Sequence[str]) -> int:
-        """`exec command`."""
-        env = self.environment()
-        try:
-            program = launch.find(self.process.container, tuple(words), self.variables, self.process.cwd)
-        except OSError as error:
-            raise Exit(await self.not_found(words[0], error)) from error
-        self.process.argv, self.process.env = tuple(words), env
-        self.process.handlers = {number: None for number, text in self.traps.items() if number and not text}
-        self.traps.clear()
-        raise Exit(await program(self.process))
+                self.status = self.failed_redirection()
 
     # -- traps --------------------------------------------------------------------------------
 
@@ -467,15 +413,6 @@ class Shell(State):
                 status = self.status
                 await self.evaluate(action)
                 self.status = status
-
-    # -- redirections -------------------------------------------------------------------------
-
-    async def redirected(self, node: Redirected) -> None:
-        async with Redirection(self, node.redirects) as made:
-            if made:
-                await self.command(node.command)
-            else:
-                self.status = 1
 
 
 def _lone(command: Command) -> List:

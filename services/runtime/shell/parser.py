@@ -1,8 +1,8 @@
-"""From text to tree: a recursive-descent parser of POSIX' shell grammar, with bash's `[[`-less subset.
+"""From text to tree: a recursive-descent parser of POSIX' shell grammar, and of what bash adds to it.
 
 Reads characters, not tokens, since what a character means depends on where it stands. Here-documents
-are read when the line that announces them ends. Bounded: nesting deeper than 100 is an error.
-Words are parsed in words.py.
+are read when the line that announces them ends. Bounded: nesting deeper than words.DEPTH_MAX is an error.
+Words are parsed in words.py, the commands that only bash has in extensions.py.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from services.runtime.shell.dialect import Dialect
+from services.runtime.shell.extensions import ExtensionParser
 from services.runtime.shell.syntax import (
     AndOr,
+    Assignment,
     Case,
     Command,
     For,
@@ -30,33 +33,42 @@ from services.runtime.shell.syntax import (
     While,
     Word,
 )
-from services.runtime.shell.words import DELIMITERS, WordParser
+from services.runtime.shell.words import DELIMITERS
 
 CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
-RESERVED = CLOSERS | {"if", "case", "while", "until", "for", "{", "!", "in", "function"}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FUNCTION = re.compile(r"([A-Za-z_][\w.-]*)[ \t]*\([ \t]*\)")
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_REDIRECT = re.compile(r"(\d*)(<<-|<<|<&|<>|<|>>|>&|>\||>|&>>|&>)")
+RESERVED = CLOSERS | {"if", "case", "while", "until", "for", "{", "!", "in"}
 SOURCE_CHARACTERS_MAX = 1_000_000
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FUNCTION = re.compile(r"([A-Za-z_][\w.:-]*)[ \t]*\([ \t]*\)")
+_CALL = re.compile(r"([^\s;&|<>()\\'\"$`=]+)[ \t]*\(")
+_TOKEN = re.compile(r"&&|\|\||;;|\n|[;&|()]|[<>]+|[^\s;&|()<>]+")
 
 
 @lru_cache(maxsize=256)
-def parse(source: str) -> List:
+def parse(source: str, dialect: Dialect = Dialect.DASH) -> List:
     """The whole script. ScriptError when it is none."""
     if len(source) > SOURCE_CHARACTERS_MAX:
         raise ScriptError(1, "script too long")
-    parser = Parser(source)
+    parser = Parser(source, dialect=dialect)
+    body: List = ()
     try:
-        body = parser.commands(frozenset())
+        while True:
+            before = parser.at
+            whole = parser.commands(frozenset(), line=True)
+            parser.finish_heredocs()
+            if parser.at < len(source) and (parser.at == before or source[parser.at - 1] != "\n"):
+                parser.unexpected()
+            body += whole
+            if parser.at >= len(source):
+                return body
     except RecursionError:
-        raise ScriptError(parser.line, "nested too deep") from None
-    if parser.at < len(source):
-        parser.unexpected()
-    return body
+        raise ScriptError(parser.line, "nested too deep", done=body) from None
+    except ScriptError as error:
+        error.done = body
+        raise
 
 
-class Parser(WordParser):
+class Parser(ExtensionParser):
     """One pass over one text."""
 
     # -- blanks and lines ---------------------------------------------------------------------
@@ -84,6 +96,9 @@ class Parser(WordParser):
     def newline(self) -> None:
         self.at += 1
         self.line += 1
+        self.finish_heredocs()
+
+    def finish_heredocs(self) -> None:
         for pending in self.heredocs:
             pending()
         self.heredocs.clear()
@@ -97,7 +112,9 @@ class Parser(WordParser):
             if end - at > 8:
                 return ""
         word = source[at:end]
-        return word if word in RESERVED else ""
+        if word in RESERVED or (word == "function" and self.dialect > Dialect.DASH):
+            return word
+        return ""
 
     def expect(self, word: str) -> None:
         self.newlines()
@@ -105,42 +122,53 @@ class Parser(WordParser):
             self.unexpected(word)
         self.at += len(word)
 
-    def unexpected(self, expecting: str = "") -> None:
-        hint = f' (expecting "{expecting}")' if expecting else ""
+    def unexpected(self, expecting: str = "", *, plain: bool = False) -> None:
+        """Refuses what stands here; `plain` where reserved words are words as any other."""
         if self.at >= len(self.source):
-            raise ScriptError(self.line, f"end of file unexpected{hint}", incomplete=True)
-        match = re.compile(r"&&|\|\||;;|\n|[;&|()<>]|[^\s;&|()<>]+").match(self.source, self.at)
-        found = match[0] if match else self.source[self.at]
-        if found == "\n":
-            raise ScriptError(self.line, f"newline unexpected{hint}")
-        raise ScriptError(self.line, f'"{found}" unexpected{hint}')
+            raise ScriptError(self.line, found="end of file", expecting=expecting, incomplete=True)
+        match = _TOKEN.match(self.source, self.at)
+        token = match[0] if match else self.source[self.at]
+        if token == "\n":
+            found = "newline"
+        elif token[0] in "<>":
+            found = "redirection"
+        elif token[0] in ";&|()" or (not plain and self.reserved()) or self.extended:
+            found = f'"{token}"'
+        else:
+            found = "word"
+        raise ScriptError(self.line, found=found, expecting=expecting)
 
     # -- lists and pipelines ------------------------------------------------------------------
 
-    def commands(self, until: frozenset[str], *, needed: bool = False) -> List:
-        """Commands up to one of these words, a `)`, a `;;` or the end."""
+    def commands(self, until: frozenset[str], *, needed: bool = False, line: bool = False) -> List:
+        """Commands up to one of these words, a `)`, a `;;` or the end; or up to the end of a line."""
         items: list[Item] = []
+        expecting = next(iter(until)) if len(until) == 1 else "fi" if "fi" in until else ""
         self.deeper()
         while True:
             self.newlines()
-            if self.at >= len(self.source) or self.peek() == ")" or self.source.startswith(";;", self.at):
+            if self.at >= len(self.source) or self.peek() == ")" or self.ahead(";;") or self.ahead(";&"):
                 break
             word = self.reserved()
             if word in CLOSERS:
                 if word not in until:
-                    self.unexpected(next(iter(until)) if len(until) == 1 else "")
+                    self.unexpected(expecting if len(until) == 1 else "")
                 break
             command = self.and_or()
             self.blanks()
-            background = self.peek() == "&" and not self.source.startswith("&&", self.at)
+            background = self.peek() == "&" and not self.ahead("&&")
             items.append(Item(command, background))
-            if background or (self.peek() == ";" and not self.source.startswith(";;", self.at)):
+            if background or (self.peek() == ";" and not self.ahead(";;") and not self.ahead(";&")):
                 self.at += 1
             elif self.peek() != "\n":
                 break
+            self.blanks()
+            if line and self.peek() == "\n":
+                self.newline()
+                break
         self.depth -= 1
         if needed and not items:
-            self.unexpected()
+            self.unexpected(expecting if self.at >= len(self.source) else "")
         return tuple(items)
 
     def and_or(self) -> AndOr:
@@ -165,9 +193,12 @@ class Parser(WordParser):
         commands = [self.command()]
         while True:
             self.blanks()
-            if self.peek() != "|" or self.source.startswith("||", self.at):
+            if self.peek() != "|" or self.ahead("||"):
                 return Pipeline(tuple(commands), negated)
             self.at += 1
+            if self.extended and self.peek() == "&":
+                self.at += 1
+                commands[-1] = Redirected(commands[-1], (Redirect(2, ">&", (Text("1"),)),))
             self.newlines()
             commands.append(self.command())
 
@@ -182,7 +213,7 @@ class Parser(WordParser):
         elif word in ("while", "until"):
             compound = self.loop(word)
         elif word == "for":
-            compound = self.iteration()
+            compound = self.counting() if self.at_counting() else self.iteration()
         elif word == "case":
             compound = self.selection()
         elif word == "{":
@@ -190,6 +221,12 @@ class Parser(WordParser):
             body = self.commands(frozenset({"}"}), needed=True)
             self.expect("}")
             compound = Group(body)
+        elif (
+            self.extended and self.ahead("[[") and self.source[self.at + 2 : self.at + 3] in (" ", "\t", "\n")
+        ):
+            compound = self.check()
+        elif self.extended and self.ahead("((") and (calculation := self.calculation()) is not None:
+            compound = calculation
         elif self.peek() == "(":
             self.at += 1
             body = self.commands(frozenset(), needed=True)
@@ -201,7 +238,7 @@ class Parser(WordParser):
             return self.function()
         elif word:
             self.unexpected()
-        elif _FUNCTION.match(self.source, self.at):
+        elif _CALL.match(self.source, self.at):
             return self.function()
         if compound is None:
             return self.simple()
@@ -278,12 +315,14 @@ class Parser(WordParser):
             self.unexpected()
             return Case((), ())
         self.expect("in")
-        arms: list[tuple[tuple[Word, ...], List]] = []
+        arms: list[tuple[tuple[Word, ...], List, str]] = []
         while True:
             self.newlines()
             if self.reserved() == "esac":
                 self.at += 4
                 return Case(subject, tuple(arms))
+            if self.at >= len(self.source):
+                self.unexpected(")")
             if self.peek() == "(":
                 self.at += 1
             patterns = [self.pattern()]
@@ -291,10 +330,13 @@ class Parser(WordParser):
                 self.at += 1
                 patterns.append(self.pattern())
             self.close(")")
-            arms.append((tuple(patterns), self.commands(frozenset({"esac"}))))
+            body = self.commands(frozenset({"esac"}))
             self.newlines()
-            if self.source.startswith(";;", self.at):
-                self.at += 2
+            ending = next((sign for sign in (";;&", ";;", ";&") if self.ahead(sign)), "")
+            if self.at >= len(self.source):
+                self.unexpected(";;")
+            self.at += len(ending)
+            arms.append((tuple(patterns), body, ending or ";;"))
 
     def pattern(self) -> Word:
         self.blanks()
@@ -305,7 +347,16 @@ class Parser(WordParser):
         return word or ()
 
     def function(self) -> Function:
-        match = _FUNCTION.match(self.source, self.at) or _NAME.match(self.source, self.at)
+        """name() command; in bash and ash also `function name [()] command`."""
+        call = _CALL.match(self.source, self.at)
+        match = _FUNCTION.match(self.source, self.at)
+        if call is not None and match is None:
+            self.at = call.end()
+            self.blanks()
+            if self.peek() != ")":
+                self.unexpected(")", plain=True)
+            raise ScriptError(self.line, "Bad function name")
+        match = match or _NAME.match(self.source, self.at)
         if match is None:
             raise ScriptError(self.line, "Bad function name")
         self.at = match.end()
@@ -314,7 +365,7 @@ class Parser(WordParser):
 
     def simple(self) -> Simple:
         line = self.line
-        assignments: list[tuple[str, Word]] = []
+        assignments: list[Assignment] = []
         words: list[Word] = []
         redirects: list[Redirect] = []
         while True:
@@ -323,17 +374,16 @@ class Parser(WordParser):
             if redirect is not None:
                 redirects.append(redirect)
                 continue
-            match = _ASSIGNMENT.match(self.source, self.at) if not words else None
-            if match:
-                self.at = match.end()
-                # name+=value is name=$name followed by value.
-                prefix: Word = self.parameter_of(match[1]) if match[2] else ()
-                assignments.append((match[1], prefix + (self.word(assignment=True) or (Text(""),))))
+            assignment = self.assignment() if not words or self.declares(words) else None
+            if assignment is not None:
+                if words:
+                    words.append((Text("\0", quoted=True), Text(str(len(assignments)))))
+                assignments.append(assignment)
                 continue
             word = self.word()
             if word is None:
                 break
-            words.append(word)
+            words.extend(self.braces(word))
         if not (assignments or words or redirects):
             self.unexpected()
         return Simple(tuple(assignments), tuple(words), tuple(redirects), line)
@@ -347,18 +397,3 @@ class Parser(WordParser):
             found.append(redirect)
             self.blanks()
         return tuple(found)
-
-    def redirect(self) -> Redirect | None:
-        match = _REDIRECT.match(self.source, self.at)
-        if match is None:
-            return None
-        self.at = match.end()
-        operator = match[2]
-        fd = int(match[1]) if match[1] else (0 if operator.startswith("<") else 1)
-        self.blanks()
-        if operator in ("<<", "<<-"):
-            return self.heredoc(fd, strip=operator == "<<-")
-        target = self.word()
-        if target is None:
-            self.unexpected()
-        return Redirect(fd, operator, target or ())

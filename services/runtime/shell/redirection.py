@@ -6,7 +6,9 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from services.runtime.filesystem import FILE, normal
 from services.runtime.opening import open_file
+from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.syntax import Redirect
 from services.runtime.streams import Bytes, Stream
 
@@ -58,19 +60,28 @@ async def open_all(shell: Shell, redirects: tuple[Redirect, ...]) -> Opened | No
         try:
             _open_one(shell, redirect, target, opened)
         except OSError as error:
-            verb = "open" if redirect.operator.startswith("<") else "create"
-            words = os.strerror(error.errno or 0)
-            if error.errno == errno.ENOENT:
-                words = "No such file" if verb == "open" else "Directory nonexistent"
-            if error.errno == errno.EBADF:
-                await shell.complain(f"{target}: Bad file descriptor")
-            else:
-                await shell.complain(f"cannot {verb} {target}: {words}")
+            await shell.complain(_words(shell.dialect, redirect, target, error))
             for stream in opened.values():
                 if stream is not None:
                     stream.release()
             return None
     return opened
+
+
+def _words(dialect: Dialect, redirect: Redirect, target: str, error: OSError) -> str:
+    words = os.strerror(error.errno or 0)
+    if dialect is Dialect.BASH:
+        words = "cannot overwrite existing file" if error.errno == errno.EEXIST else words
+        return f"{target}: {words}"
+    if error.errno == errno.EBADF:
+        return f"{target}: Bad file descriptor"
+    reading = redirect.operator.startswith("<")
+    if error.errno == errno.ENOENT:
+        dash = "No such file" if reading else "Directory nonexistent"
+        words = dash if dialect is Dialect.DASH else "no such file" if reading else "nonexistent directory"
+    if dialect is Dialect.ASH:
+        return f"can't {'open' if reading else 'create'} {target}: {words}"
+    return f"cannot {'open' if reading else 'create'} {target}: {words}"
 
 
 def _open_one(shell: Shell, redirect: Redirect, target: str, opened: Opened) -> None:
@@ -87,8 +98,8 @@ def _open_one(shell: Shell, redirect: Redirect, target: str, opened: Opened) -> 
     elif operator in (">&", "<&"):
         if target == "-":
             made = None
-        elif target.isdigit():
-            number = int(target)
+        elif target.isascii() and target.isdigit():
+            number = int(target[:9])
             made = opened[number] if number in opened else shell.process.streams.get(number)
             if made is None:
                 raise OSError(errno.EBADF, "Bad file descriptor")
@@ -96,8 +107,15 @@ def _open_one(shell: Shell, redirect: Redirect, target: str, opened: Opened) -> 
         else:
             made = open_file(shell.process, target, ">")
     else:
+        path = normal(target, shell.process.cwd)
+        if operator == ">" and shell.noclobber and _is_file(shell, path):
+            raise OSError(errno.EEXIST, "File exists")
         made = open_file(shell.process, target, operator)
     _put(opened, fd, made)
+
+
+def _is_file(shell: Shell, path: str) -> bool:
+    return shell.filesystem.exists(path) and shell.filesystem.lookup(path).kind == FILE
 
 
 def _put(opened: Opened, fd: int, stream: Stream | None) -> None:

@@ -13,12 +13,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """$name, ${name:-word} and its kin; `length` is ${#name}."""
+    """$name, ${name:-word} and its kin; `length` is ${#name}, `keys` ${!name[@]}, `indirect` ${!name}.
+
+    `bad` is what makes no sense between the braces: it is said when the word is expanded, not before.
+    """
 
     name: str
     operator: str = ""
     word: Word | None = None
     quoted: bool = False
+    subscript: Word | None = None  # bash: ${name[subscript]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,16 @@ class Arithmetic:
     quoted: bool = False
 
 
-Part = Text | Parameter | Substitution | Arithmetic
+@dataclass(frozen=True, slots=True)
+class ProcessSubstitution:
+    """<(…) and >(…): the name of a stream to or from the commands."""
+
+    body: List
+    reads: bool  # whether we read what the commands write
+    quoted: bool = False
+
+
+Part = Text | Parameter | Substitution | Arithmetic | ProcessSubstitution
 Word = tuple[Part, ...]
 
 
@@ -51,8 +64,19 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """name=value; bash's name+=value, name[subscript]=value and name=(elements…)."""
+
+    name: str
+    value: Word = ()
+    append: bool = False
+    subscript: Word | None = None
+    elements: tuple[tuple[Word | None, Word], ...] | None = None  # (subscript, value) of an array
+
+
+@dataclass(frozen=True, slots=True)
 class Simple:
-    assignments: tuple[tuple[str, Word], ...]
+    assignments: tuple[Assignment, ...]
     words: tuple[Word, ...]
     redirects: tuple[Redirect, ...]
     line: int
@@ -79,9 +103,35 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """for ((first; condition; step)); a condition that is not there holds."""
+
+    first: Word
+    condition: Word
+    step: Word
+    body: List
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     word: Word
-    arms: tuple[tuple[tuple[Word, ...], List], ...]
+    arms: tuple[tuple[tuple[Word, ...], List, str], ...]  # patterns, commands, ";;" or ";&" or ";;&"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A node of [[ … ]]: `-a` and `-o` join two checks, `!` turns one; others have words."""
+
+    operator: str
+    words: tuple[Word, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """((…)) as a command."""
+
+    word: Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +158,20 @@ class Redirected:
     redirects: tuple[Redirect, ...]
 
 
-Command = Simple | If | While | For | Case | Group | Subshell | Function | Redirected
+Command = (
+    Simple
+    | If
+    | While
+    | For
+    | Counting
+    | Case
+    | Check
+    | Calculation
+    | Group
+    | Subshell
+    | Function
+    | Redirected
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +196,21 @@ List = tuple[Item, ...]
 
 
 class ScriptError(Exception):
-    """A syntax error, in dash's words."""
+    """A syntax error. Either a message, or what was found where something else was expected."""
 
-    def __init__(self, line: int, message: str, *, incomplete: bool = False) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        line: int,
+        message: str = "",
+        *,
+        incomplete: bool = False,
+        found: str = "",
+        expecting: str = "",
+        done: List = (),
+    ) -> None:
+        super().__init__(message or f"{found} unexpected")
         self.line = line
+        self.message = message
+        self.found, self.expecting = found, expecting
+        self.done = done  # the lines before it, which are whole
         self.incomplete = incomplete  # more input could still make it right

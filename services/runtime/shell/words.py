@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.syntax import (
     Arithmetic,
     Parameter,
     Part,
+    ProcessSubstitution,
     Redirect,
     ScriptError,
     Substitution,
@@ -24,22 +26,35 @@ DELIMITERS = frozenset(" \t\n;&|<>()")
 DEPTH_MAX = 60
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!-]")
 _BRACED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
-_OPERATOR = re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|:(?=[\s\d(-])|\^\^?|,,?")
+_OPERATORS = {
+    Dialect.DASH: re.compile(r":[-=?+]|[-=?+]|##?|%%?"),
+    Dialect.ASH: re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|:"),
+    Dialect.BASH: re.compile(r":[-=?+]|[-=?+]|##?|%%?|//?|:|\^\^?|,,?|@[QULEAPau]"),
+}
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"$`]+")
+_MATCHING = ("#", "##", "%", "%%", "/", "//")  # what follows these is a pattern, quotes outside or not
 
 
 class WordParser:
     """Reads words; `commands` is the upper half's, for what stands inside `$(…)`."""
 
-    def __init__(self, source: str, line: int = 1, depth: int = 0) -> None:
+    def __init__(self, source: str, line: int = 1, depth: int = 0, dialect: Dialect = Dialect.DASH) -> None:
         self.source = source
         self.at = 0
         self.line = line
         self.depth = depth
+        self.dialect = dialect
         self.heredocs: list[Callable[[], None]] = []
 
-    def commands(self, until: frozenset[str], *, needed: bool = False) -> List:
+    def commands(self, until: frozenset[str], *, needed: bool = False, line: bool = False) -> List:
         raise NotImplementedError
+
+    def inner(self, source: str) -> WordParser:
+        return type(self)(source, self.line, self.depth, self.dialect)
+
+    @property
+    def extended(self) -> bool:
+        return self.dialect is Dialect.BASH
 
     def deeper(self) -> None:
         self.depth += 1
@@ -49,42 +64,68 @@ class WordParser:
     def peek(self) -> str:
         return self.source[self.at] if self.at < len(self.source) else ""
 
-    def word(self, *, assignment: bool = False) -> Word | None:
-        """One word, or None where none begins (`assignment`: an empty one is fine)."""
+    def ahead(self, text: str) -> bool:
+        return self.source.startswith(text, self.at)
+
+    def word(self, *, assignment: bool = False, also: str = "", until: str = "") -> Word | None:
+        """One word, or None where none begins (`assignment`: an empty one is fine).
+
+        `also` are signs that end words elsewhere and belong to this one; `until` ends it here only.
+        """
         parts: list[Part] = []
         start = self.at
         while self.at < len(self.source):
             character = self.source[self.at]
-            if character in DELIMITERS:
+            if character in until:
                 break
-            if character == "\\":
-                if self.source.startswith("\\\n", self.at):
-                    self.at += 2
-                    self.line += 1
-                    continue
-                parts.append(Text(self.source[self.at + 1 : self.at + 2] or "\\", quoted=True))
-                self.at += 2
-            elif character == "'":
-                parts.append(self.single_quoted())
-            elif character == '"':
-                self.at += 1
-                parts.extend(self.double_quoted('"'))
-                self.at += 1
-            elif character == "$" and self.source.startswith("$'", self.at):
-                self.at += 1
-                quoted = self.single_quoted(escapes=True)
-                parts.append(Text(_unescape(quoted.text), quoted=True))
-            elif character in "$`":
-                parts.append(self.dollar(quoted=False))
-            else:
-                match = _PLAIN.match(self.source, self.at)
-                assert match is not None
-                parts.append(Text(match[0]))
-                self.at = match.end()
+            if character in "<>" and self.extended and self.source[self.at + 1 : self.at + 2] == "(":
+                parts.append(self.process_substitution())
+                continue
+            if character in DELIMITERS and character not in also:
+                break
+            self.piece(character, parts, until)
         return tuple(parts) if self.at > start or assignment else None
 
-    def parameter_of(self, name: str) -> Word:
-        return (Parameter(name, quoted=True),)
+    def piece(self, character: str, parts: list[Part], until: str) -> None:
+        if character == "\\":
+            if self.ahead("\\\n"):
+                self.at += 2
+                self.line += 1
+                return
+            parts.append(Text(self.source[self.at + 1 : self.at + 2] or "\\", quoted=True))
+            self.at += 2
+        elif character == "'":
+            parts.append(self.single_quoted())
+        elif character == '"':
+            self.at += 1
+            parts.extend(self.double_quoted('"'))
+            self.at += 1
+        elif self.dialect > Dialect.DASH and self.ahead("$'"):
+            self.at += 1
+            quoted = self.single_quoted(escapes=True)
+            parts.append(Text(_unescape(quoted.text), quoted=True))
+        elif self.extended and self.ahead('$"'):
+            self.at += 1
+        elif character in "$`":
+            parts.append(self.dollar(quoted=False))
+        else:
+            match = _PLAIN.match(self.source, self.at)
+            end = match.end() if match else self.at + 1
+            for sign in until:
+                place = self.source.find(sign, self.at, end)
+                end = place if place >= 0 else end
+            parts.append(Text(self.source[self.at : end]))
+            self.line += character == "\n"
+            self.at = end
+
+    def process_substitution(self) -> Part:
+        reads = self.peek() == "<"
+        self.at += 2
+        body = self.commands(frozenset())
+        if self.peek() != ")":
+            raise ScriptError(self.line, found="end of file", expecting=")", incomplete=True)
+        self.at += 1
+        return ProcessSubstitution(body, reads)
 
     def single_quoted(self, *, escapes: bool = False) -> Text:
         end = self.at + 1
@@ -158,7 +199,7 @@ class WordParser:
         self.at += 2
         body = self.commands(frozenset())
         if self.peek() != ")":
-            raise ScriptError(self.line, 'end of file unexpected (expecting ")")', incomplete=True)
+            raise ScriptError(self.line, found="end of file", expecting=")", incomplete=True)
         self.at += 1
         return Substitution(body, quoted)
 
@@ -168,14 +209,15 @@ class WordParser:
             end += 2 if self.source[end] == "\\" else 1
         if end >= len(self.source):
             raise ScriptError(self.line, "EOF in backquote substitution", incomplete=True)
-        inner = re.sub(r"\\([$`\\])", r"\1", self.source[self.at + 1 : end])
+        signs = r"\\([$`\\\"])" if quoted else r"\\([$`\\])"
+        parser = self.inner(re.sub(signs, r"\1", self.source[self.at + 1 : end]))
+        parser.deeper()
         self.at = end + 1
-        parser = type(self)(inner, self.line, self.depth)
         return Substitution(parser.commands(frozenset()), quoted)
 
-    def arithmetic(self, quoted: bool) -> Part | None:
-        """$((…)); None when the parentheses say that it is $( (…) )."""
-        depth, end = 0, self.at + 3
+    def balanced(self, start: int) -> int:
+        """Where the parentheses opened before `start` close, or the end of the text."""
+        depth, end = 0, start
         while end < len(self.source):
             if self.source[end] == "(":
                 depth += 1
@@ -184,34 +226,73 @@ class WordParser:
                     break
                 depth -= 1
             end += 1
+        return end
+
+    def arithmetic(self, quoted: bool) -> Part | None:
+        """$((…)); None when the parentheses say that it is $( (…) )."""
+        end = self.balanced(self.at + 3)
         if not self.source.startswith("))", end):
             return None
-        parser = type(self)(self.source[self.at + 3 : end], self.line, self.depth)
+        word = self.expression(self.source[self.at + 3 : end])
         self.at = end + 2
-        return Arithmetic(tuple(parser.double_quoted("")), quoted)
+        return Arithmetic(word, quoted)
+
+    def expression(self, text: str) -> Word:
+        parser = self.inner(text)
+        parser.deeper()
+        return tuple(part for part in parser.double_quoted("") if part != Text('"', quoted=True))
 
     def braced(self, quoted: bool) -> Part:
         self.at += 2
-        if self.peek() == "#" and not self.source.startswith("#}", self.at):
+        special = ""
+        if self.peek() == "#" and not self.ahead("#}"):
             match = _BRACED.match(self.source, self.at + 1)
-            if match is not None and self.source.startswith("}", match.end()):
-                self.at = match.end() + 1
-                return Parameter(match[0], "length", quoted=quoted)
+            if match is not None and self.source[match.end() : match.end() + 1] in ("}", "["):
+                special = "length"
+        elif self.extended and self.peek() == "!" and not self.ahead("!}"):
+            special = "indirect"
+        self.at += bool(special)
         match = _BRACED.match(self.source, self.at)
         if match is None:
-            raise ScriptError(self.line, "Bad substitution")
+            return self.nonsense()
         self.at = match.end()
+        subscript = self.subscript() if self.extended and self.peek() == "[" else None
+        if special == "indirect" and self.source[self.at : self.at + 2] in ("@}", "*}"):
+            self.at += 2
+            return Parameter(match[0], "names", quoted=quoted)
         if self.peek() == "}":
             self.at += 1
-            return Parameter(match[0], quoted=quoted)
-        operator = _OPERATOR.match(self.source, self.at)
-        if operator is None:
-            raise ScriptError(self.line, "Bad substitution", incomplete=self.at >= len(self.source))
+            if special == "indirect" and subscript is not None:
+                special = "keys"
+            return Parameter(match[0], special, quoted=quoted, subscript=subscript)
+        operator = _OPERATORS[self.dialect].match(self.source, self.at)
+        if operator is None or special:
+            return self.nonsense()
         self.at = operator.end()
         self.deeper()
-        word = self.brace_word(quoted)
+        word = self.brace_word(quoted and operator[0] not in _MATCHING)
         self.depth -= 1
-        return Parameter(match[0], operator[0], word, quoted)
+        return Parameter(match[0], operator[0], word, quoted, subscript)
+
+    def subscript(self) -> Word:
+        """[…] behind a name."""
+        self.at += 1
+        self.deeper()
+        word = self.word(assignment=True, also=" \t\n;&|<>()", until="]")
+        self.depth -= 1
+        if self.peek() != "]":
+            raise ScriptError(self.line, "Bad substitution", incomplete=self.at >= len(self.source))
+        self.at += 1
+        return word or ()
+
+    def nonsense(self) -> Part:
+        """What no shell understands between braces; it says so when it comes to it."""
+        end = self.source.find("}", self.at)
+        if end < 0:
+            raise ScriptError(self.line, "Missing '}'", incomplete=True)
+        start = self.source.rfind("${", 0, self.at)
+        self.at = end + 1
+        return Parameter(self.source[start : self.at], "bad")
 
     def brace_word(self, quoted: bool) -> Word:
         """What stands after the operator, up to the closing brace."""
@@ -246,47 +327,52 @@ class WordParser:
         raw_start = self.at
         word = self.word()
         if word is None:
-            raise ScriptError(self.line, "newline unexpected")
+            at_end = self.at >= len(self.source)
+            raise ScriptError(self.line, found="end of file" if at_end else "newline", incomplete=at_end)
         raw = self.source[raw_start : self.at]
         literal = any(sign in raw for sign in "'\"\\")
         delimiter = "".join(part.text for part in word if isinstance(part, Text))
         redirect = Redirect(fd, "<<", ())
 
         def read() -> None:
-            lines: list[str] = []
-            while self.at < len(self.source):
-                end = self.source.find("\n", self.at)
-                end = len(self.source) if end < 0 else end
-                line = self.source[self.at : end]
-                self.at = min(end + 1, len(self.source))
-                self.line += 1
-                line = line.lstrip("\t") if strip else line
-                if line == delimiter:
-                    break
-                lines.append(line + "\n")
-            content = "".join(lines)
+            content = self.heredoc_text(delimiter, strip)
             if literal:
                 redirect.target = (Text(content, quoted=True),)
             else:
-                parser = type(self)(content, self.line, self.depth)
-                redirect.target = tuple(parser.double_quoted(""))
+                redirect.target = tuple(self.inner(content).double_quoted(""))
 
         self.heredocs.append(read)
         return redirect
 
+    def heredoc_text(self, delimiter: str, strip: bool) -> str:
+        lines: list[str] = []
+        while self.at < len(self.source):
+            end = self.source.find("\n", self.at)
+            whole = end >= 0
+            end = end if whole else len(self.source)
+            line = self.source[self.at : end]
+            self.at = min(end + 1, len(self.source))
+            self.line += 1
+            line = line.lstrip("\t") if strip else line
+            if line == delimiter:
+                break
+            lines.append(line + ("\n" if whole else ""))
+        return "".join(lines)
+
 
 _ESCAPES = {
-    "n": "\n",
-    "t": "\t",
-    "r": "\r",
-    "a": "\a",
-    "b": "\b",
-    "e": "\x1b",
-    "f": "\f",
-    "v": "\v",
-    "0": "\0",
-}
+    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v",
+}  # fmt: skip
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|[0-7]{1,3}|.)", re.DOTALL)
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text, flags=re.DOTALL)
+    def one(match: re.Match[str]) -> str:
+        code = match[1]
+        if code[0] in "xu" and len(code) > 1:
+            return chr(int(code[1:], 16))
+        if code[0] in "01234567":
+            return chr(int(code, 8) & 0xFF)
+        return _ESCAPES.get(code, code if code in "\\'\"?" else match[0])
+
+    return _ESCAPE.sub(one, text)

@@ -92,6 +92,12 @@ def recorded() -> dict[str, Answer]:
     return answers
 
 
+def without_usage(err: str) -> str:
+    """Errors up to where busybox begins to explain itself: its version and its help are its own."""
+    head, banner, _ = err.partition("BusyBox v")
+    return head + ("(usage)" if banner else "")
+
+
 class RealShells:
     """The shells of this machine, each in a folder of its own."""
 
@@ -149,5 +155,6 @@ class RealShells:
             .replace(str(work), "/work").replace(str(self._bin), "/bin")
             for data in (done.stdout, done.stderr)
         ]  # fmt: skip
+        texts[1] = without_usage(texts[1])
         status = done.returncode if done.returncode >= 0 else 128 - done.returncode
         return Answer(status, texts[0], texts[1])

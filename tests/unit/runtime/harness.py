@@ -28,6 +28,7 @@ PROGRAM = Entry(mode=0o755, data=b"\x7fELF")
 def files_of_busybox() -> dict[str, Entry]:
     files = {f"/bin/{name}": PROGRAM for name in PROGRAMS}
     files |= {f"/{name}": Entry("d", 0o755) for name in ("root", "tmp", "var")}
+    files["/etc/group"] = Entry(data=b"root:x:0:\n")
     files["/etc/passwd"] = Entry(data=b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")
     return files
 
@@ -126,7 +127,12 @@ class Bench:
 async def bench(root: Path, name: str = "node-1") -> AsyncIterator[Bench]:
     clock, registry = ManualClock(), FakeRegistry()
     registry.add("docker.io/library/busybox:latest", {"sha256:busybox": files_of_busybox()}, cmd=("sh",))
-    debian = {path: entry for path, entry in files_of_busybox().items() if path != "/bin/busybox"}
+    debian = {
+        path.replace("/bin/", "/usr/bin/"): entry
+        for path, entry in files_of_busybox().items()
+        if path != "/bin/busybox"
+    }
+    debian["/bin"] = Entry("l", 0o777, target="usr/bin")
     registry.add("docker.io/library/debian:latest", {"sha256:debian": debian}, cmd=("bash",))
     kernel = Kernel(clock)
     local = LocalNetwork(kernel)

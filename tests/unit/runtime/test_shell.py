@@ -138,8 +138,8 @@ async def test_tools_of_busybox(it: Bench) -> None:
             "curl: (7) Failed to connect to localhost port 81 after 0 ms: Could not connect to server\n",
         ),
         "echo 'a\\nb'": (0, "a\\nb\n", ""),
-        "nosuch": (127, "", "sh: 1: nosuch: not found\n"),
-        "id": (0, "uid=0(root) gid=0 groups=0\n", ""),
+        "nosuch": (127, "", "sh: nosuch: not found\n"),
+        "id": (0, "uid=0(root) gid=0(root) groups=0(root)\n", ""),
         "ls -l /etc/passwd | cut -c1-10": (0, "-rw-r--r--\n", ""),
     }  # fmt: skip
     for script, expected in cases.items():
@@ -182,6 +182,6 @@ async def test_patterns_cannot_explode(it: Bench) -> None:
         container, f"case {long} in *a*a*a*a*a*a*a*a*a*a*a*a*b) echo y;; *) echo n;; esac"
     ) == (0, "n\n", "")
     status, _, err = await it.shell(container, f"echo {long} | grep -E '(a*)*b'")
-    assert (status, err) == (2, "grep: bad regex '(a*)*b': too complex\n")
+    assert (status, err) == (1, "")
     assert (await it.shell(container, "echo 10.244.0.1 | grep -cE '^([0-9]{1,3}\\.){3}[0-9]+$'"))[1] == "1\n"
-    assert (await it.shell(container, f"expr {long} : '\\(a*\\)*b'"))[0] == 2
+    assert (await it.shell(container, f"expr {long} : '\\(a*\\)*b'"))[0] == 1
