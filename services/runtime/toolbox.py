@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.runtime.processes import Program
 from services.runtime.programs import (
     conditions,
+    database_clients,
     expr,
     files,
     find,
@@ -21,6 +22,7 @@ from services.runtime.shell import shell_program
 PROGRAMS: dict[str, Program] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), shell_program),
     **conditions.PROGRAMS,
+    **database_clients.PROGRAMS,
     **expr.PROGRAMS,
     **files.PROGRAMS,
     **find.PROGRAMS,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from services.runtime.behaviours.redis_keyspace import Keyspace
@@ -25,6 +26,7 @@ from services.runtime.behaviours.redis_wire import (
     encode_error,
     take_request,
 )
+from services.runtime.model import SIGTERM
 from services.runtime.network import Connection, StreamHandler
 from services.runtime.processes import Process
 
@@ -40,6 +42,8 @@ def redis(process: Process, table: Mapping[str, Any]) -> StreamHandler:
         space.load(filesystem.read(DUMP))
     words = list(process.argv)
     secret = words[words.index("--requirepass") + 1] if "--requirepass" in words[:-1] else ""
+
+    _save_at_the_end(process, space)
 
     async def serve(connection: Connection) -> None:
         session = Session(process, space, secret.encode())
@@ -60,6 +64,21 @@ def redis(process: Process, table: Mapping[str, Any]) -> StreamHandler:
             buffer += data
 
     return serve
+
+
+def _save_at_the_end(process: Process, space: Keyspace) -> None:
+    """As the real one, it saves before it heeds SIGTERM, if there is anything to save."""
+    heed = process.handlers.get(SIGTERM)
+    if heed is None:
+        return
+
+    def save_and_heed(number: int) -> None:
+        if space.values:
+            with suppress(Refused):
+                Session(process, space, b"").do_save()
+        heed(number)
+
+    process.handlers[SIGTERM] = save_and_heed
 
 
 # -- the commands -----------------------------------------------------------------------------

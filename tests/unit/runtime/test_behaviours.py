@@ -270,6 +270,28 @@ class TestRedis:
         _, client = await self.redis(it, mounts=(MountConfig("/data", str(volume), readonly=False),))
         assert await client.say(b"DBSIZE\r\n") == b":0\r\n"
 
+    async def test_a_polite_end_saves(self, it: Bench) -> None:
+        volume = it.machine.root / "volume"
+        volume.mkdir()
+        mounts = (MountConfig("/data", str(volume), readonly=False),)
+        container, client = await self.redis(it, mounts=mounts, signals={"TERM": {"code": 0}})
+        await client.say(b"SET k v\r\n")
+        await it.kernel.call(container.stop(30))
+        assert container.exit_code == 0
+        _, client = await self.redis(it, image="second", mounts=mounts)
+        assert await client.say(b"GET k\r\n") == b"$1\r\nv\r\n"
+
+    async def test_its_client(self, it: Bench) -> None:
+        container, _ = await self.redis(it)
+        assert await it.run(container, "redis-cli", "ping") == (0, "PONG\n", "")
+        assert await it.run(container, "redis-cli", "-h", "localhost", "set", "a", "b c") == (0, "OK\n", "")
+        assert (await it.run(container, "redis-cli", "get", "a"))[1] == "b c\n"
+        assert (await it.shell(container, "echo 'rpush l x y\nlrange l 0 -1' | redis-cli"))[1] == "2\nx\ny\n"
+        status, out, _ = await it.run(container, "redis-cli", "incr", "a")
+        assert (status, out) == (1, "ERR value is not an integer or out of range\n")
+        status, _, err = await it.run(container, "redis-cli", "-p", "1", "ping")
+        assert (status, err) == (1, "Could not connect to Redis at 127.0.0.1:1: Connection refused\n")
+
     @given(st.binary(max_size=300))
     def test_any_bytes_are_requests_or_refused(self, data: bytes) -> None:
         buffer = bytearray(data)
@@ -323,6 +345,26 @@ class TestDatabases:
         answer = await client.say(head + body)
         assert answer[8:12] == (9).to_bytes(4, "little")
         assert b"isWritablePrimary" in answer
+
+    async def test_who_asks_whether_it_is_there(self, it: Bench) -> None:
+        container = await start(
+            it, tcp=[{"port": 5432, "speaks": "postgres"}, {"port": 3306, "speaks": "mysql"}]
+        )
+        assert await it.run(container, "pg_isready", "-U", "postgres") == (
+            0, "/var/run/postgresql:5432 - accepting connections\n", "",
+        )  # fmt: skip
+        assert (await it.run(container, "pg_isready", "-h", "localhost", "-p", "1"))[:2] == (
+            2, "localhost:1 - no response\n",
+        )  # fmt: skip
+        assert (await it.run(container, "mysqladmin", "ping", "-h", "localhost"))[:2] == (
+            0,
+            "mysqld is alive\n",
+        )
+        assert (await it.run(container, "mysqladmin", "-uroot", "-psecret", "ping"))[:2] == (
+            0,
+            "mysqld is alive\n",
+        )
+        assert (await it.run(container, "mongosh", "--eval", "db.adminCommand('ping')"))[0] == 1
 
     async def test_hangs_and_echoes(self, it: Bench) -> None:
         container = await start(it, tcp=[{"port": 7, "echo": True}, {"port": 9, "hangs": True}])
