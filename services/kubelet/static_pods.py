@@ -140,6 +140,11 @@ class StaticPods:
         if self.listed.is_set():
             self._settle_mirror(mirror.key)
 
+    def registered(self) -> None:
+        """The node is known to the API server: mirrors can name it as their owner."""
+        for key in [*self._running]:
+            self._settle_mirror(key)
+
     def mirror_removed(self, mirror: Pod) -> None:
         self._mirrors.pop(mirror.key, None)
         self._statuses.lost(mirror)
@@ -153,7 +158,7 @@ class StaticPods:
             pod is None or mirror.metadata.deletion_timestamp or not _mirrors(mirror, pod)
         ):
             self._do(key, self._delete(mirror), created=False)
-        elif mirror is None and pod is not None and self.pods.get(key) is pod:
+        elif mirror is None and pod is not None and self._context.node is not None and key in self.pods:
             self._do(key, self._create(pod), created=True)
         elif mirror is not None and pod is not None:
             self._statuses.found(pod, mirror)
