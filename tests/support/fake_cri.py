@@ -45,6 +45,7 @@ class FakeCri:
         self.configs: dict[str, ContainerConfig] = {}
         self.sandbox_configs: dict[str, SandboxConfig] = {}
         self.pods: dict[str, PodRecord] = {}
+        self.usages: list[Usage] = []
         self.cidr = ""
         self.grace: list[int] = []
         self.hold_pulls = asyncio.Event()
@@ -257,13 +258,17 @@ class FakeCri:
     async def attach(self, container_id: str, *, stdin: bool, tty: bool, stderr: bool) -> object:
         raise NotImplementedError
 
+    async def reopen_log(self, container_id: str) -> None:
+        self.calls.append(f"reopen_log {container_id}")
+
     async def read_log(
         self, container_id: str, *, follow: bool, tail_lines: int | None = None
     ) -> AsyncIterator[bytes]:
         yield self.logs.get(container_id, b"")
 
     async def usage(self) -> list[Usage]:
-        return []
+        alive = {p.sandbox.uid for p in self.pods.values() if any(c.running for c in p.containers)}
+        return [one for one in self.usages if one.pod_uid in alive]
 
     # ---- Inside ------------------------------------------------------------------------------
 

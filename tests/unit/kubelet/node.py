@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -11,6 +11,7 @@ from typing import Any
 
 from services.api.core_v1 import Event, Node, Pod
 from services.client.client import Client
+from services.kubelet.configuration import HostUsage, KubeletConfiguration
 from services.kubelet.fleet import Fleet, FleetConfig
 from services.kubelet.node_status import Machine
 from services.process.logging import get_logger
@@ -27,6 +28,9 @@ class NodeUnderTest:
         self.api = FakeApi(self.clock)
         self.client = Client(self.api, component="kubelet")
         self.cri = FakeCri(self.clock)
+        self.configuration = KubeletConfiguration()
+        self.host = HostUsage()
+        self.boot_id = "boot-1"
         self.fleet: Fleet
 
     @asynccontextmanager
@@ -39,6 +43,9 @@ class NodeUnderTest:
             root=self.root,
             machine=Machine(cpu="2", pods=3),
             labels={},
+            kubelet=self.configuration,
+            boot_id=self.boot_id,
+            usage=lambda name: self.host,
         )
         ready = asyncio.Event()
 
@@ -55,15 +62,23 @@ class NodeUnderTest:
         )
         task = asyncio.ensure_future(self.fleet.run(on_ready))
         try:
-            await self.clock.advance(0)
+            await self._until(lambda: any(n.metadata.name == self.name for n in self.api.all(Node)))
             if cidr:
                 await self.give_cidr()
-            await self.clock.advance(0)
-            assert ready.is_set(), task
+            await self._until(ready.is_set)
             yield self
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """What other threads do (reading a folder) takes its own time."""
+        for _ in range(500):
+            await self.clock.advance(0)
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the kubelet did not start")
 
     async def give_cidr(self) -> None:
         change = {"spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]}}
