@@ -228,6 +228,7 @@ class Fleet:
             await listed.wait()
             await self._start_static(member, group)
             await member.agent.start()
+            member.static.registered()
             await self._pods.wait_synced()
             await self._services.wait_synced()
             member.accepts = True
