@@ -259,5 +259,6 @@ def next_attempt(worker: PodWorker, container: Container) -> int:
         for status in worker.reported.get(group, ()):
             if status["name"] == container.name:
                 # The status already counts the loss, once it has been reported.
-                return int(status.get("restartCount", 0)) + ("running" in status.get("state", {}))
+                state = status.get("state", {})
+                return int(status.get("restartCount", 0)) + ("running" in state or "terminated" in state)
     return 0
