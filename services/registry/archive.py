@@ -192,7 +192,11 @@ def _headers(archive: _Unpacked) -> Iterator[_Header]:
 
 def _parse(block: bytes) -> _Header:
     expected = sum(block[:148]) + 8 * 32 + sum(block[156:])
-    if _number(block[148:156]) != expected:
+    try:
+        told = int(block[148:156].strip(b"\0 ") or b"0", 8)
+    except ValueError:
+        told = -1
+    if told != expected:
         raise BadArchive("the layer is no tar archive")
     name = _text(block[0:100])
     if block[257:262] == b"ustar" and block[257:265] != b"ustar  \0" and (prefix := _text(block[345:500])):

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 
@@ -132,7 +132,9 @@ class OciClient:
                 return answer
         return await self.put_manifest(name, tag, manifest)
 
-    async def put_manifest(self, name: str, tag: str, manifest: bytes, kind: str = MANIFEST) -> Answer:
+    async def put_manifest(
+        self, name: str, tag: str, manifest: bytes | BinaryIO, kind: str = MANIFEST
+    ) -> Answer:
         return await self.ask(
             "PUT", f"/v2/{name}/manifests/{tag}", data=manifest, headers={"Content-Type": kind}
         )

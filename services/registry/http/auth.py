@@ -76,6 +76,8 @@ class Auth:
             user, _, password = base64.b64decode(proof.strip(), validate=True).decode().partition(":")
         except ValueError as error:
             raise WrongPassword from error
+        if not user:
+            raise WrongPassword
         return self._accounts.login(user, password)
 
     def _now(self) -> float:

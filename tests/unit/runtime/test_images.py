@@ -111,13 +111,14 @@ async def test_what_no_machine_has_is_forgotten(it: Bench) -> None:
         ),
         (
             "denied",
-            'failed to resolve reference "docker.io/me/a:latest": pull access denied, repository does not exist '
-            "or may require authorization: server message: insufficient_scope: authorization failed",
+            'failed to resolve reference "docker.io/me/a:latest": pull access denied, repository does not '
+            "exist or may require authorization: server message: insufficient_scope: authorization failed",
         ),
         ("no-platform", "no match for platform in manifest: not found"),
         (
             "broken",
-            'failed to resolve reference "docker.io/me/a:latest": no match for platform in manifest: not found',
+            'failed to resolve reference "docker.io/me/a:latest": no match for platform in manifest: '
+            "not found",
         ),
     ],
 )
