@@ -173,12 +173,12 @@ class PodSync:
             worker.stale_volumes = True
             self._retry(worker, 0)
 
-        failures = await worker.interruptible(self._volumes.mount(worker.pod, stale))
+        mounted, failures = await worker.interruptible(self._volumes.mount(worker.pod, stale))
         for failure in failures:
             self._context.pod_event(worker.pod, "Warning", failure.reason, failure.message)
         worker.stale_volumes = False
-        worker.mounted = not failures
-        if failures:
+        worker.mounted = mounted
+        if not mounted:
             self._retry(worker, self._volumes.retry_seconds(worker.uid))
         return worker.mounted
 

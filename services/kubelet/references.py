@@ -101,20 +101,24 @@ def _named_by_container(container: Container, config_maps: set[str | None], secr
             secrets.add(source.secret_key_ref.name)
 
 
+Changed = Callable[[str, bool], None]  # of the Pod with that uid; whether it was not there before
+
+_Name = tuple[type[ConfigMap] | type[Secret], str, str]
+
+
 @dataclass(slots=True, eq=False)
 class _Watched:
     """One object that somebody names. `users` by the uid of a Pod: whom to tell of a change."""
 
-    kind: type[Any]
-    namespace: str
-    name: str
-    users: dict[str, Callable[[bool], None]] = field(default_factory=dict)
+    key: _Name
+    users: dict[str, Changed] = field(default_factory=dict)
     value: Any = None
     read: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
-
-_Name = tuple[type[ConfigMap] | type[Secret], str, str]
+    @property
+    def kind(self) -> type[Any]:
+        return self.key[0]
 
 
 class References:
@@ -124,7 +128,7 @@ class References:
         self._client, self._clock, self._random, self._log = client, clock, random, log
         self._timers = timers
         self._watched: dict[_Name, _Watched] = {}
-        self._of_pod: dict[str, set[_Name]] = {}
+        self._of_pod: dict[str, tuple[_Name, ...]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -138,18 +142,19 @@ class References:
         finally:
             self._group = None
 
-    def follow(self, pod: Pod, changed: Callable[[bool], None]) -> None:
-        """From now on `changed` is called when something that the Pod names does; true: it is new."""
+    def follow(self, pod: Pod, changed: Changed) -> None:
+        """From now on `changed` is called when something that the Pod names changes."""
         uid, namespace = pod.metadata.uid or "", pod.metadata.namespace or ""
         config_maps, secrets = named_by(pod)
         wanted: set[_Name] = {(ConfigMap, namespace, name) for name in config_maps if name != CLUSTER_CAS[1]}
         wanted |= {(Secret, namespace, name) for name in secrets}
-        for name in self._of_pod.get(uid, set()) - wanted:
+        for name in {*self._of_pod.get(uid, ())} - wanted:
             self._drop(uid, name)
-        if wanted:
-            self._of_pod[uid] = wanted
-        for name in wanted:
-            self._entry(name).users[uid] = changed
+        entries = [self._entry(name) for name in wanted]
+        for watched in entries:
+            watched.users[uid] = changed
+        if entries:
+            self._of_pod[uid] = tuple(watched.key for watched in entries)
 
     async def fetch(self, pod: Pod) -> Sources:
         """What the Pod names, as last seen. ConfigError when something could not be read in time."""
@@ -184,7 +189,7 @@ class References:
     def _entry(self, name: _Name) -> _Watched:
         watched = self._watched.get(name)
         if watched is None:
-            watched = self._watched[name] = _Watched(*name)
+            watched = self._watched[name] = _Watched(name)
             if self._group is not None:
                 self._begin(watched)
         return watched
@@ -192,13 +197,13 @@ class References:
     def _begin(self, watched: _Watched) -> None:
         if self._group is not None and watched.task is None:
             watched.task = self._group.create_task(
-                self._watch(watched), name=f"{watched.kind.kind} {watched.namespace}/{watched.name}"
+                self._watch(watched), name=f"{watched.kind.kind} {watched.key[1]}/{watched.key[2]}"
             )
 
     async def _watch(self, watched: _Watched) -> None:
         reflector: Reflector[Any] = Reflector(
             self._client, watched.kind, self._clock, self._random, self._log,
-            namespace=watched.namespace, fields=f"metadata.name={watched.name}",
+            namespace=watched.key[1], fields=f"metadata.name={watched.key[2]}",
         )  # fmt: skip
         informer = Informer(reflector)
         informer.add_handler(
@@ -217,8 +222,8 @@ class References:
         before, watched.value = watched.value, value
         if not watched.read.is_set():
             return
-        for changed in [*watched.users.values()]:
-            changed(before is None)
+        for uid, changed in [*watched.users.items()]:
+            changed(uid, before is None)
 
     def _drop(self, uid: str, name: _Name) -> None:
         watched = self._watched[name]
@@ -235,5 +240,5 @@ class References:
             watched.task.cancel()
 
 
-def _nobody(new: bool) -> None:
+def _nobody(uid: str, new: bool) -> None:
     """Nobody wants to know."""

@@ -1,11 +1,12 @@
 """Service account tokens: asked for when a volume shows one, renewed when most of their time is over.
 
-One per Pod, audience and lifetime; a restarted kubelet asks again. Upstream: pkg/kubelet/token.
+One per Pod, audience and lifetime; a restarted kubelet asks again. The token itself is kept only in the
+file that shows it: thousands of Pods have one each. Upstream: pkg/kubelet/token.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from services.api.authentication_v1 import BoundObjectReference, TokenRequest, TokenRequestSpec
@@ -21,38 +22,36 @@ JITTER_SECONDS_MAX = 10.0
 _Key = tuple[str, int]  # audience, lifetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    token: bytes
-    renew_at: float  # seconds since 1970
-
-
 class Tokens:
     """Of all nodes of a process."""
 
     def __init__(self, client: Client, clock: Clock, random: Random) -> None:
         self._client, self._clock, self._random = client, clock, random
-        self._held: dict[str, dict[_Key, _Held]] = {}  # by the Pod's uid
+        # By the Pod's uid: when each of its tokens is to be renewed, in seconds since 1970.
+        self._renewals: dict[str, dict[_Key, float]] = {}
 
-    async def get(self, pod: Pod, wanted: ServiceAccountTokenProjection) -> bytes:
-        """The present token. ApiError when there is none to be had."""
+    async def get(self, pod: Pod, wanted: ServiceAccountTokenProjection, shown: str) -> bytes:
+        """The present token, which may be the one in the file `shown`. ApiError when there is none."""
         uid = pod.metadata.uid or ""
         key = (wanted.audience or "", wanted.expiration_seconds or LIFETIME_SECONDS)
-        held = self._held.get(uid, {}).get(key)
-        if held is None or held.renew_at <= self._clock.now().timestamp():
-            held = await self._request(pod, *key)
-            self._held.setdefault(uid, {})[key] = held
-        return held.token
+        renew_at = self._renewals.get(uid, {}).get(key, 0.0)
+        if renew_at > self._clock.now().timestamp():
+            present = _content(shown)
+            if present is not None:
+                return present
+        token, renew_at = await self._request(pod, *key)
+        self._renewals.setdefault(uid, {})[key] = renew_at
+        return token
 
     def renew_in(self, uid: str) -> float | None:
         """Seconds until the first of a Pod's tokens wants to be renewed. None: it has none."""
-        due = [held.renew_at for held in self._held.get(uid, {}).values()]
-        return max(0.0, min(due) - self._clock.now().timestamp()) if due else None
+        due = self._renewals.get(uid)
+        return max(0.0, min(due.values()) - self._clock.now().timestamp()) if due else None
 
     def forget(self, uid: str) -> None:
-        self._held.pop(uid, None)
+        self._renewals.pop(uid, None)
 
-    async def _request(self, pod: Pod, audience: str, seconds: int) -> _Held:
+    async def _request(self, pod: Pod, audience: str, seconds: int) -> tuple[bytes, float]:
         spec = TokenRequestSpec(
             audiences=[audience] if audience else [],
             expiration_seconds=seconds,
@@ -69,4 +68,12 @@ class Tokens:
         lifetime = parse_time(expires).timestamp() - now if expires else float(seconds)
         share = min(lifetime * RENEW_SHARE, RENEW_SECONDS_MAX)
         early = min(self._random.random() * JITTER_SECONDS_MAX, share / 2)
-        return _Held((answer.status.token or "").encode(), now + share - early)
+        return (answer.status.token or "").encode(), now + share - early
+
+
+def _content(path: str) -> bytes | None:
+    """None where the first mount failed half-way, or somebody took the file away."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None

@@ -11,7 +11,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from services.api.core_v1 import Container, PersistentVolume, PersistentVolumeSpec, Pod, Volume, VolumeMount
+from services.api.core_v1 import (
+    Container,
+    PersistentVolume,
+    PersistentVolumeSpec,
+    Pod,
+    ServiceAccountTokenProjection,
+    Volume,
+    VolumeMount,
+)
 from services.api.errors import ApiError
 from services.kubelet.cri import Mount
 from services.kubelet.environment import expand
@@ -53,11 +61,12 @@ class VolumeManager:
         self._context = context
         self._pods: dict[str, _PodVolumes] = {}
         self._serial = 0
+        self._follower = self._changed  # one object for all Pods
 
     # ---- Mounting ----------------------------------------------------------------------------
 
-    async def mount(self, pod: Pod, stale: Callable[[], None]) -> list[MountFailure]:
-        """Brings every volume to what it shall show now; what cannot be comes back as events.
+    async def mount(self, pod: Pod, stale: Callable[[], None]) -> tuple[bool, list[MountFailure]]:
+        """Brings every volume to what it shall show now. Whether that is done, and what to tell the user.
 
         `stale` is called when a volume has something new to show. ApiError when the server cannot be asked.
         """
@@ -65,7 +74,7 @@ class VolumeManager:
         known = self._pods.setdefault(uid, _PodVolumes())
         known.stale = stale
         now = self._context.clock.monotonic()
-        self._context.references.follow(pod, lambda new: self._changed(uid, new))
+        self._context.references.follow(pod, self._follower)
         failures: list[MountFailure] = []
         missing: list[str] = []
         unprocessed: list[str] = []
@@ -82,12 +91,12 @@ class VolumeManager:
         if not missing:
             known.mounted_at, known.failures = now, 0
             self._arm(uid, known, self._until_renewal(uid))
-            return []
+            return True, []
         known.failing_since = known.failing_since if known.failures else now
         known.failures += 1
         if now - known.failing_since >= PATIENCE_SECONDS or (unprocessed and known.failures > 1):
             failures.append(_impatient(missing, unprocessed))
-        return failures
+        return False, failures
 
     def retry_seconds(self, uid: str) -> float:
         """How long a Pod whose volumes failed waits before the next attempt."""
@@ -96,18 +105,20 @@ class VolumeManager:
 
     async def _ground(self, pod: Pod, failures: list[MountFailure]) -> payload.Ground | ConfigError:
         """What the kubelet's own volumes are made from; the error where it cannot be had."""
-        tokens: dict[str, bytes] = {}
+        tokens: dict[ServiceAccountTokenProjection, bytes] = {}
+        directory = PodDirectory(self._context.root, pod.metadata.uid or "")
         try:
             sources = await self._context.references.fetch(pod)
-            for wanted in payload.token_requests(pod):
-                tokens[wanted.path] = await self._context.tokens.get(pod, wanted)
+            for volume, wanted in payload.token_requests(pod):
+                shown = f"{directory.volume(volume)}/{wanted.path}"
+                tokens[wanted] = await self._context.tokens.get(pod, wanted, shown)
         except ApiError as error:
             if error.code < 400 or error.code >= 500:
                 raise
             return ConfigError(f"failed to fetch token: {error.message}")
         except ConfigError as error:
             return error
-        return payload.Ground(sources, self._context.allocatable, lambda wanted: tokens[wanted.path])
+        return payload.Ground(sources, self._context.allocatable, tokens.__getitem__)
 
     async def _mount_one(self, pod: Pod, volume: Volume, ground: payload.Ground | ConfigError) -> str:
         plugin = plugin_of(volume)

@@ -135,20 +135,11 @@ def _projection(pod: Pod, source: VolumeProjection, mode: int, ground: Ground) -
     return {}
 
 
-def token_requests(pod: Pod) -> list[ServiceAccountTokenProjection]:
-    """The tokens that its volumes show."""
+def token_requests(pod: Pod) -> list[tuple[Volume, ServiceAccountTokenProjection]]:
+    """The tokens that its volumes show, and which volume shows each."""
     return [
-        source.service_account_token
+        (volume, source.service_account_token)
         for volume in pod.spec.volumes
         for source in (volume.projected.sources if volume.projected else ())
         if source.service_account_token
     ]
-
-
-def shows_own_fields(pod: Pod) -> bool:
-    """Whether a volume shows the Pod's labels or annotations, which may change while it runs."""
-    return any(
-        volume.downward_api
-        or any(s.downward_api for s in (volume.projected.sources if volume.projected else ()))
-        for volume in pod.spec.volumes
-    )

@@ -188,7 +188,9 @@ async def test_a_claim_leads_to_its_volume(node: NodeUnderTest) -> None:
     claim = {"metadata": {"name": "c", "namespace": "default"}, "spec": {"volumeName": "pv"}}
     async with node.running():
         await node.run_pod(mount(), volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}])
+        await node.clock.advance(1)
         assert any('persistentvolumeclaims "c" not found' in event for event in node.events())
+        assert not node.cri.configs
         node.api.put_data(resource_of(PersistentVolumeClaim), {**claim, "status": {"phase": "Bound"}})
         uid = node.api.one(PersistentVolumeClaim, "c", "default").metadata.uid
         reference = {"kind": "PersistentVolumeClaim", "namespace": "default", "name": "c", "uid": uid}
