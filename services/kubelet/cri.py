@@ -58,6 +58,7 @@ class ContainerRecord(Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     user: tuple[int, int, tuple[int, ...]] | None = None  # uid, gid, supplemental groups
     resources: Resources | None = None  # as they are in force
+    log_path: str = ""  # of this machine; empty: it has none
 
     @property
     def running(self) -> bool:
@@ -270,6 +271,10 @@ class Cri(Protocol):
         ...
 
     async def remove_container(self, container_id: str) -> None: ...
+
+    async def reopen_log(self, container_id: str) -> None:
+        """After its log file was renamed: what it says from now on goes to a new one."""
+        ...
 
     async def image(self, name: str) -> ImageRecord | None: ...
 

@@ -182,6 +182,10 @@ class GrpcCri:
     async def remove_container(self, container_id: str) -> None:
         await self._call(self._runtime.RemoveContainer, pb.RemoveContainerRequest(container_id=container_id))
 
+    async def reopen_log(self, container_id: str) -> None:
+        request = pb.ReopenContainerLogRequest(container_id=container_id)
+        await self._call(self._runtime.ReopenContainerLog, request)
+
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         request = pb.UpdateContainerResourcesRequest(
             container_id=container_id, linux=resources_message(resources)

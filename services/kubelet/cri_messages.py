@@ -81,6 +81,7 @@ def container_record(status: Any) -> ContainerRecord:
         annotations=dict(status.annotations),
         user=(user.uid, user.gid, tuple(user.supplemental_groups)) if user else None,
         resources=_granted(status.resources.linux) if status.resources.HasField("linux") else None,
+        log_path=status.log_path,
     )
 
 

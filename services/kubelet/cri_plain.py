@@ -9,9 +9,10 @@ asked for: a list each second finds what changed, and only Pods that did are ask
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from services.kubelet.cri import (
 from services.kubelet.cri_grpc import GrpcCri
 from services.kubelet.cri_messages import container_record
 from services.kubelet.cri_websocket import SocketDuplex, SocketTerminal
+from services.kubelet.log_rotation import rotated_files
 from services.machinery.clock import Clock
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.pb.runtime.v1 import streaming_pb2 as stream_pb
@@ -127,6 +129,18 @@ class PlainCri(GrpcCri):
     async def stop_container(self, container_id: str, grace_seconds: int) -> None:
         with _gone_is_fine():
             await super().stop_container(container_id, grace_seconds)
+
+    async def remove_container(self, container_id: str) -> None:
+        """With a container goes its log: a runtime leaves that to its kubelet."""
+        record = await self._container(container_id)
+        await super().remove_container(container_id)
+        if record is not None and record.log_path:
+            path = Path(record.log_path)
+            for file in (path, *rotated_files(path)):
+                with suppress(OSError):
+                    os.unlink(file)
+            with suppress(OSError):
+                os.rmdir(path.parent)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         with _gone_is_fine():

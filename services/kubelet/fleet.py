@@ -9,7 +9,7 @@ Faults of the API server or of a runtime are waited out here; nothing else ends 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,10 +21,11 @@ from services.client.informer import Informer, InformerFactory
 from services.client.recorder import EventRecorder
 from services.kubelet import node_status
 from services.kubelet.configuration import HostUsage, KubeletConfiguration
-from services.kubelet.cri import Cri, CriError
+from services.kubelet.cri import ContainerRecord, Cri, CriError
 from services.kubelet.eviction_manager import EvictionManager
 from services.kubelet.image_manager import ImageManager
 from services.kubelet.kubelet import Kubelet
+from services.kubelet.log_rotation import LogRotator
 from services.kubelet.mirror_statuses import MirrorStatuses
 from services.kubelet.node_agent import NodeAgent
 from services.kubelet.node_context import NodeContext
@@ -111,6 +112,7 @@ class Fleet:
             group.create_task(self._timers.run())
             group.create_task(self._recorder.run())
             group.create_task(self._statuses.run())
+            group.create_task(LogRotator(self._running, self._clock, self._log).run())
             group.create_task(self._references.run())
             group.create_task(self._informers.run())
             gate = asyncio.Semaphore(NODES_STARTING_MAX)
@@ -118,6 +120,13 @@ class Fleet:
                 for member in self.members.values():
                     starting.create_task(self._start(member, gate, group))
             await on_ready()
+
+    def _running(self) -> Iterator[tuple[Cri, ContainerRecord]]:
+        for member in self.members.values():
+            cri = member.kubelet.context.cri
+            for worker in member.kubelet.workers.values():
+                for record in worker.view.current.values():
+                    yield cri, record
 
     def find(self, namespace: str, name: str) -> tuple[Kubelet, PodWorker] | None:
         """The kubelet here that has a Pod of that name, and what it knows of the Pod."""

@@ -20,6 +20,7 @@ class LineFilter:
     since: datetime | None = None
     remaining_bytes: int | None = None
     _rest: bytes = b""
+    _within: bool = False  # the line that is shown goes on in the next piece
 
     def feed(self, data: bytes) -> bytes:
         """What of these bytes is to be shown. An unfinished line waits for its end."""
@@ -38,8 +39,9 @@ class LineFilter:
         text = parts[3] if len(parts) == 4 else b""
         if self.since is not None and _time(stamp) < self.since:
             return b""
-        end = b"" if tag.startswith(b"P") else b"\n"
-        return (stamp + b" " + text + end) if self.timestamps else text + end
+        began, self._within = self._within, tag.startswith(b"P")
+        end = b"" if self._within else b"\n"
+        return (stamp + b" " + text + end) if self.timestamps and not began else text + end
 
     def _cut(self, data: bytes) -> bytes:
         if self.remaining_bytes is None:

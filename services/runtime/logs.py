@@ -3,9 +3,9 @@
     2026-01-01T00:00:00.000000000Z stdout F You've hit kubia-x7k2p
 
 A file exists from the first line on and is opened only to append, so that thousands of silent
-containers cost nothing. A file that reaches its limit is renamed to `NAME.1`, replacing the one
-before. Long lines are cut into pieces marked `P`. Followers are told of each append; they read the file
-themselves.
+containers cost nothing. The kubelet rotates files, at ten megabytes; one that grows faster than it
+looks is renamed to `NAME.1` here, replacing the one before. Long lines are cut into pieces marked `P`.
+Followers are told of each append; they read the file themselves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LINE_BYTES_MAX = 16 * 1024
-FILE_BYTES_MAX = 10 * 1024 * 1024
+UNKNOWN, REOPENED = -1, -2  # in place of a size: nothing was written yet; the file is another one now
+FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
 def stamp(nanoseconds: int) -> str:
@@ -33,7 +34,7 @@ class ContainerLog:
         self.path = path
         self._now = now
         self._partial: dict[str, bytes] = {}
-        self._size = -1  # unknown
+        self._size = UNKNOWN
         self.lost_bytes = 0
         self.followers: set[Callable[[], None]] = set()
 
@@ -67,7 +68,7 @@ class ContainerLog:
         self._partial.clear()
 
     def reopen(self) -> None:
-        self._size = -1
+        self._size = REOPENED
 
     def close(self) -> None:
         self.flush()
@@ -76,14 +77,26 @@ class ContainerLog:
 
     def delete(self) -> None:
         """With the container go its files, and the folders that they leave empty."""
-        if self.path is None or self._size < 0:
+        if self.path is None or self._size == UNKNOWN:
             return
         for file in (self.path, f"{self.path}.1"):
             with suppress(OSError):
                 os.unlink(file)
+        try:
+            os.rmdir(self.path.parent)
+        except OSError:
+            self._delete_rotated()
         for folder in (self.path.parent, self.path.parent.parent):
             with suppress(OSError):
                 os.rmdir(folder)
+
+    def _delete_rotated(self) -> None:
+        """What the kubelet has put aside. A folder of other logs is left as it is."""
+        assert self.path is not None
+        with suppress(OSError):
+            for entry in [*os.scandir(self.path.parent)]:
+                if entry.name.startswith(f"{self.path.name}."):
+                    os.unlink(entry)
 
     def _append(self, data: bytes) -> None:
         assert self.path is not None
@@ -100,7 +113,7 @@ class ContainerLog:
                 os.close(descriptor)
         except OSError:  # a full disk of the real machine costs log lines, not containers
             self.lost_bytes += len(data)
-            self._size = -1
+            self._size = UNKNOWN
             return
         for follower in list(self.followers):
             follower()

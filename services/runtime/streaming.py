@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 from services.pb.runtime.v1 import streaming_pb2 as pb
 from services.pb.runtime.v1.streaming_pb2_grpc import StreamingServiceServicer
+from services.process.log_files import LogCursor
 from services.runtime.container import Container
 from services.runtime.cri_calls import Context, Machines, node_of, refuse
 from services.runtime.http import Request
 from services.runtime.kernel import Future
-from services.runtime.model import SIGHUP, ContainerState, RuntimeFault
+from services.runtime.keyboards import (
+    Keyboard,
+    Outbox,
+    PipeKeyboard,
+    TerminalKeyboard,
+    chunk,
+    of_container,
+    outputs,
+)
+from services.runtime.model import SIGHUP, SIGWINCH, ContainerState, RuntimeFault
 from services.runtime.network import Connection, Namespace
 from services.runtime.processes import Process
 from services.runtime.sessions import Session, Sessions, attach
-from services.runtime.streams import Null, Pipe, PipeReader, Sink, Stream
+from services.runtime.streams import Pipe
 from services.runtime.terminal import Terminal, cooked, signal_family
 
-CHUNKS_WAITING_MAX = 64
 READ_BYTES = 256 * 1024
 LINGER_SECONDS = 1.0
 BODY_BYTES_MAX = 16 * 1024 * 1024
@@ -38,24 +46,22 @@ class StreamingService(StreamingServiceServicer):
     async def Exec(
         self, requests: AsyncIterator[pb.StreamRequest], context: Context
     ) -> AsyncIterator[pb.StreamResponse]:
-        session = await self._session(await anext(requests), context)
-        answers: asyncio.Queue[pb.StreamResponse | None] = asyncio.Queue()
-        leader: list[Process] = []
-        keyboard = _keyboard(session, answers, leader)
-        streams = _outputs(keyboard.stream, answers, tty=session.tty)
+        session = await self._session(requests, context)
+        outbox, leader = Outbox(), list[Process]()
+        keyboard = _keyboard(session, outbox, leader)
+        streams = outputs(keyboard.stream, outbox, tty=session.tty)
         try:
             process = session.container.exec(session.command, streams, tty=session.tty)
         except RuntimeFault as fault:
             await refuse(context, fault)
         leader.append(process)
-        keyboard.stream.release()
-        process.exit.on_done(lambda: answers.put_nowait(pb.StreamResponse(exit_code=process.exit.value())))
+        for stream in streams.values():  # the process has holds of its own
+            stream.release()
+        process.exit.on_done(lambda: outbox.put(pb.StreamResponse(exit_code=process.exit.value())))
         async with asyncio.TaskGroup() as group:
             feeding = group.create_task(keyboard.feed(requests, session.container.kernel.call))
             try:
-                while True:
-                    answer = await answers.get()
-                    assert answer is not None
+                while (answer := await outbox.get()) is not None:
                     yield answer
                     if answer.WhichOneof("message") == "exit_code":
                         # The caller hangs up. If we did, what it still types would break its stream, and
@@ -64,19 +70,19 @@ class StreamingService(StreamingServiceServicer):
                         return
             finally:
                 feeding.cancel()
+                outbox.close()
                 if not process.exit.done:
                     signal_family(process, SIGHUP)
 
     async def Attach(
         self, requests: AsyncIterator[pb.StreamRequest], context: Context
     ) -> AsyncIterator[pb.StreamResponse]:
-        session = await self._session(await anext(requests), context)
-        container = session.container
-        answers: asyncio.Queue[pb.StreamResponse | None] = asyncio.Queue()
+        session = await self._session(requests, context)
+        container, outbox = session.container, Outbox()
 
         def deliver(name: str, data: bytes) -> None:
-            if answers.qsize() < CHUNKS_WAITING_MAX * 16:  # slower than that: it misses some
-                answers.put_nowait(_chunk(name, data))
+            if not outbox.full:  # the container waits for nobody who looks on: a slow one misses some
+                outbox.put(chunk(name, cooked(data) if container.config.tty else data))
 
         try:
             sink = attach(container, deliver)
@@ -84,28 +90,28 @@ class StreamingService(StreamingServiceServicer):
             await refuse(context, fault)
 
         def over() -> None:
-            answers.put_nowait(None)
+            outbox.put(None)
 
         container.ended.on_done(over)
         async with asyncio.TaskGroup() as group:
+            keyboard = of_container(container) if session.stdin else None
             feeding = None
-            if session.stdin and container.stdin is not None:
-                keyboard = _PipeKeyboard(container.stdin)
+            if keyboard is not None:
                 feeding = group.create_task(keyboard.feed(requests, container.kernel.call))
             try:
-                while (answer := await answers.get()) is not None:
+                while (answer := await outbox.get()) is not None:
                     yield answer
             finally:
                 container.attached.discard(sink)
                 container.ended.forget(over)
+                outbox.close()
                 if feeding is not None:
                     feeding.cancel()
-                    if container.config.stdin_once and container.stdin is not None:
-                        container.stdin.close_writer()
 
-    async def _session(self, first: pb.StreamRequest, context: Context) -> Session:
+    async def _session(self, requests: AsyncIterator[pb.StreamRequest], context: Context) -> Session:
+        first = await anext(requests, None)
         try:
-            session = self._sessions.take(first.token)
+            session = self._sessions.take(first.token if first is not None else "")
         except RuntimeFault as fault:
             await refuse(context, fault)
         if not isinstance(session, Session):
@@ -117,7 +123,7 @@ class StreamingService(StreamingServiceServicer):
     async def PortForward(
         self, requests: AsyncIterator[pb.ConnectRequest], context: Context
     ) -> AsyncIterator[pb.ConnectResponse]:
-        first = await anext(requests)
+        first = await anext(requests, pb.ConnectRequest())
         try:
             announced = self._sessions.take(first.token)
         except RuntimeFault as fault:
@@ -134,7 +140,7 @@ class StreamingService(StreamingServiceServicer):
     async def Connect(
         self, requests: AsyncIterator[pb.ConnectRequest], context: Context
     ) -> AsyncIterator[pb.ConnectResponse]:
-        first = await anext(requests)
+        first = await anext(requests, pb.ConnectRequest())
         node = node_of(context)
         source = self._machines(node).host
         async for response in self._carry(requests, context, node, source, first.ip, first.port, first.data):
@@ -152,6 +158,8 @@ class StreamingService(StreamingServiceServicer):
     ) -> AsyncIterator[pb.ConnectResponse]:
         machine = self._machines(node)
         kernel = machine.kernel
+        if not 0 < port < 65536:
+            await refuse(context, RuntimeFault("INVALID_ARGUMENT", f"invalid port number: {port}"))
         try:
             connection = await kernel.call(machine.network.connect(source, ip, port))
         except OSError as error:
@@ -208,74 +216,20 @@ class StreamingService(StreamingServiceServicer):
             yield pb.ReadLogResponse(data=data)
 
 
-def _outputs(
-    stdin: Stream, answers: asyncio.Queue[pb.StreamResponse | None], *, tty: bool
-) -> dict[int, Stream]:
-    def deliver(name: str, data: bytes) -> None:
-        answers.put_nowait(_chunk(name, cooked(data) if tty else data))
-
-    out = Sink("stdout", deliver, terminal=tty)
-    return {0: stdin, 1: out, 2: Sink("stdout" if tty else "stderr", deliver, terminal=tty)}
-
-
-class _PipeKeyboard:
-    """Input as it comes: no terminal."""
-
-    def __init__(self, pipe: Pipe | None) -> None:
-        self._pipe = pipe
-        self.stream: Stream = PipeReader(pipe) if pipe is not None else Null()
-
-    async def feed(self, requests: AsyncIterator[pb.StreamRequest], call: Callable[..., Any]) -> None:
-        """Input from the client to the command, until either ends."""
-        if self._pipe is None:
-            return
-        try:
-            async for request in requests:
-                kind = request.WhichOneof("message")
-                if kind == "stdin":
-                    await call(self._pipe.write(request.stdin))
-                elif kind == "stdin_closed":
-                    break
-        except BrokenPipeError:
-            return
-        finally:
-            self._pipe.close_writer()
-
-
-class _TerminalKeyboard:
-    """Input through a terminal, which echoes it and makes signals of some keys."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self.stream: Stream = terminal
-
-    async def feed(self, requests: AsyncIterator[pb.StreamRequest], call: Callable[..., Any]) -> None:
-        try:
-            async for request in requests:
-                kind = request.WhichOneof("message")
-                if kind == "stdin":
-                    self._terminal.type(request.stdin)
-                elif kind == "stdin_closed":
-                    break
-        finally:
-            self._terminal.hang_up()
-
-
-def _keyboard(
-    session: Session, answers: asyncio.Queue[pb.StreamResponse | None], leader: list[Process]
-) -> _PipeKeyboard | _TerminalKeyboard:
+def _keyboard(session: Session, outbox: Outbox, leader: list[Process]) -> Keyboard:
     if not session.stdin or not session.tty:
-        return _PipeKeyboard(Pipe() if session.stdin else None)
+        return PipeKeyboard(Pipe() if session.stdin else None)
 
     def interrupt(number: int) -> None:
         for process in leader:
             signal_family(process, number)
 
-    return _TerminalKeyboard(Terminal(lambda data: answers.put_nowait(_chunk("stdout", data)), interrupt))
+    def resize(columns: int, rows: int) -> None:
+        for process in leader:
+            process.env.update(COLUMNS=str(columns), LINES=str(rows))
+            signal_family(process, SIGWINCH)
 
-
-def _chunk(name: str, data: bytes) -> pb.StreamResponse:
-    return pb.StreamResponse(stderr=data) if name == "stderr" else pb.StreamResponse(stdout=data)
+    return TerminalKeyboard(Terminal(lambda data: outbox.put(chunk("stdout", data)), interrupt), resize)
 
 
 async def _send(
@@ -303,54 +257,24 @@ def _dial_fault(ip: str, port: int, error: OSError) -> RuntimeFault:
 
 
 async def _read_log(container: Container, tail: int | None, *, follow: bool) -> AsyncIterator[bytes]:
-    log, path = container.log, container.log.path
-    if path is None:
+    log = container.log
+    if log.path is None:
         return
-    at = _tail_offset(path, tail)
-    while True:
-        changed: Future[None] = Future()
-        tell = _once(changed)
-        log.followers.add(tell)
-        try:
-            over = container.state in (ContainerState.EXITED, ContainerState.UNKNOWN)
-            while data := _piece(path, at):
-                at += len(data)
-                yield data
-            if not follow or over:
-                return
-            await container.kernel.wait(changed)
-            if _shrunk(path, at):
-                at = 0
-        finally:
-            log.followers.discard(tell)
+    with LogCursor(log.path, tail) as cursor:
+        while True:
+            changed: Future[None] = Future()
+            tell = _once(changed)
+            log.followers.add(tell)
+            try:
+                over = container.state in (ContainerState.EXITED, ContainerState.UNKNOWN)
+                while data := cursor.read():
+                    yield data
+                if not follow or over:
+                    return
+                await container.kernel.wait(changed)
+            finally:
+                log.followers.discard(tell)
 
 
 def _once(future: Future[None]) -> Callable[[], None]:
     return lambda: future.set(None)
-
-
-def _piece(path: Path, at: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(at)
-            data = file.read(READ_BYTES)
-    except FileNotFoundError:
-        return b""
-    return data[: data.rfind(b"\n") + 1] or data
-
-
-def _shrunk(path: Path, at: int) -> bool:
-    """Whether the file was rotated under us."""
-    return path.exists() and path.stat().st_size < at
-
-
-def _tail_offset(path: Path, lines: int | None) -> int:
-    if lines is None or not path.exists():
-        return 0
-    data = path.read_bytes()
-    at = len(data)
-    for _ in range(lines + 1):
-        at = data.rfind(b"\n", 0, at)
-        if at < 0:
-            return 0
-    return at + 1 if lines else len(data)
