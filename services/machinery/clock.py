@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import floor
 from typing import Protocol
 
 
@@ -29,7 +31,12 @@ class Clock(Protocol):
 
 def rfc3339(moment: datetime) -> str:
     """`metav1.Time`: whole seconds, as in creationTimestamp."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    return _whole_second(floor(moment.timestamp()))
+
+
+@lru_cache(maxsize=64)  # Much is written within the same second.
+def _whole_second(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat()[:19] + "Z"
 
 
 def rfc3339_micro(moment: datetime) -> str:

@@ -28,7 +28,7 @@ from services.pb.etcd.v3 import etcd_pb2 as pb
 SWAPS_MAX = 100  # of one transaction; etcd takes 128, nested ones counted with those around them
 BYTES_MAX = 512 * 1024  # likewise, where a swap does not stand alone; etcd takes 1.5 MiB
 # Transactions whose answers are awaited: while so many are, further swaps gather.
-ON_THEIR_WAY_MAX = 4
+ON_THEIR_WAY_MAX = 2
 # With these etcd says that it did nothing.
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,

@@ -19,7 +19,7 @@ import orjson
 from services.machinery.clock import rfc3339
 from services.machinery.patch import field_set, typed
 from services.machinery.patch.field_set import FieldSet
-from services.machinery.patch.shapes import shape_of
+from services.machinery.patch.shapes import Form, Shape, shape_of
 from services.machinery.schema import Schema
 from services.machinery.schema.normal import normaliser
 
@@ -164,7 +164,7 @@ def update(
         # Nothing is tracked: somebody reset it. It starts again with the first apply.
         return
     changed, removed = changes(old, new, schema, subresource)
-    if changed or removed:
+    if removed or (changed and managers.owners):
         managers.release(field_set.union(changed, removed))
     if changed:
         identity: Identity = (manager, operation, api_version, subresource)
@@ -193,45 +193,58 @@ def changes(old: Json | None, new: Json, schema: Schema, subresource: str) -> tu
     changed: FieldSet = {}
     removed: FieldSet = {}
     before = _empty(schema) if old is None else old
-    for name in {**before, **new}:
-        if name in ("apiVersion", "kind") or name == _reset_field(subresource):
+    unwritten = ("apiVersion", "kind", _reset_field(subresource))
+    for name, value in new.items():
+        if name in unwritten:
             continue
-        if old is None and name in new:
-            more, less = _created(name, new[name], before.get(name, _NOTHING), schema)
+        step, inner = shape.step(name)
+        less = None
+        if old is None:
+            more = _created(name, value, before.get(name, _NOTHING), inner)
+        elif name not in before:
+            more = typed.whole(value, inner)
         else:
-            step = shape.step(name)[1]
-            if name not in before:
-                more, less = typed.whole(new[name], step), None
-            elif name not in new:
-                more, less = None, typed.whole(before[name], step)
-            else:
-                more, less = typed.compare(before[name], new[name], step)
+            more, less = typed.compare(before[name], value, inner)
         if more is not None:
-            changed[f"f:{name}"] = more
+            changed[step] = more
         if less is not None:
-            removed[f"f:{name}"] = less
+            removed[step] = less
+    for name in before:
+        if name not in new and name not in unwritten:
+            step, inner = shape.step(name)
+            removed[step] = typed.whole(before[name], inner)
     return owned(changed, schema, subresource), owned(removed, schema, subresource)
 
 
 _NOTHING: Any = object()
-_created_sets: OrderedDict[tuple[int, str, bytes], FieldSet | None] = OrderedDict()
+_created_sets: OrderedDict[tuple[int, bytes], FieldSet | None] = OrderedDict()
 _CREATED_MAX = 256
 
 
-def _created(name: str, value: Any, empty: Any, schema: Schema) -> tuple[FieldSet | None, None]:
-    """The fields of a part of a new object. A thousand Pods of one template share one set."""
-    shape = shape_of(schema).step(name)[1]
-    if name == "metadata":
-        return typed.compare(empty, value, shape)[0], None
-    key = (id(schema), name, orjson.dumps(value))
+def _created(name: str, value: Any, empty: Any, shape: Shape) -> FieldSet | None:
+    """The fields of a part of a new object. A thousand Pods of one template share the set of their spec."""
+    if shape.form is Form.LEAF:
+        return None if value == empty else {}
+    if name != "spec":
+        return _all_of(value, empty, shape)
+    key = (id(shape), orjson.dumps(value))
     if key in _created_sets:
         _created_sets.move_to_end(key)
-        return _created_sets[key], None
-    made = typed.whole(value, shape) if empty is _NOTHING else typed.compare(empty, value, shape)[0]
-    _created_sets[key] = made
+        return _created_sets[key]
+    made = _created_sets[key] = _all_of(value, empty, shape)
     if len(_created_sets) > _CREATED_MAX:
         _created_sets.popitem(last=False)
-    return made, None
+    return made
+
+
+def _all_of(value: Any, empty: Any, shape: Shape) -> FieldSet | None:
+    if empty is _NOTHING:
+        return typed.whole(value, shape)
+    if empty or not value:
+        return typed.compare(empty, value, shape)[0]
+    made = typed.whole(value, shape)  # The same as a comparison with nothing, but for the place itself.
+    made.pop(field_set.SELF, None)
+    return made or None
 
 
 _empties: dict[int, Json] = {}
@@ -254,6 +267,8 @@ def _reset_field(subresource: str) -> str:
 
 def owned(tree: FieldSet, schema: Schema, subresource: str = "") -> FieldSet:
     """Without what this endpoint does not write, apiVersion, kind and the metadata that is nobody's."""
+    if not tree:
+        return tree
     reset = _reset_field(subresource)
     out = {
         key: child
