@@ -164,8 +164,9 @@ class Timer:
 class Kernel:
     """One for a whole process, however many machines it emulates. `run` must be running."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock, report: Callable[[Exception], None] = lambda error: None) -> None:
+        """`report` hears of faults in callbacks of timers, which belong to no task."""
+        self.clock, self.report = clock, report
         self._ready: deque[Task[Any]] = deque()
         self._dying: deque[tuple[Task[Any], int]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -248,16 +249,14 @@ class Kernel:
                 self._fire()
                 self._armed = self._timers[0][0] if self._timers else float("inf")
                 self._rearm.clear()
-                if not self._timers:
-                    await self._rearm.wait()
-                    continue
-                delay = min(max(self._armed - self.clock.monotonic(), 0.0), SLEEP_SECONDS_MAX)
-                async with asyncio.TaskGroup() as group:
-                    asleep = group.create_task(self.clock.sleep(delay))
-                    disturbed = group.create_task(self._rearm.wait())
-                    await asyncio.wait((asleep, disturbed), return_when=asyncio.FIRST_COMPLETED)
-                    asleep.cancel()
-                    disturbed.cancel()
+                delay = self._armed - self.clock.monotonic() if self._timers else None
+                if delay is not None:
+                    delay = min(max(delay, 0.0), SLEEP_SECONDS_MAX)
+                try:
+                    async with self.clock.timeout(delay):
+                        await self._rearm.wait()
+                except TimeoutError:
+                    pass
         finally:
             for task in self._outside:
                 task.cancel()
@@ -267,7 +266,10 @@ class Kernel:
         while self._timers and (self._timers[0][0] <= now or self._timers[0][2].cancelled):
             timer = heapq.heappop(self._timers)[2]
             if not timer.cancelled:
-                timer.future.set(None)
+                try:
+                    timer.future.set(None)
+                except Exception as error:  # the edge of emulated programs: what one set up fails alone
+                    self.report(error)
 
     def ready(self, task: Task[Any]) -> None:
         self._ready.append(task)

@@ -90,7 +90,7 @@ async def runtime_server(
     `also` are further servers that get the same services.
     """
     path, root = _places(socket_path, root_dir)
-    kernel = Kernel(clock)
+    kernel = Kernel(clock, lambda error: log.error("A timer of an emulated program failed", exc_info=error))
     async with RegistryClient(registry_address) as registry, asyncio.TaskGroup() as group:
         machines = Machines(kernel, random, registry, root, log, network)
         sessions = Sessions(path, clock, random)

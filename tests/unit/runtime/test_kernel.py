@@ -59,6 +59,24 @@ async def test_a_shorter_timer_set_later_is_not_missed(kernel: Kernel, clock: Ma
     assert task.finished.done
 
 
+async def test_a_timer_that_fails_fails_alone(clock: ManualClock) -> None:
+    faults: list[Exception] = []
+    kernel = Kernel(clock, faults.append)
+    running = asyncio.create_task(kernel.run())
+
+    def broken() -> None:
+        raise RuntimeError("a bug of ours")
+
+    later: list[str] = []
+    kernel.timer(1).future.on_done(broken)
+    kernel.timer(1).future.on_done(lambda: later.append("fired"))
+    await clock.advance(1)
+    assert later == ["fired"]
+    assert [str(fault) for fault in faults] == ["a bug of ours"]
+    assert not running.done()
+    running.cancel()
+
+
 async def test_kill_runs_finally_and_ends_even_who_waits_there(kernel: Kernel) -> None:
     steps = []
 
