@@ -75,6 +75,8 @@ class ContainerStarter:
             await context.cri.start_container(identifier)
         except CriError as error:
             worker.awaited.discard(identifier)
+            # Its end counts for the back-off, and the event that tells of it may come later.
+            worker.view.put(await context.cri.pod(sandbox.id))
             raise self._failed(pod, container, "RunContainerError", error.message, 0) from error
         context.container_event(pod, container, "Normal", "Started", "Container started")
         self._note_running(worker, container, sandbox, identifier, attempt)

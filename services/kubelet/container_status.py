@@ -155,17 +155,26 @@ def _without_record(
         return status
     was = old.get("state") or {}
     if "terminated" in was and waiting is None:
-        return old
+        return _whole(old)
     status["restartCount"] = old.get("restartCount", 0)
-    status["lastState"] = old.get("lastState") or {}
+    status["lastState"] = _whole(old)["lastState"]
     if "running" in was:
         lost = {"exitCode": UNKNOWN_EXIT_CODE, "reason": LOST_REASON, "message": LOST_MESSAGE}
         # Go prints the zero time as null; what is not known is left out here.
         status["lastState"] = {"terminated": lost}
         status["restartCount"] += 1
     elif "terminated" in was:
-        status["lastState"] = was
+        status["lastState"] = _whole(old)["state"]
     return status
+
+
+def _whole(told: Status) -> Status:
+    """A status as the API server gave it back, where what is 0, false or empty is left out."""
+    found = {"state": {}, "lastState": {}, "restartCount": 0, "ready": False, "started": False, **told}
+    for field in ("state", "lastState"):
+        if "terminated" in found[field]:
+            found[field] = {"terminated": {"exitCode": 0, **found[field]["terminated"]}}
+    return found
 
 
 def _add_resources(

@@ -16,7 +16,9 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 def container_name(pod: Pod, asked: str) -> str:
     """ApiError 400 when it is not clear which container is meant, or there is none of that name."""
-    everyone = [c.name for c in (*pod.spec.containers, *pod.spec.init_containers)]
+    spec = pod.spec
+    everyone = [c.name for c in (*spec.containers, *spec.init_containers)]
+    everyone += [c.name for c in spec.ephemeral_containers]
     name = pod.metadata.name or ""
     if asked:
         if asked not in everyone:
@@ -56,7 +58,7 @@ def instance(worker: PodWorker, container: str, *, previous: bool) -> str:
 
 
 def _status_of(worker: PodWorker, container: str) -> Status | None:
-    for group in ("containerStatuses", "initContainerStatuses"):
+    for group in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for status in worker.reported.get(group, ()):
             if status["name"] == container:
                 found: Status = status

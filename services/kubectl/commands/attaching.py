@@ -38,13 +38,13 @@ async def converse(session: Session, stream: ExecStream, *, stdin: bool, tty: bo
                 if kind == "exit":
                     code = data
                 else:
-                    _write(session, kind, data)
+                    write(session, kind, data)
             for helper in helpers:
                 helper.cancel()
     return code
 
 
-def _write(session: Session, kind: str, data: bytes) -> None:
+def write(session: Session, kind: str, data: bytes) -> None:
     target = session.world.out if kind == "stdout" else session.world.err
     buffer = getattr(target, "buffer", None)
     if buffer is None:
@@ -88,14 +88,14 @@ async def follow(session: Session, pod: Json) -> None:
         raise Fail("timed out waiting for the condition") from error
     async with node_stream.open(session.address) as nodes:
         container = pod["spec"]["containers"][0]["name"]
-        if _phase(state) != "Running" or not await _attach(session, nodes, namespace, name, container):
+        if _phase(state) != "Running" or not await attach(session, nodes, namespace, name, container):
             options = LogOptions(container=container, follow=True)
             async for data in nodes.logs(namespace, name, options):
-                _write(session, "stdout", data)
+                write(session, "stdout", data)
     await _ended(session, resource, namespace, name)
 
 
-async def _attach(session: Session, nodes: NodeStreams, namespace: str, name: str, container: str) -> bool:
+async def attach(session: Session, nodes: NodeStreams, namespace: str, name: str, container: str) -> bool:
     """Joins the container's process. False when it had ended before: its log holds what it said."""
     flags = session.flags
     if flags["tty"] and not flags["quiet"]:

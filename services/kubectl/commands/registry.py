@@ -95,6 +95,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "logs:LOGS",
     ),
     ("exec", "Execute a command in a container", "Troubleshooting and Debugging Commands", "exec:EXEC"),
+    (
+        "debug",
+        "Add a container to a running pod, to look at it",
+        "Troubleshooting and Debugging Commands",
+        "debug:DEBUG",
+    ),
     ("events", "List events", "Troubleshooting and Debugging Commands", "events:EVENTS"),
     ("diff", "Diff the live version against a would-be applied version", "Advanced Commands", "diff:DIFF"),
     (

@@ -374,3 +374,18 @@ async def test_an_ephemeral_container_is_started_once(node: NodeUnderTest) -> No
         assert state.terminated is not None
         assert node.pod().status.phase == "Running"
         assert [c.status for c in node.pod().status.conditions if c.type == "Ready"] == ["True"]
+
+
+async def test_a_pod_whose_containers_the_runtime_has_lost_still_ends(node: NodeUnderTest) -> None:
+    """What the API server gives back of a status leaves out what is zero."""
+    async with node.running():
+        await node.run_pod()
+        for _ in range(2):
+            node.cri.exit("main", 0)
+            await node.clock.advance(0)
+        assert node.state() == "CrashLoopBackOff"
+    node.cri.lose_everything()
+    await node.client.delete(Pod, "kubia", "default", grace_seconds=1)
+    async with node.running():
+        await node.clock.advance(3)
+        assert not node.has()
