@@ -21,6 +21,7 @@ from services.api.core_v1 import Node
 from services.api.errors import ApiError
 from services.client.client import connect
 from services.client.transport import Unavailable
+from services.launcher.addresses import Addresses
 from services.launcher.home import Home
 from services.launcher.plan import Options
 from services.pb.node.v1 import machine_pb2 as pb
@@ -50,7 +51,7 @@ async def _address(home: Home, name: str) -> str:
         if name not in options.node_names():
             raise errors.failure(404, "NotFound", f'node "{name}" not found')
         port = record["ports"].get(name) or record["ports"].get("nodes")
-        return f"127.0.0.1:{port}"
+        return f"{Addresses.from_json(record.get('addresses', {})).node(name)}:{port}"
     async with connect(apiserver_of(home), user_agent="orrery") as client:
         try:
             node = await client.get(Node, name)

@@ -14,6 +14,7 @@ import re
 import shutil
 from typing import Any
 
+from services.launcher.addresses import Addresses
 from services.launcher.etcd_binary import flags_for
 from services.launcher.home import Home
 from services.launcher.plan import NODES_MAX, PREFERRED_PORTS, NodeSpec, Options, make_plan
@@ -121,12 +122,15 @@ class NodeOperations:
         former = record.get("ports", {})
         port = choose(str(self._home.path), [(name, PREFERRED_PORTS["node"])], former, self._clock)
         record["ports"] = {**former, **port}
+        addresses = Addresses.from_json(record.get("addresses", {})).with_nodes([*names, name])
+        record["addresses"] = addresses.to_json()
         self._home.write(record)
         if name in (f"node-{number}" for number in range(1, options.nodes + 1)) and not spec.flags():
             wanted = self._write(options, removed=removed)  # One of the first ones comes back.
         else:
             wanted = self._write(options, added=[*map(_plain, options.added), _plain(spec)])
-        plan = make_plan(wanted, record["ports"], self._home.data, self._home.run, "", flags_for((3, 5)))
+        data, run, etcd_flags = self._home.data, self._home.run, flags_for((3, 5))
+        plan = make_plan(wanted, record["ports"], data, run, "", etcd_flags, addresses)
         component = plan.component(name)
         assert component is not None
         self._supervisor.add(component)

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from services.launcher.addresses import Addresses
 from services.process.keys import CA_CERTIFICATE, SIGNING_KEY
 
+ONE_ADDRESS = Addresses()
 # The ports that a single cluster on a machine gets; a second one takes others.
 PREFERRED_PORTS = {
     "etcd": 2379,
@@ -22,9 +24,11 @@ PREFERRED_PORTS = {
     "apiserver": 6444,
     "scheduler": 10259,
     "controller-manager": 10257,
+    "cloud-controller-manager": 10258,
     "node": 10250,
 }
 NODES_MAX = 5000
+CLOUD = "cloud-controller-manager"
 # Its threads, woken for each of many small writes and with nothing to share, cost more than they bring.
 ETCD_ENVIRONMENT = (("GOMAXPROCS", "1"),)
 
@@ -107,6 +111,8 @@ def port_names(options: Options) -> list[tuple[str, int]]:
     for name in numbered("controller-manager", options.controller_managers):
         wanted.append((name, PREFERRED_PORTS["controller-manager"]))
     wanted += [(name, PREFERRED_PORTS["node"]) for name in node_processes(options)]
+    if not options.hollow:
+        wanted.append((CLOUD, PREFERRED_PORTS[CLOUD]))
     return [*wanted, ("registry-http", PREFERRED_PORTS["registry-http"])]
 
 
@@ -124,11 +130,12 @@ def make_plan(
     run: Path,
     etcd_binary: str,
     etcd_flags: tuple[str, ...],
+    addresses: Addresses = ONE_ADDRESS,
 ) -> Plan:
     """The processes in the order in which they are started."""
 
     def at(name: str) -> str:
-        return f"127.0.0.1:{ports[name]}"
+        return f"{addresses.node(name)}:{ports[name]}"
 
     def python(name: str, module: str, *flags: str) -> Component:
         level = ("--log-level", options.log_level) if options.log_level else ()
@@ -153,15 +160,22 @@ def make_plan(
     for name in numbered("controller-manager", options.controller_managers):
         trusted = ("--root-ca-file", str(keys / CA_CERTIFICATE))
         components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted))
-    components += _nodes(
-        options, python, (*server, "--registry", at("registry"), *options.node_flags), run, data.parent
-    )
+    if CLOUD in ports:  # Hollow nodes have no addresses that a load balancer could lead to.
+        range_ = ("--load-balancer-cidr", addresses.load_balancers)
+        components.append(python(CLOUD, "cloud_controller_manager", *server, *range_))
+    flags = (*server, "--registry", at("registry"), *options.node_flags)
+    components += _nodes(options, python, flags, run, data.parent, addresses)
     names = tuple(name for name in options.node_names() if name not in options.stopped)
     return Plan(tuple(components), at("apiserver"), at("etcd"), names)
 
 
 def _nodes(
-    options: Options, python: Callable[..., Component], flags: tuple[str, ...], run: Path, home: Path
+    options: Options,
+    python: Callable[..., Component],
+    flags: tuple[str, ...],
+    run: Path,
+    home: Path,
+    addresses: Addresses,
 ) -> list[Component]:
     specs = {spec.name: spec for spec in options.added}
     nodes = []
@@ -171,7 +185,10 @@ def _nodes(
             nodes.append(python(name, "node", *flags, *how))
             continue
         manifests = home / "nodes" / name / "etc" / "kubernetes" / "manifests"
-        own = ("--name", name, "--root-dir", str(run / name), "--pod-manifest-path", str(manifests))
+        own = (
+            *("--name", name, "--root-dir", str(run / name), "--pod-manifest-path", str(manifests)),
+            *("--bind-address", addresses.node(name)),
+        )
         spec = specs.get(name, NodeSpec(name)).flags()
         node = python(name, "node", *flags, *own, *spec)
         nodes.append(replace(node, stopped=name in options.stopped))

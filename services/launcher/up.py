@@ -11,6 +11,8 @@ import sys
 from typing import Any
 
 from services.launcher import control
+from services.launcher.addresses import Addresses
+from services.launcher.addresses import choose as choose_addresses
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.home import Home
 from services.launcher.plan import Options, Plan, make_plan, port_names
@@ -31,13 +33,16 @@ def prepare(home: Home, options: Options) -> Plan:
     make_missing(home.keys, SystemClock().now())
     record = home.read()
     ports = choose(str(home.path), port_names(options), record.get("ports", {}), SystemClock())
+    addresses = choose_addresses(str(home.path), Addresses.from_json(record.get("addresses", {})))
+    addresses = addresses.with_nodes([] if options.hollow else options.node_names())
     binary = find_etcd()
-    plan = make_plan(options, ports, home.data, home.run, binary, flags_for(version_of(binary)))
+    plan = make_plan(options, ports, home.data, home.run, binary, flags_for(version_of(binary)), addresses)
     home.write(
         {
             "apiserver": plan.apiserver,
             "etcd": plan.etcd,
             "ports": ports,
+            "addresses": addresses.to_json(),
             "options": options.to_json(),
             "components": [component.name for component in plan.components],
         }
@@ -200,4 +205,5 @@ def recorded_plan(home: Home) -> Plan:
     record: dict[str, Any] = home.read()
     binary = find_etcd()
     options = Options.from_json(record["options"])
-    return make_plan(options, record["ports"], home.data, home.run, binary, flags_for(version_of(binary)))
+    etcd_flags, addresses = flags_for(version_of(binary)), Addresses.from_json(record.get("addresses", {}))
+    return make_plan(options, record["ports"], home.data, home.run, binary, etcd_flags, addresses)

@@ -78,7 +78,10 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
     health = Health()
     async with (
         connect(flags.apiserver, user_agent=f"kubelet/{KUBELET_VERSION}", field_manager="kubelet") as client,
-        _runtime(flags, process, root, network := _network(client, names, process)) as (channel, machines),
+        _runtime(flags, process, root, network := _network(flags, client, names, process)) as (
+            channel,
+            machines,
+        ),
     ):
         cri_of = await _cri(flags, process, root, channel)
         boot = await asyncio.to_thread(_boot_id, flags, process)
@@ -168,8 +171,9 @@ def _config(flags: argparse.Namespace, names: list[str], root: Path, boot_id: st
     )
 
 
-def _network(client: Client, names: list[str], process: Process) -> NetworkAgent:
-    return NetworkAgent(names, client, process.clock, process.random, process.log)
+def _network(flags: argparse.Namespace, client: Client, names: list[str], process: Process) -> NetworkAgent:
+    ip = "" if flags.nodes else flags.node_ip or _own_address(flags.bind_address)
+    return NetworkAgent(names, ip, client, process.clock, process.random, process.log)
 
 
 @asynccontextmanager

@@ -28,6 +28,9 @@ READ_BYTES = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "0.0.0.0", "localhost")
 
 
+Allows = Callable[[str, str, int, str], bool]  # (source, destination, port, protocol), as the policies say
+
+
 class Resolver(Protocol):
     """Cluster DNS."""
 
@@ -57,12 +60,13 @@ class ClusterNetwork:
         routes: Routes,
         dialer: Dialer,
         here: Callable[[], frozenset[str]],
-        admits: Callable[[str, str, int], bool] = lambda *_: True,
+        egress: Allows = lambda *_: True,
+        ingress: Allows = lambda *_: True,
     ) -> None:
-        """`here` are the nodes of this process; `admits` asks the policies about (source, ip, port)."""
+        """`here` are the nodes of this process; `egress` and `ingress` ask the policies."""
         self._local, self._kernel = local, kernel
         self._table_of, self._routes, self._dialer = table_of, routes, dialer
-        self._here, self._admits = here, admits
+        self._here, self._egress, self._ingress = here, egress, ingress
         self.resolver: Resolver | None = None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
@@ -107,14 +111,20 @@ class ClusterNetwork:
                 return self._to(_Way(ip, port, node))
         if route is not None:
             ip, port = await self._endpoint(route)
-        if not self._admits(source.ip, ip, port):
+        if not self._egress(source.ip, ip, port, protocol):
             await self._hang()
         if self._local.has(ip):
+            if not self._is_the_node(source) and not self._ingress(source.ip, ip, port, protocol):
+                await self._hang()
             return _Way(ip, port)
         owner = self._routes.owner(ip)
         if owner is None or owner.name in self._here():
             raise fault(errno.EHOSTUNREACH)
         return _Way(ip, port, owner)
+
+    def _is_the_node(self, source: Namespace) -> bool:
+        """A kubelet probes its Pods whatever the policies say."""
+        return source.hostname in self._here()
 
     def _to(self, way: _Way) -> _Way:
         """A node's own address: its host network."""

@@ -19,7 +19,7 @@ from services.runtime.kernel import Kernel
 from services.runtime.network import Connection, LocalNetwork, Namespace
 
 NAME = "network.v1.PodNetwork"
-Admits = Callable[[str, str, int], bool]  # (source, destination, port): does no policy forbid it?
+Admits = Callable[[str, str, int, str], bool]  # (source, destination, port, protocol), as the policies say
 
 
 class PodNetworkService(PodNetworkServicer):
@@ -36,7 +36,7 @@ class PodNetworkService(PodNetworkServicer):
             yield _opened(errno.EINVAL)
             return
         opening = first.open
-        if not self._admits(opening.source_ip, opening.ip, opening.port):
+        if not self._admits(opening.source_ip, opening.ip, opening.port, "TCP"):
             yield _opened(errno.ETIMEDOUT)
             return
         source = Namespace(opening.source_ip)
@@ -62,7 +62,7 @@ class PodNetworkService(PodNetworkServicer):
         request: pb.ExchangeRequest,
         context: grpc.aio.ServicerContext[pb.ExchangeRequest, pb.ExchangeResponse],
     ) -> pb.ExchangeResponse:
-        if not self._admits(request.source_ip, request.ip, request.port):
+        if not self._admits(request.source_ip, request.ip, request.port, "UDP"):
             return pb.ExchangeResponse(errno=errno.ETIMEDOUT)
         source = Namespace(request.source_ip)
         work = self._local.exchange(source, request.ip, request.port, request.data)

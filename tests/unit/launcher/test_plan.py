@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.launcher.addresses import Addresses
 from services.launcher.plan import Options, Plan, make_plan, port_names
 
 
 def plan(**options: object) -> Plan:
     wanted = Options(**options)  # type: ignore[arg-type]
     ports = {name: 1000 + number for number, (name, _) in enumerate(port_names(wanted))}
-    return make_plan(wanted, ports, Path("/home/data"), Path("/home/run"), "/bin/etcd", ())
+    addresses = Addresses(20).with_nodes([] if wanted.hollow else wanted.node_names())
+    return make_plan(wanted, ports, Path("/home/data"), Path("/home/run"), "/bin/etcd", (), addresses)
 
 
 def names(of: Plan) -> list[str]:
@@ -24,6 +26,7 @@ def test_three_nodes_by_default_each_a_process() -> None:
         "registry",
         "scheduler",
         "controller-manager",
+        "cloud-controller-manager",
         "node-1",
         "node-2",
         "node-3",
@@ -50,8 +53,16 @@ def test_standbys_have_names_and_ports_of_their_own() -> None:
 
 def test_everything_listens_on_loopback_only() -> None:
     for component in plan().components:
-        assert component.address.startswith("127.0.0.1:")
+        assert component.address.startswith("127.")
         assert not any("0.0.0.0" in word for word in component.argv)
+
+
+def test_each_node_has_an_address_of_its_own() -> None:
+    made = plan()
+    nodes = [component for component in made.components if component.name.startswith("node-")]
+    bound = [component.argv[component.argv.index("--bind-address") + 1] for component in nodes]
+    assert bound == ["127.20.0.11", "127.20.0.12", "127.20.0.13"]
+    assert [component.address.partition(":")[0] for component in nodes] == bound
 
 
 def test_the_registry_keeps_what_is_pushed_and_takes_it_over_http() -> None:
