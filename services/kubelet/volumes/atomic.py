@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from datetime import datetime
 
 from services.kubelet.references import ConfigError
 from services.kubelet.volumes.payload import Files
 
 DATA = "..data"
+COMMON_MODE = 0o644  # what no usual mask takes anything from
 _NEXT = "..data_tmp"  # no key of a ConfigMap begins with two dots
 
 
@@ -38,11 +40,14 @@ def write(directory: str, files: Files, now: datetime, serial: int, *, sticky: b
         os.mkdir(f"{directory}/{fresh}", 0o755)
         for name, file in files.items():
             _write_file(f"{directory}/{fresh}", inside(name), file.data, file.mode)
+        if not current:
+            os.symlink(fresh, f"{directory}/{DATA}")
+            _link_names(directory, files, ())
+            return True
         os.symlink(fresh, f"{directory}/{_NEXT}")
         os.replace(f"{directory}/{_NEXT}", f"{directory}/{DATA}")
-        _link_names(directory, files)
-        if current:
-            shutil.rmtree(f"{directory}/{current}", ignore_errors=True)
+        _link_names(directory, files, os.listdir(directory))
+        shutil.rmtree(f"{directory}/{current}", ignore_errors=True)
         return True
     except OSError as error:
         raise ConfigError(f"cannot write the volume: {error.strerror}") from error
@@ -78,20 +83,21 @@ def _write_file(folder: str, name: str, data: bytes, mode: int) -> None:
     target = f"{folder}/{name}"
     if "/" in name:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
-        os.fchmod(descriptor, mode)
+        if mode & ~COMMON_MODE:
+            os.fchmod(descriptor, mode)  # Whatever the process's mask takes away.
     finally:
         os.close(descriptor)
 
 
-def _link_names(directory: str, files: Files) -> None:
+def _link_names(directory: str, files: Files, listed: Iterable[str]) -> None:
     """What the user sees: one link for each first part of a path; those of files that went go too."""
     wanted = {os.path.normpath(name).partition("/")[0] for name in files}
-    present = {name for name in os.listdir(directory) if not name.startswith("..")}
+    present = {name for name in listed if not name.startswith("..")}
     for name in present - wanted:
         os.unlink(f"{directory}/{name}")
     for name in wanted - present:
