@@ -19,7 +19,7 @@ from services.api.object import ObjectKey
 from services.client.client import Client
 from services.client.informer import Informer, InformerFactory
 from services.client.recorder import EventRecorder
-from services.kubelet import node_status
+from services.kubelet import node_status, volumes
 from services.kubelet.configuration import HostUsage, KubeletConfiguration
 from services.kubelet.cri import ContainerRecord, Cri, CriError
 from services.kubelet.eviction_manager import EvictionManager
@@ -119,6 +119,7 @@ class Fleet:
             async with asyncio.TaskGroup() as starting:
                 for member in self.members.values():
                     starting.create_task(self._start(member, gate, group))
+            self._remove_orphaned_folders()
             await on_ready()
 
     def _running(self) -> Iterator[tuple[Cri, ContainerRecord]]:
@@ -127,6 +128,14 @@ class Fleet:
             for worker in member.kubelet.workers.values():
                 for record in worker.view.current.values():
                     yield cri, record
+
+    def _remove_orphaned_folders(self) -> None:
+        """What Pods left on the disk that went while this process was away."""
+        known = {pod.metadata.uid or "" for pod in self._pods.store.list()}
+        for member in self.members.values():
+            known |= member.kubelet.known()
+        if removed := volumes.remove_orphans(self._config.root, known):
+            self._log.info("Removed the files of Pods that are gone", pods=len(removed))
 
     def find(self, namespace: str, name: str) -> tuple[Kubelet, PodWorker] | None:
         """The kubelet here that has a Pod of that name, and what it knows of the Pod."""

@@ -260,6 +260,10 @@ class Kubelet:
         self.context.container_event(worker.pod, container, "Warning", reason, message)
         self.context.log.info(message, **_named(worker), container=container.name)
 
+    def known(self) -> set[str]:
+        """The uids of all Pods that are looked after here, or that the runtime still has something of."""
+        return {*self.workers, *self._views, *self._of_sandbox.values()}
+
     def orphans(self) -> list[str]:
         """Sandboxes of Pods that the API server does not know: for whoever cleans up."""
         return [sandbox.id for view in self._views.values() for sandbox in view.sandboxes]

@@ -5,8 +5,7 @@
 to its PersistentVolume; `VolumeManager` does all that for the Pods of one node.
 """
 
-from services.kubelet.volumes.directory import PodDirectory, plugin_of
-from services.kubelet.volumes.empty_dir import exceeded
+from services.kubelet.volumes.directory import PodDirectory, plugin_of, remove_orphans
 from services.kubelet.volumes.manager import MountFailure, VolumeManager
 
-__all__ = ["MountFailure", "PodDirectory", "VolumeManager", "exceeded", "plugin_of"]
+__all__ = ["MountFailure", "PodDirectory", "VolumeManager", "plugin_of", "remove_orphans"]

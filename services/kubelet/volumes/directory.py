@@ -1,7 +1,10 @@
-"""Where a Pod's files lie on its node: names and places, as upstream's kubelet has them. Pure."""
+"""Where a Pod's files lie on its node: names and places, as upstream's kubelet has them."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +52,17 @@ class PodDirectory:
     def subpath(self, volume: str, container: str, index: int) -> str:
         """Of the n-th mount of a container: the one file or folder of a volume that it shows."""
         return f"{self.path}/volume-subpaths/{volume}/{container}/{index}"
+
+
+def remove_orphans(root: Path, known: Collection[str]) -> list[str]:
+    """Removes the folders of Pods that went while no kubelet was there. Their uids."""
+    try:
+        found = [name for name in os.listdir(f"{root}/pods") if name not in known]
+    except FileNotFoundError:
+        return []
+    for uid in found:
+        shutil.rmtree(f"{root}/pods/{uid}", ignore_errors=True)
+    return found
 
 
 def machine_path(root: Path, node: str, path: str) -> str:

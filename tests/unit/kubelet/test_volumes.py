@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from services.api.core_v1 import ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret
 from services.api.kinds import resource_of
 from services.api.meta_v1 import ObjectMeta
-from services.kubelet.volumes import empty_dir, exceeded
 from tests.unit.kubelet.node import NodeUnderTest
-from tests.unit.kubelet.pods import pod
 
 
 @pytest.fixture
@@ -201,6 +198,13 @@ async def test_a_claim_leads_to_its_volume(node: NodeUnderTest) -> None:
         assert shown(node) == node.root / "machines" / node.name / "data"
 
 
+async def test_what_went_while_nobody_looked_leaves_nothing(node: NodeUnderTest) -> None:
+    left = node.root / "pods" / "uid-gone" / "volumes"
+    left.mkdir(parents=True)
+    async with node.running():
+        assert not left.parent.exists()
+
+
 async def test_nothing_of_a_pod_stays_on_its_node(node: NodeUnderTest) -> None:
     async with node.running():
         await node.run_pod(mount(), volumes=[{"name": "v", "emptyDir": {}}])
@@ -209,13 +213,3 @@ async def test_nothing_of_a_pod_stays_on_its_node(node: NodeUnderTest) -> None:
         await node.client.delete(Pod, "kubia", "default", grace_seconds=0)
         await node.clock.advance(5)
         assert not place.exists()
-
-
-def test_an_empty_dir_above_its_limit(tmp_path: Path) -> None:
-    of = pod(volumes=[{"name": "cache", "emptyDir": {"sizeLimit": "1Mi"}}], uid="u")
-    place = tmp_path / "pods" / "u" / "volumes" / "kubernetes.io~empty-dir" / "cache"
-    empty_dir.make(str(place))
-    assert exceeded(of, tmp_path) == ""
-    (place / "big").write_bytes(b"x" * (1024 * 1024 + 1))
-    assert exceeded(of, tmp_path) == 'Usage of EmptyDir volume "cache" exceeds the limit "1Mi". '
-    assert exceeded(replace(of, spec=replace(of.spec, volumes=[])), tmp_path) == ""
