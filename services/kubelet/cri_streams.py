@@ -44,7 +44,8 @@ class GrpcDuplex:
 
     async def receive(self) -> AsyncIterator[bytes]:
         try:
-            async for message in self._call:
+            # `open` has read already, and a call that is read is not iterated over.
+            while (message := await self._call.read()) is not EOF:
                 if message.data:
                     yield message.data
                 if message.end:
