@@ -193,7 +193,27 @@ class Usage(Struct, frozen=True, kw_only=True):
     cpu_nano_cores: int = 0
     cpu_core_nano_seconds: int = 0
     memory_bytes: int = 0
+    memory_usage_bytes: int = 0
+    memory_rss_bytes: int = 0
+    memory_available_bytes: int | None = None  # up to its limit
+    page_faults: int = 0
+    major_page_faults: int = 0
     written_bytes: int = 0  # in its own layer
+    written_inodes: int = 0
+
+
+class SandboxUsage(Struct, frozen=True, kw_only=True):
+    """What the containers of a Pod use together."""
+
+    pod_uid: str
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    processes: int = 0
+
+
+class FilesystemUsage(Struct, frozen=True, kw_only=True):
+    used_bytes: int = 0
+    inodes_used: int = 0
 
 
 class RuntimeInfo(Struct, frozen=True, kw_only=True):
@@ -328,3 +348,9 @@ class Cri(Protocol):
         ...
 
     async def usage(self) -> list[Usage]: ...
+
+    async def sandbox_usage(self) -> list[SandboxUsage]:
+        """Empty: this runtime does not measure it."""
+        ...
+
+    async def image_filesystem(self) -> FilesystemUsage: ...

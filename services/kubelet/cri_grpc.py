@@ -23,6 +23,7 @@ from services.kubelet.cri import (
     CriError,
     Duplex,
     ExecResult,
+    FilesystemUsage,
     HttpAnswer,
     ImageRecord,
     PodRecord,
@@ -31,6 +32,7 @@ from services.kubelet.cri import (
     Resources,
     RuntimeInfo,
     SandboxConfig,
+    SandboxUsage,
     Terminal,
     Usage,
 )
@@ -44,6 +46,7 @@ from services.kubelet.cri_messages import (
     resources_message,
     sandbox_message,
     sandbox_record,
+    sandbox_usage_record,
     stream_token,
     usage_record,
 )
@@ -306,3 +309,14 @@ class GrpcCri:
     async def usage(self) -> list[Usage]:
         answer = await self._call(self._runtime.ListContainerStats, pb.ListContainerStatsRequest())
         return [usage_record(stats) for stats in answer.stats]
+
+    async def sandbox_usage(self) -> list[SandboxUsage]:
+        answer = await self._call(self._runtime.ListPodSandboxStats, pb.ListPodSandboxStatsRequest())
+        return [sandbox_usage_record(stats) for stats in answer.stats]
+
+    async def image_filesystem(self) -> FilesystemUsage:
+        answer = await self._call(self._images.ImageFsInfo, pb.ImageFsInfoRequest())
+        return FilesystemUsage(
+            used_bytes=sum(one.used_bytes.value for one in answer.image_filesystems),
+            inodes_used=sum(one.inodes_used.value for one in answer.image_filesystems),
+        )

@@ -21,6 +21,7 @@ from services.kubelet.cri import (
     Resources,
     SandboxConfig,
     SandboxRecord,
+    SandboxUsage,
     Usage,
 )
 from services.pb.runtime.v1 import api_pb2 as pb
@@ -113,7 +114,25 @@ def usage_record(stats: Any) -> Usage:
         cpu_nano_cores=stats.cpu.usage_nano_cores.value,
         cpu_core_nano_seconds=stats.cpu.usage_core_nano_seconds.value,
         memory_bytes=stats.memory.working_set_bytes.value,
+        memory_usage_bytes=stats.memory.usage_bytes.value,
+        memory_rss_bytes=stats.memory.rss_bytes.value,
+        memory_available_bytes=stats.memory.available_bytes.value
+        if stats.memory.HasField("available_bytes")
+        else None,
+        page_faults=stats.memory.page_faults.value,
+        major_page_faults=stats.memory.major_page_faults.value,
         written_bytes=stats.writable_layer.used_bytes.value,
+        written_inodes=stats.writable_layer.inodes_used.value,
+    )
+
+
+def sandbox_usage_record(stats: Any) -> SandboxUsage:
+    interface = stats.linux.network.default_interface
+    return SandboxUsage(
+        pod_uid=stats.attributes.metadata.uid,
+        received_bytes=interface.rx_bytes.value,
+        sent_bytes=interface.tx_bytes.value,
+        processes=stats.linux.process.process_count.value,
     )
 
 

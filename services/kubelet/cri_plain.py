@@ -28,6 +28,7 @@ from services.kubelet.cri import (
     PodRecord,
     Removed,
     SandboxConfig,
+    SandboxUsage,
     Terminal,
 )
 from services.kubelet.cri_grpc import GrpcCri
@@ -216,6 +217,16 @@ class PlainCri(GrpcCri):
     async def forward(self, sandbox_id: str, port: int) -> Duplex:
         request = pb.PortForwardRequest(pod_sandbox_id=sandbox_id, port=[port])
         return await SocketDuplex.open((await self._call(self._runtime.PortForward, request)).url, port)
+
+    # ---- Usage -------------------------------------------------------------------------------
+
+    async def sandbox_usage(self) -> list[SandboxUsage]:
+        try:
+            return await super().sandbox_usage()
+        except CriError as error:
+            if error.code not in ("Unimplemented", "Unknown"):  # so containerd 1.6 says that it cannot
+                raise
+            return []
 
     # ---- Logs --------------------------------------------------------------------------------
 

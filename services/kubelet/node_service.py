@@ -26,7 +26,7 @@ from services.kubelet.fleet import Fleet
 from services.kubelet.kubelet import Kubelet
 from services.kubelet.log_lines import LineFilter
 from services.kubelet.pod_worker import PodWorker
-from services.kubelet.stats import summary
+from services.kubelet.stats_source import node_summary
 from services.machinery.clock import Clock, parse_time
 from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1.node_pb2_grpc import NodeServiceServicer
@@ -186,11 +186,10 @@ class NodeService(NodeServiceServicer):
         if member is None:
             await _refuse(context, errors.failure(404, "NotFound", f'node "{name}" is not served here'))
         try:
-            usage = await member.kubelet.context.cri.usage()
+            stats = await node_summary(member.kubelet, self._clock.now())
         except CriError as error:
             await _refuse(context, errors.internal(str(error)))
-        pods = [worker.pod for worker in member.kubelet.workers.values()]
-        return pb.StatsResponse(json=orjson.dumps(summary(name, pods, usage, self._clock.now())))
+        return pb.StatsResponse(json=orjson.dumps(stats))
 
 
 @asynccontextmanager

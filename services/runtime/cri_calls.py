@@ -16,7 +16,7 @@ from services.runtime.machine import Machine
 from services.runtime.model import RuntimeFault
 
 NODE_METADATA = "orrery-node"
-DETAILS_LENGTH_MAX = 2_000  # a client takes 8 KiB of trailing metadata, in which a character may take nine
+DETAILS_BYTES_MAX = 2_000  # a client takes 8 KiB of trailing metadata, in which a byte may take three
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Machines = Callable[[str], Machine]
@@ -27,7 +27,12 @@ A = TypeVar("A")
 
 async def refuse(context: Context, fault: RuntimeFault) -> NoReturn:
     """For streams; calls with one answer raise RuntimeFault, which `answers` turns into a status."""
-    await context.abort(status_code(fault), str(fault)[:DETAILS_LENGTH_MAX])
+    await context.abort(status_code(fault), fitting(str(fault)))
+
+
+def fitting(words: str) -> str:
+    """As much of a refusal as a client can be told."""
+    return words.encode(errors="replace")[:DETAILS_BYTES_MAX].decode(errors="ignore")
 
 
 def status_code(fault: RuntimeFault) -> grpc.StatusCode:
@@ -47,7 +52,7 @@ def answers(
                 return await method(self, request, context)
             except RuntimeFault as fault:
                 context.set_code(status_code(fault))
-                context.set_details(str(fault)[:DETAILS_LENGTH_MAX])
+                context.set_details(fitting(str(fault)))
                 return answer()
 
         return call

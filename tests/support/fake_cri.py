@@ -19,6 +19,7 @@ from services.kubelet.cri import (
     ContainerState,
     CriError,
     ExecResult,
+    FilesystemUsage,
     HttpAnswer,
     ImageRecord,
     PodRecord,
@@ -28,6 +29,7 @@ from services.kubelet.cri import (
     RuntimeInfo,
     SandboxConfig,
     SandboxRecord,
+    SandboxUsage,
     Usage,
 )
 from services.machinery.clock import Clock
@@ -265,6 +267,12 @@ class FakeCri:
         self, container_id: str, *, follow: bool, tail_lines: int | None = None
     ) -> AsyncIterator[bytes]:
         yield self.logs.get(container_id, b"")
+
+    async def sandbox_usage(self) -> list[SandboxUsage]:
+        return []
+
+    async def image_filesystem(self) -> FilesystemUsage:
+        return FilesystemUsage()
 
     async def usage(self) -> list[Usage]:
         alive = {p.sandbox.uid for p in self.pods.values() if any(c.running for c in p.containers)}
