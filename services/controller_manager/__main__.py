@@ -37,6 +37,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--terminated-pod-gc-threshold", type=int, default=TERMINATED_PODS_MAX, help="finished Pods to keep"
     )
+    parser.add_argument("--addons", default="", help="folder of manifests to create at first")
     parser.add_argument("--root-ca-file", default="", help="CA certificate to publish in every namespace")
 
 
@@ -50,6 +51,7 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         node_monitor_grace_seconds=flags.node_monitor_grace_period,
         cluster_cidr=flags.cluster_cidr,
         terminated_pods_max=flags.terminated_pod_gc_threshold,
+        addons=flags.addons,
         root_ca=root_ca,
     )
     async with (

@@ -15,6 +15,7 @@ from services.client.client import Client
 from services.client.controller import ControllerContext
 from services.client.informer import InformerFactory
 from services.client.recorder import EventRecorder
+from services.controller_manager.addons import AddonManager
 from services.controller_manager.deployment.controller import DeploymentController
 from services.controller_manager.endpoints.controller import EndpointsController
 from services.controller_manager.endpoints.mirroring import EndpointSliceMirroring
@@ -53,6 +54,7 @@ class Settings:
     node_monitor_grace_seconds: float = MONITOR_GRACE_SECONDS
     cluster_cidr: str = CLUSTER_CIDR
     terminated_pods_max: int = TERMINATED_PODS_MAX
+    addons: str = ""  # folder of manifests; empty: the cluster brings nothing along
     root_ca: str = ""  # the certificate itself, in PEM; empty: there is none to publish
 
 
@@ -84,6 +86,7 @@ CONTROLLERS: dict[str, Make] = {
     "ephemeral-volume-controller": lambda context, _: EphemeralVolumeController(context),
     "hostpath-provisioner": lambda context, _: HostPathStorage(context),
     "garbage-collector-controller": lambda context, _: GarbageCollector(context),
+    "addon-manager": lambda context, to: AddonManager(context.client, context.clock, context.log, to.addons),
 }
 NAMES = tuple(CONTROLLERS)
 _ROOT_CA = "root-ca-certificate-publisher-controller"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.launcher.addresses import Addresses
+from services.process.config_folder import config_folder
 from services.process.keys import CA_CERTIFICATE, SIGNING_KEY
 
 ONE_ADDRESS = Addresses()
@@ -159,7 +160,8 @@ def make_plan(
         components.append(python(name, "scheduler", *server, "--leader-elect"))
     for name in numbered("controller-manager", options.controller_managers):
         trusted = ("--root-ca-file", str(keys / CA_CERTIFICATE))
-        components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted))
+        brings = ("--addons", str(config_folder("addons")))
+        components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted, *brings))
     if CLOUD in ports:  # Hollow nodes have no addresses that a load balancer could lead to.
         range_ = ("--load-balancer-cidr", addresses.load_balancers)
         components.append(python(CLOUD, "cloud_controller_manager", *server, *range_))

@@ -105,7 +105,7 @@ class Machine:
                     "failed to setup network for sandbox: cni plugin not initialized",
                 )
             hostname = config.hostname or config.name
-            namespace = Namespace(self._addresses.take(), hostname, self.name)
+            namespace = Namespace(self._addresses.take(), hostname, self.name, dns=config.dns)
             self._local.join(namespace)
         sandbox = Sandbox(self.new_id(), config, namespace, self.now(), handler)
         self.sandboxes[sandbox.id] = sandbox
@@ -251,7 +251,9 @@ class Machine:
 
     def filesystem_for(self, container: Container) -> Filesystem:
         """The image's tree, /proc, /dev and /etc as the runtime makes them, and the kubelet's mounts."""
-        filesystem = Filesystem(container.image.tree, readonly=container.config.readonly_root)
+        filesystem = Filesystem(
+            container.image.tree, readonly=container.config.readonly_root, who=container.who
+        )
         filesystem.mounts["/proc"] = ProcessFiles(container)
         filesystem.mounts["/dev"] = DEVICES
         filesystem.mounts["/dev/shm"] = Tmpfs(SHARED_MEMORY_BYTES, container.hold_file)

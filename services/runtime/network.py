@@ -29,6 +29,7 @@ from services.runtime.http import (
     encode_response,
 )
 from services.runtime.kernel import Kernel
+from services.runtime.model import Dns
 from services.runtime.streams import Pipe
 
 CONNECTIONS_MAX = 1_000  # of one listener
@@ -70,6 +71,7 @@ class Namespace:
     listeners: dict[int, Listener] = field(default_factory=dict)
     datagrams: dict[int, DatagramHandler] = field(default_factory=dict)  # by UDP port
     hosts: dict[str, str] = field(default_factory=dict)
+    dns: Dns | None = None  # who is asked for names, and how
     received_bytes: int = 0
     sent_bytes: int = 0
 
@@ -83,8 +85,22 @@ class Namespace:
             del self.listeners[port]
 
 
+class NameService(Protocol):
+    """What an emulated CoreDNS knows: it only has to listen."""
+
+    def fault(self, corefile: str) -> str:
+        """What is wrong with its settings; empty where nothing is."""
+        ...
+
+    async def answer(self, query: bytes, client: str, corefile: str, *, tcp: bool) -> bytes:
+        """The bytes of an answer; empty where there is none. Runs on the kernel."""
+        ...
+
+
 class Network(Protocol):
     """Everything here runs on the kernel, not on asyncio."""
+
+    name_service: NameService | None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         """One request to whoever listens there. OSError as connect(2) gives it."""
@@ -103,6 +119,8 @@ class Network(Protocol):
 
 class LocalNetwork:
     """Joins the sandboxes of this process by their addresses."""
+
+    name_service: NameService | None = None
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = self._kernel = kernel

@@ -23,6 +23,7 @@ from services.machinery.clock import Clock
 from services.node.network.cluster_network import ClusterNetwork
 from services.node.network.dialer import Dialer
 from services.node.network.listeners import Listeners
+from services.node.network.names import ClusterNames, Library, Resolver
 from services.node.network.routes import Routes
 from services.node.network.service import NAME, PodNetworkService
 from services.node.network.tables import Tables
@@ -51,7 +52,9 @@ class NetworkAgent:
             lambda _, node, __: self.routes.put(node),
             lambda node, _: self.routes.remove(node.key.name),
         )
+        self._client, self._clock, self._random = client, clock, random
         self._dialer: Dialer | None = None
+        self._names_of_services: ClusterNames | None = None
         self._local: LocalNetwork | None = None
         self.network: ClusterNetwork | None = None
 
@@ -68,6 +71,11 @@ class NetworkAgent:
             here=lambda: here,
             egress=self.policies.rules.allows_egress,
             ingress=self.policies.rules.allows_ingress,
+        )
+        library = Library(local.kernel)
+        self.network.resolver = Resolver(self.network, library)
+        self.network.name_service = self._names_of_services = ClusterNames(
+            local.kernel, library, self._client, self._clock, self._random, self._log
         )
         return self.network
 
@@ -88,6 +96,8 @@ class NetworkAgent:
             group.create_task(self.tables.run(), name="kube-proxy")
             group.create_task(self.policies.run(), name="network policies")
             group.create_task(self._recorder.run(), name="kube-proxy's recorder")
+            if self._names_of_services is not None:
+                group.create_task(self._names_of_services.run(), name="names")
             if self._dialer is not None:
                 group.create_task(self._dialer.run(), name="dialer")
             if self._ip and self.network is not None and self._local is not None:

@@ -21,7 +21,7 @@ from services.node.network.routes import Peer, Routes
 from services.runtime.filesystem import fault
 from services.runtime.http import BadMessage, ClientConnection, Request, Response, encode_request
 from services.runtime.kernel import Kernel
-from services.runtime.network import Connection, LocalNetwork, Namespace, is_address
+from services.runtime.network import Connection, LocalNetwork, NameService, Namespace, is_address
 
 CONNECT_SECONDS_MAX = 127.0  # what Linux takes to give up: six SYNs that nobody answers
 READ_BYTES = 64 * 1024
@@ -68,6 +68,7 @@ class ClusterNetwork:
         self._table_of, self._routes, self._dialer = table_of, routes, dialer
         self._here, self._egress, self._ingress = here, egress, ingress
         self.resolver: Resolver | None = None
+        self.name_service: NameService | None = None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         way = await self._way(source, ip, port)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.runtime.behaviours.databases import memcached, mongodb, mysql, postgres
+from services.runtime.behaviours.dns import coredns
 from services.runtime.behaviours.grpc_health import grpc_health
 from services.runtime.behaviours.redis import redis
 from services.runtime.behaviours.stress import stress
@@ -29,4 +30,4 @@ SPEAKERS: dict[str, Speaker] = {
     "redis": redis,
 }
 
-ACTORS: dict[str, Program] = {"stress": stress}
+ACTORS: dict[str, Program] = {"coredns": coredns, "stress": stress}
