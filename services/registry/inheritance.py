@@ -39,7 +39,8 @@ class Behaviours:
             self._by_layers(config)
 
     def _inherited(self, program: str, config: Config) -> str:
-        base = self._by_history(config) or self._by_layers(config)
+        # A base that was pulled before the catalogue changed is at least known by its name.
+        base = self._by_history(config) or self._by_layers(config) or self._by_history(config, exact=False)
         if base is None:
             return ""
         untouched = len(base.layers) == len(config.diff_ids) and config.entrypoint + config.cmd == (
@@ -47,17 +48,18 @@ class Behaviours:
         )
         if base.derived and not untouched:
             return json.dumps({**json.loads(base.derived), **({"program": program} if program else {})})
-        programs = json.loads(base.behaviour)["program"] if base.behaviour else []
+        named = json.loads(base.behaviour)["program"] if base.behaviour else []
         # What starts something else than its base does is not what the base is.
-        return base.behaviour if not program or program in programs or program == programs else ""
+        same = not program or program in (named if isinstance(named, list) else [named])
+        return base.behaviour if same else ""
 
-    def _by_history(self, config: Config) -> StoredImage | None:
+    def _by_history(self, config: Config, *, exact: bool = True) -> StoredImage | None:
         for step in reversed(config.steps):
             match = _ORIGIN.search(step)
             if match is None:
                 continue
             for image in self._images(match[1]):
-                if image.origin == match[0] and (image.behaviour or image.derived):
+                if (not exact or image.origin == match[0]) and (image.behaviour or image.derived):
                     self._remember(image)
                     return image
         return None

@@ -120,6 +120,12 @@ class TestBehaviour:
         found: Any = (await on_a_node(doors, "me/kubia")).behaviour
         assert found["http"][0]["body"].startswith("This is v2")
 
+    async def test_of_a_base_that_the_catalogue_has_changed_since(self, doors: Doors) -> None:
+        steps = [f"behaviour of docker.io/library/nginx sha256:{'0' * 64}", "COPY index.html"]
+        content = layer({"usr/sbin/nginx": BINARY})
+        await doors.me.push("me/old-site", "latest", [content], steps, Cmd=["nginx"])
+        assert (await on_a_node(doors, "me/old-site")).behaviour["program"] == "/usr/sbin/nginx"
+
     async def test_a_program_on_a_language_is_a_server(self, doors: Doors) -> None:
         base = await _layers_of(doors.nobody, "library/python")
         await doors.me.push(
