@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -42,11 +42,11 @@ _CODES = {
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def _refuse(context: Context, error: ApiError) -> NoReturn:
-    code = _CODES.get(error.code, grpc.StatusCode.INTERNAL)
-    trailing = ((STATUS_KEY, orjson.dumps(error.status)),)
-    await context.abort(code, error.message, trailing)
-    raise AssertionError("abort returned")
+def _refuse(context: Context, error: ApiError) -> None:
+    """The last thing a call does. What `abort` raises grpc.aio keeps until the garbage collector comes."""
+    context.set_trailing_metadata(((STATUS_KEY, orjson.dumps(error.status)),))
+    context.set_code(_CODES.get(error.code, grpc.StatusCode.INTERNAL))
+    context.set_details(error.message)
 
 
 class NodeService(NodeServiceServicer):
@@ -85,9 +85,9 @@ class NodeService(NodeServiceServicer):
                 if lines.exhausted:
                     return
         except ApiError as error:
-            await _refuse(context, error)
+            _refuse(context, error)
         except CriError as error:
-            await _refuse(context, errors.internal(str(error)))
+            _refuse(context, errors.internal(str(error)))
 
     def _filter(self, request: pb.LogsRequest) -> LineFilter:
         since = None
@@ -149,10 +149,10 @@ class NodeService(NodeServiceServicer):
                     else:
                         yield pb.ExecResponse(stderr=data)
         except ApiError as error:
-            await _refuse(context, error)
+            _refuse(context, error)
         except CriError as error:
             what = f"error executing command in container: {error.message}"
-            await _refuse(context, errors.internal(what))
+            _refuse(context, errors.internal(what))
 
     # ---- Connections -------------------------------------------------------------------------
 
@@ -173,9 +173,9 @@ class NodeService(NodeServiceServicer):
                     yield pb.PortForwardResponse(data=data)
                 yield pb.PortForwardResponse(half_close=True)
         except ApiError as error:
-            await _refuse(context, error)
+            _refuse(context, error)
         except CriError as error:
-            await _refuse(context, errors.internal(str(error)))
+            _refuse(context, errors.internal(str(error)))
 
     # ---- Stats -------------------------------------------------------------------------------
 
@@ -184,11 +184,13 @@ class NodeService(NodeServiceServicer):
         name = request.node or (next(iter(members)) if len(members) == 1 else "")
         member = members.get(name)
         if member is None:
-            await _refuse(context, errors.failure(404, "NotFound", f'node "{name}" is not served here'))
+            _refuse(context, errors.failure(404, "NotFound", f'node "{name}" is not served here'))
+            return pb.StatsResponse()
         try:
             stats = await node_summary(member.kubelet, self._clock.now())
         except CriError as error:
-            await _refuse(context, errors.internal(str(error)))
+            _refuse(context, errors.internal(str(error)))
+            return pb.StatsResponse()
         return pb.StatsResponse(json=orjson.dumps(stats))
 
 

@@ -67,7 +67,7 @@ def fill(message: Message, chance: random.Random, ids: list[str], depth: int = 0
     return message
 
 
-def value(field: FieldDescriptor, chance: random.Random, ids: list[str]) -> Any:
+def value(field: Any, chance: random.Random, ids: list[str]) -> Any:
     kinds = FieldDescriptor
     if field.type == kinds.TYPE_STRING:
         return chance.choice(ids if "id" in field.name and chance.random() < 0.5 else WORDS)
@@ -97,6 +97,7 @@ async def test_any_message_gets_an_answer_or_a_status(
     chance = random.Random(7)
     sandbox = await endpoint.sandbox("steady")
     ids = [sandbox, await endpoint.start(sandbox, "busybox", "sleep", "10000")]
+    channel: Any  # which takes and gives bytes, when it is not told of messages
     async with grpc.aio.insecure_channel(f"unix:{endpoint.socket}") as channel:
         for _ in range(ROUNDS):
             for path, request, name in calls():
@@ -114,6 +115,7 @@ async def test_any_message_gets_an_answer_or_a_status(
 
 
 async def test_bytes_that_are_no_message(endpoint: Cri) -> None:
+    channel: Any  # which takes and gives bytes, when it is not told of messages
     async with grpc.aio.insecure_channel(f"unix:{endpoint.socket}") as channel:
         for path, _, name in calls():
             for data in (b"\xff\xff\xff", b"\x0a\x7f", b"\x08"):

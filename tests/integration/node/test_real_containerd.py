@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import grpc.aio
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -104,6 +107,13 @@ async def test_a_pods_life_on_containerd(plane: ControlPlane, runtime: Container
             # Two real processes: what one wrote the other serves, and the ConfigMap is there.
             assert await output_of(service, "server", "cat", "/settings/greeting") == ("from a ConfigMap", 0)
             assert await output_of(service, "server", "sh", "-c", "exit 4") == ("", 4)
+            assert b"page" in await forwarded(service)
+            stats = orjson.loads((await service.Stats(pb.StatsRequest())).json)
+            assert stats["node"]["runtime"]["imageFs"]["capacityBytes"] > 0
+            measured = stats["pods"][0]["containers"][0]
+            assert measured["name"] == "main"
+            assert measured["memory"]["workingSetBytes"] > 0
+            assert measured["logs"]["usedBytes"] > 0
 
         await run(it, "crash", Container(name="main", command=["sh", "-c", "echo dying; exit 3"]), runtime)
         crash = await it.pod("crash", is_waiting_for("CrashLoopBackOff"))
@@ -128,6 +138,23 @@ async def test_a_pods_life_on_containerd(plane: ControlPlane, runtime: Container
         assert after.status.container_statuses[0].container_id == status.container_id
         await delete_all(client)
         plane.stop("node")
+
+
+async def forwarded(service: Any) -> bytes:
+    """A page of the server, through the kubelet and the runtime's streaming server."""
+    first = pb.PortForwardRequest(
+        pod=pb.ContainerReference(namespace="default", pod="server"), port=8080,
+        data=b"GET /index.html HTTP/1.0\r\n\r\n",
+    )  # fmt: skip
+    call = service.PortForward()
+    await call.write(first)
+    data = b""
+    while (answer := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
+        data += answer.data
+        if answer.half_close:
+            break
+    call.cancel()
+    return data
 
 
 async def delete_all(client: Client) -> None:
