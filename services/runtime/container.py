@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from services.machinery import trace
 from services.runtime import launch
-from services.runtime.filesystem import Filesystem
+from services.runtime.filesystem import Filesystem, Who
 from services.runtime.kernel import Future, Kernel, Timer
 from services.runtime.logs import ContainerLog
 from services.runtime.model import (
@@ -312,6 +312,21 @@ class Container:
         if running is None:
             return None
         return next((one for one in self.processes.own.values() if one.task is running), None)
+
+    def who(self) -> Who | None:
+        """On whose behalf files are touched at this moment; None for the runtime itself."""
+        process = self.current()
+        if process is None:
+            return None
+        uid, image_uid = process.uid, _number(self.image.user.partition(":")[0], self.image)
+        homes: tuple[str, ...] = ()
+        if uid and uid == image_uid:
+            homes = tuple(
+                place
+                for place in (self.image.working_dir, process.env.get("HOME", ""))
+                if place not in ("", "/")
+            )
+        return Who(uid, (process.gid, *self.config.supplemental_groups), homes)
 
     def looking(self) -> int:
         """The number of whoever looks into /proc: behind `/proc/self`."""

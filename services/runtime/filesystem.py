@@ -5,6 +5,9 @@ changes; a container holds only what it wrote or removed. Faults are `OSError` w
 Linux gives, so that programs print what a real one prints. Everything is bounded: what would
 grow past the limit fails with ENOSPC. Real folders of the node appear through `Mount`
 (volumes.py); no other path ever leads to the machine.
+
+Whoever is not root meets the permission bits of the image's files and its own: EACCES, and EPERM where
+only an owner may. The runtime itself, and mounts, whose real owners are not known here, are exempt.
 """
 
 from __future__ import annotations
@@ -47,6 +50,18 @@ class Entry:
 
 
 ROOT = Entry(DIRECTORY, 0o755)
+ANYBODYS = ("/tmp", "/var/tmp", "/run/lock", "/var/lock")
+READ, WRITE, SEARCH = 4, 2, 1
+STICKY = 0o1000
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """On whose behalf a file is touched."""
+
+    uid: int
+    groups: tuple[int, ...]
+    homes: tuple[str, ...] = ()  # folders that an image made for this user, whatever their bits here
 
 
 def parent_of(path: str) -> str:
@@ -72,6 +87,9 @@ class Tree:
                 path, entry = parent_of(path), ROOT
                 if path in self.entries:
                     break
+        for path in ANYBODYS:
+            if path in self.entries and self.entries[path].kind == DIRECTORY:
+                self.entries[path] = replace(self.entries[path], mode=0o1777)
         children: dict[str, list[str]] = {}
         for path in self.entries:
             if path != "/":
@@ -102,6 +120,7 @@ class Filesystem:
     mounts: dict[str, Mount] = field(default_factory=dict)
     upper: dict[str, Entry | None] = field(default_factory=dict)  # None: removed
     written_bytes: int = 0
+    who: Callable[[], Who | None] | None = None  # None, or None from it: the runtime itself
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -123,16 +142,20 @@ class Filesystem:
             return False
 
     def read(self, path: str) -> bytes:
-        entry = self.lookup(path)
+        real = self.resolve(path)
+        entry = self._get(real, path)
         if entry.kind == DIRECTORY:
             raise fault(errno.EISDIR, path)
+        self._permit(real, entry, READ, path)
         return entry.content()
 
     def listing(self, path: str) -> list[str]:
         """Names in a directory, sorted."""
         real = self.resolve(path)
-        if self._get(real, path).kind != DIRECTORY:
+        folder = self._get(real, path)
+        if folder.kind != DIRECTORY:
             raise fault(errno.ENOTDIR, path)
+        self._permit(real, folder, READ, path)
         base = "" if real == "/" else real
         mount = self._mount(real)
         if mount is not None:
@@ -173,6 +196,8 @@ class Filesystem:
                 continue
             if pending and entry.kind != DIRECTORY:
                 raise fault(errno.ENOTDIR, path)
+            if pending:
+                self._permit(here, entry, SEARCH, path)
             done = here
         return done or "/"
 
@@ -211,28 +236,37 @@ class Filesystem:
 
     def write(self, path: str, data: bytes, *, append: bool = False, modified: float = 0.0) -> None:
         real = self.resolve(path)
-        old = self._find(real)
-        if old is not None:
-            if old.kind == DIRECTORY:
-                raise fault(errno.EISDIR, path)
-            if old.kind == DEVICE:
-                return
-            if old.read is not None:
-                raise fault(errno.EACCES, path)
-        else:
-            self._require_directory(parent_of(real), path)
+        old = self.require_writable(path)
+        if old is not None and old.kind == DEVICE:
+            return
         if append and old is not None:
             data = old.content() + data
         if len(data) > FILE_BYTES_MAX:
             raise fault(errno.EFBIG, path)
-        self._put(real, replace(old or Entry(), data=data, modified=modified), path)
+        self._put(real, replace(old or self._new(), data=data, modified=modified), path)
+
+    def require_writable(self, path: str) -> Entry | None:
+        """That it can be opened for writing: what is there now, None where it would be made. OSError."""
+        real = self.resolve(path)
+        old = self._find(real)
+        if old is None:
+            self._require_directory(parent_of(real), path)
+        elif old.kind == DIRECTORY:
+            raise fault(errno.EISDIR, path)
+        elif old.read is not None:
+            raise fault(errno.EACCES, path)
+        else:
+            self._permit(real, old, WRITE, path)
+        if old is None or old.kind != DEVICE:
+            self._require_writable(self._mount(real), path)
+        return old
 
     def make_directory(self, path: str, *, modified: float = 0.0, mode: int = 0o755) -> None:
         real = self.resolve(path)
         if self._find(real) is not None:
             raise fault(errno.EEXIST, path)
         self._require_directory(parent_of(real), path)
-        self._put(real, Entry(DIRECTORY, mode, modified=modified), path)
+        self._put(real, replace(self._new(), kind=DIRECTORY, mode=mode, modified=modified), path)
 
     def make_directories(self, path: str, *, modified: float = 0.0) -> None:
         for folder in reversed([path, *_ancestors(path)]):
@@ -245,11 +279,15 @@ class Filesystem:
         real = self.resolve(path, follow=False)
         if self._find(real) is not None:
             raise fault(errno.EEXIST, path)
+        self._require_directory(parent_of(real), path)
         self._put(real, Entry(LINK, 0o777, target=target, modified=modified), path)
 
     def change(self, path: str, *, mode: int | None = None, modified: float | None = None) -> None:
         real = self.resolve(path)
         old = self._get(real, path)
+        who = self._ruled(real)
+        if mode is not None and who is not None and who.uid != old.uid:
+            raise fault(errno.EPERM, path)
         new = replace(old, mode=old.mode if mode is None else mode)
         self._put(real, replace(new, modified=new.modified if modified is None else modified), path)
 
@@ -269,6 +307,7 @@ class Filesystem:
             raise fault(errno.ENOTEMPTY, path)
         mount = self._mount(real)
         self._require_writable(mount, path)
+        self._permit_removal(real, entry, path)
         if mount is not None:
             mount[0].remove(mount[1])
             return
@@ -278,8 +317,42 @@ class Filesystem:
             self.upper[real] = None
 
     def _require_directory(self, real: str, path: str) -> None:
-        if self._get(real, path).kind != DIRECTORY:
+        """That something new may be put there."""
+        folder = self._get(real, path)
+        if folder.kind != DIRECTORY:
             raise fault(errno.ENOTDIR, path)
+        self._permit(real, folder, WRITE | SEARCH, path)
+
+    # -- permissions --------------------------------------------------------------------------
+
+    def _ruled(self, real: str) -> Who | None:
+        """Whose rights count at this place; None where everything is allowed."""
+        who = self.who() if self.who is not None else None
+        if who is None or who.uid == 0 or self._mount(real) is not None:
+            return None
+        if any(real == home or real.startswith(home + "/") for home in who.homes):
+            return None
+        return who
+
+    def _permit(self, real: str, entry: Entry, wanted: int, path: str) -> None:
+        who = self._ruled(real)
+        if who is None:
+            return
+        shift = 6 if entry.uid == who.uid else 3 if entry.gid in who.groups else 0
+        if entry.mode >> shift & wanted != wanted:
+            raise fault(errno.EACCES, path)
+
+    def _permit_removal(self, real: str, entry: Entry, path: str) -> None:
+        folder = self._get(parent_of(real), path)
+        self._permit(parent_of(real), folder, WRITE | SEARCH, path)
+        who = self._ruled(real)
+        if who is not None and folder.mode & STICKY and who.uid not in (entry.uid, folder.uid):
+            raise fault(errno.EPERM, path)
+
+    def _new(self) -> Entry:
+        """An empty file, of whoever makes it."""
+        who = self.who() if self.who is not None else None
+        return Entry(uid=who.uid, gid=who.groups[0]) if who is not None else Entry()
 
     def _require_writable(self, mount: tuple[Mount, str] | None, path: str) -> None:
         if mount[0].readonly if mount is not None else self.readonly:

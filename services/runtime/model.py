@@ -149,6 +149,7 @@ class ContainerConfig:
     resources: Resources = Resources()
     run_as_user: int | None = None
     run_as_group: int | None = None
+    supplemental_groups: tuple[int, ...] = ()  # the Pod's own and its fsGroup
     readonly_root: bool = False
     pid_mode: int = CONTAINER_MODE
     pid_target: str = ""  # the container whose processes it joins

@@ -19,8 +19,8 @@ def open_file(process: Process, target: str, operator: str) -> Stream:
     if path in ("/dev/zero", "/dev/urandom", "/dev/random"):
         return Zero()
     if path.startswith(("/dev/fd/", "/proc/self/fd/")):
-        number = path.rpartition("/")[2]
-        opened = process.streams.get(int(number[:6])) if number.isascii() and number.isdigit() else None
+        digits = path.rpartition("/")[2]
+        opened = process.streams.get(int(digits[:6])) if digits.isascii() and digits.isdigit() else None
         if opened is None:
             raise fault(errno.ENOENT, target)
         opened.retain()
@@ -35,6 +35,7 @@ def open_file(process: Process, target: str, operator: str) -> Stream:
     if operator == "<":
         filesystem.read(path)
         return OpenFile(filesystem, path, now)
+    filesystem.require_writable(path)
     if operator != ">>" or not filesystem.exists(path):
         if operator == "<>" and filesystem.exists(path):
             return OpenFile(filesystem, path, now)

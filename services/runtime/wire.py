@@ -66,6 +66,7 @@ def container_config(message: pb.ContainerConfig) -> ContainerConfig:
         resources=resources(message.linux.resources),
         run_as_user=security.run_as_user.value if security.HasField("run_as_user") else None,
         run_as_group=security.run_as_group.value if security.HasField("run_as_group") else None,
+        supplemental_groups=tuple(security.supplemental_groups),
         readonly_root=security.readonly_rootfs,
         pid_mode=security.namespace_options.pid,
         pid_target=security.namespace_options.target_id,
@@ -218,7 +219,11 @@ def container_status(container: Container) -> pb.ContainerStatus:
         ],
         log_path=str(container.log.path or ""),
         resources=pb.ContainerResources(linux=resources_message(container.resources)),
-        user=pb.ContainerUser(linux=pb.LinuxContainerUser(uid=uid, gid=gid, supplemental_groups=[gid])),
+        user=pb.ContainerUser(
+            linux=pb.LinuxContainerUser(
+                uid=uid, gid=gid, supplemental_groups=[gid, *config.supplemental_groups]
+            )
+        ),
         stop_signal=_signal_message(image.stop_signal),  # type: ignore[arg-type]
     )
 

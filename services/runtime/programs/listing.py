@@ -26,7 +26,7 @@ def owner(process: Process, uid: int, file: str = "/etc/passwd") -> str:
 
 
 async def ls(process: Process) -> int:
-    found, operands = await options(process, "1aAlhdRtrSFiCLGn", long={"all": "a", "color": "G"})
+    found, operands = await options(process, "1aAlhdRtrSFiCLGnpxscuX", long={"all": "a", "color": "G"})
     filesystem = process.container.filesystem
     files: list[tuple[str, Entry]] = []
     folders: list[str] = []
@@ -51,7 +51,12 @@ async def ls(process: Process) -> int:
     for index, folder in enumerate(folders):
         if len(folders) + len(files) > 1 or "R" in found:
             await process.write(("\n" if index or files else "") + f"{folder}:\n")
-        await _folder(process, folder, found)
+        try:
+            await _folder(process, folder, found)
+        except OSError as error:
+            how = "can't open" if _busybox(filesystem) else "cannot open directory"
+            await process.complain(f"ls: {how} '{folder}': {words_of(error)}")
+            status = 1 if _busybox(filesystem) else 2
     return status
 
 
@@ -94,10 +99,16 @@ async def _show(process: Process, rows: list[tuple[str, Entry]], found: dict[str
     if "l" in found:
         await process.write("".join(_long(process, name, entry, found) for name, entry in rows))
         return
-    marks = {DIRECTORY: "/", LINK: "@"}
-    await process.write(
-        "".join(f"{name}{marks.get(entry.kind, '') if 'F' in found else ''}\n" for name, entry in rows)
-    )
+    await process.write("".join(f"{name}{_mark(entry, found)}\n" for name, entry in rows))
+
+
+def _mark(entry: Entry, found: dict[str, str]) -> str:
+    """What -F and -p put behind a name."""
+    if entry.kind == DIRECTORY:
+        return "/" if found.keys() & {"F", "p"} else ""
+    if "F" in found:
+        return "@" if entry.kind == LINK else "*" if entry.mode & 0o111 and entry.kind == "-" else ""
+    return ""
 
 
 def _long(process: Process, name: str, entry: Entry, found: dict[str, str]) -> str:
@@ -120,6 +131,29 @@ def human(size: float) -> str:
     return f"{size:.1f}G"
 
 
+_STAT = (
+    "  File: %n\n  Size: %s\t\tBlocks: %b          IO Block: %o   %F\n"
+    "Device: 1h/1d\tInode: %i           Links: %h\n"
+    "Access: (0%a/%A)  Uid: (%u/%U)   Gid: (%g/%G)\nAccess: %x\nModify: %y\nChange: %z"
+)
+
+
+def _bytes(entry: Entry) -> int:
+    return 4096 if entry.kind == DIRECTORY else entry.size
+
+
+def _kind(entry: Entry) -> str:
+    if entry.kind == "-":
+        return "regular file" if entry.size else "regular empty file"
+    return {DIRECTORY: "directory", LINK: "symbolic link", "c": "character special file"}.get(
+        entry.kind, "fifo"
+    )
+
+
+def _moment(entry: Entry) -> str:
+    return f"{datetime.fromtimestamp(entry.modified, UTC):%Y-%m-%d %H:%M:%S}.000000000 +0000"
+
+
 async def stat(process: Process) -> int:
     found, operands = await options(process, "c:Lf", long={"format": "c"})
     status = 0
@@ -131,11 +165,32 @@ async def stat(process: Process) -> int:
             status = 1
             continue
         bits = mode_bits.filemode(KINDS[entry.kind] | entry.mode)
-        values = {"%s": str(entry.size), "%a": f"{entry.mode:o}", "%n": operand, "%A": bits,
-        "%u": str(entry.uid),
-                  "%g": str(entry.gid), "%Y": str(int(entry.modified)), "%U": owner(process, entry.uid),
-                  "%G": owner(process, entry.gid, "/etc/group")}  # fmt: skip
-        text = found.get("c", "  File: %n\n  Size: %s\nAccess: (0%a/%A)  Uid: (%u/%U)   Gid: (%g/%G)")
+        values = {
+            "%s": str(_bytes(entry)),
+            "%a": f"{entry.mode:o}",
+            "%n": operand,
+            "%A": bits,
+            "%u": str(entry.uid),
+            "%F": _kind(entry),
+            "%N": operand,
+            "%h": "2" if entry.kind == DIRECTORY else "1",
+            "%i": "1",
+            "%b": str((_bytes(entry) + 511) // 512),
+            "%B": "512",
+            "%f": f"{KINDS[entry.kind] | entry.mode:x}",
+            "%x": _moment(entry),
+            "%y": _moment(entry),
+            "%z": _moment(entry),
+            "%X": str(int(entry.modified)),
+            "%Z": str(int(entry.modified)),
+            "%o": "4096",
+            "%d": "1",
+            "%g": str(entry.gid),
+            "%Y": str(int(entry.modified)),
+            "%U": owner(process, entry.uid),
+            "%G": owner(process, entry.gid, "/etc/group"),
+        }
+        text = found.get("c", _STAT)
         for key, value in values.items():
             text = text.replace(key, value)
         await process.write(text + "\n")
