@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat as mode_bits
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from services.runtime.filesystem import DIRECTORY, LINK, Filesystem, normal
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import path_of, tool, words_of
-from services.runtime.programs.options import options
+from services.runtime.programs.options import busybox, options, usage
+from services.runtime.programs.permissions import changed_mode
 
 KINDS = {"d": mode_bits.S_IFDIR, "l": mode_bits.S_IFLNK, "c": mode_bits.S_IFCHR, "-": mode_bits.S_IFREG}
 
@@ -18,35 +21,54 @@ KINDS = {"d": mode_bits.S_IFDIR, "l": mode_bits.S_IFLNK, "c": mode_bits.S_IFCHR,
 async def mkdir(process: Process) -> int:
     found, operands = await options(process, "pm:v", long={"parents": "p", "mode": "m"})
     filesystem, now, status = process.container.filesystem, process.container.now_seconds(), 0
+    if not operands:
+        raise await usage(process, "[-m MODE] [-p] DIRECTORY...")
     for operand in operands:
         path = path_of(process, operand)
         try:
             if "p" in found:
                 filesystem.make_directories(path, modified=now)
             else:
-                filesystem.make_directory(path, modified=now)
+                filesystem.make_directory(path, modified=now, mode=0o777 & ~process.umask)
+            if "m" in found:
+                filesystem.change(path, mode=changed_mode(found["m"], 0o755))
+            if "v" in found:
+                await process.write(f"created directory: '{operand}'\n")
         except OSError as error:
-            await process.complain(f"mkdir: can't create directory '{operand}': {words_of(error)}")
+            named = _said(
+                process, f"can't create directory '{operand}'", f"cannot create directory ‘{operand}’"
+            )
+            await process.complain(f"mkdir: {named}: {words_of(error)}")
             status = 1
     return status
 
 
+def _said(process: Process, by_busybox: str, by_gnu: str) -> str:
+    return by_busybox if busybox(process) else by_gnu
+
+
 async def rm(process: Process) -> int:
-    found, operands = await options(process, "rRfiv", long={"recursive": "r", "force": "f"})
+    found, operands = await options(
+        process, "rRfiv", long={"recursive": "r", "force": "f"}, synopsis="[-irf] FILE..."
+    )
     filesystem, status = process.container.filesystem, 0
+    if not operands and "f" not in found:
+        raise await usage(process, "[-irf] FILE...")
     for operand in operands:
         path = path_of(process, operand)
         try:
             entry = filesystem.lookup(path, follow=False)
             if entry.kind == DIRECTORY and not found.keys() & {"r", "R"}:
-                await process.complain(f"rm: '{operand}' is a directory")
+                gnu = f"cannot remove '{operand}': Is a directory"
+                await process.complain("rm: " + _said(process, f"'{operand}' is a directory", gnu))
                 status = 1
                 continue
             await remove_tree(process, path)
         except OSError as error:
             if "f" in found and error.errno == errno.ENOENT:
                 continue
-            await process.complain(f"rm: can't remove '{operand}': {words_of(error)}")
+            cannot = _said(process, "can't", "cannot")
+            await process.complain(f"rm: {cannot} remove '{operand}': {words_of(error)}")
             status = 1
     return status
 
@@ -60,7 +82,7 @@ async def remove_tree(process: Process, path: str) -> None:
 
 
 async def rmdir(process: Process) -> int:
-    _, operands = await options(process, "p")
+    found, operands = await options(process, "p")
     filesystem, status = process.container.filesystem, 0
     for operand in operands:
         path = path_of(process, operand)
@@ -68,6 +90,10 @@ async def rmdir(process: Process) -> int:
             if filesystem.lookup(path, follow=False).kind != DIRECTORY:
                 raise OSError(errno.ENOTDIR, "Not a directory")
             filesystem.remove(path)
+            above = operand.rstrip("/").rpartition("/")[0]
+            while "p" in found and above:
+                filesystem.remove(path_of(process, above))
+                above = above.rpartition("/")[0]
         except OSError as error:
             await process.complain(f"rmdir: '{operand}': {words_of(error)}")
             status = 1
@@ -89,13 +115,16 @@ async def mv(process: Process) -> int:
 async def _transfer(process: Process, operands: Sequence[str], *, move: bool, deep: bool) -> int:
     name, filesystem = tool(process), process.container.filesystem
     if len(operands) < 2:
-        await process.complain(f"{name}: missing file operand")
-        return 1
+        raise await usage(process, "[-finT] SOURCE DEST" if move else "[-arPLHpfinlsTu] SOURCE DEST")
     target = path_of(process, operands[-1])
     into = filesystem.is_directory(target)
+    cannot = "can't rename" if move else "can't stat"
     status = 0
     if len(operands) > 2 and not into:
-        await process.complain(f"{name}: target '{operands[-1]}' is not a directory")
+        for operand in operands[:-1] if busybox(process) else ():
+            await process.complain(f"{name}: can't stat '{operands[-1]}/{operand}': Not a directory")
+        if not busybox(process):
+            await process.complain(f"{name}: target '{operands[-1]}' is not a directory")
         return 1
     for operand in operands[:-1]:
         source = path_of(process, operand)
@@ -105,7 +134,17 @@ async def _transfer(process: Process, operands: Sequence[str], *, move: bool, de
                 await process.complain(f"{name}: '{operand}' and '{operands[-1]}' are the same file")
                 status = 1
                 continue
-            if filesystem.lookup(source).kind == DIRECTORY and not deep:
+            kind = filesystem.lookup(source, follow=not move).kind
+            if not filesystem.is_directory(end.rpartition("/")[0] or "/"):
+                named = _said(
+                    process,
+                    f"can't {'rename' if move else 'create'} '{operand if move else operands[-1]}'",
+                    f"cannot {'move' if move else 'create regular file'} '{operands[-1]}'",
+                )
+                await process.complain(f"{name}: {named}: No such file or directory")
+                status = 1
+                continue
+            if kind == DIRECTORY and not deep:
                 await process.complain(f"{name}: omitting directory '{operand}'")
                 status = 1
                 continue
@@ -114,7 +153,7 @@ async def _transfer(process: Process, operands: Sequence[str], *, move: bool, de
                 await remove_tree(process, source)
         except OSError as error:
             await process.complain(
-                f"{name}: can't {'rename' if move else 'stat'} '{operand}': {words_of(error)}"
+                f"{name}: {_said(process, cannot, 'cannot stat')} '{operand}': {words_of(error)}"
             )
             status = 1
     return status
@@ -132,8 +171,29 @@ def _copy(filesystem: Filesystem, source: str, target: str, now: float, *, follo
 
 
 async def touch(process: Process) -> int:
-    found, operands = await options(process, "cd:t:r:am")
+    synopsis = "[-cham] [-d DATE] [-t DATE] [-r FILE] FILE..."
+    found, operands = await options(process, "cd:t:r:amh", synopsis=synopsis)
     filesystem, now, status = process.container.filesystem, process.container.now_seconds(), 0
+    if not operands:
+        raise await usage(process, synopsis)
+    stamp = re.fullmatch(r"(\d{4}|)(\d{8})(?:\.(\d\d))?", found.get("t", ""))
+    if stamp:
+        year = stamp[1] or f"{datetime.fromtimestamp(now, UTC):%Y}"
+        try:
+            now = (
+                datetime.strptime(year + stamp[2] + (stamp[3] or "00"), "%Y%m%d%H%M%S")
+                .replace(tzinfo=UTC)
+                .timestamp()
+            )
+        except ValueError:
+            await process.complain(f"touch: invalid date '{found['t']}'")
+            return 1
+    if "r" in found:
+        try:
+            now = filesystem.lookup(path_of(process, found["r"])).modified
+        except OSError as error:
+            await process.complain(f"touch: {found['r']}: {words_of(error)}")
+            return 1
     for operand in operands:
         path = path_of(process, operand)
         try:
@@ -141,8 +201,10 @@ async def touch(process: Process) -> int:
                 filesystem.change(path, modified=now)
             elif "c" not in found:
                 filesystem.write(path, b"", modified=now)
+                filesystem.change(path, mode=0o666 & ~process.umask)
         except OSError as error:
-            await process.complain(f"touch: {operand}: {words_of(error)}")
+            named = operand if busybox(process) else f"cannot touch '{operand}'"
+            await process.complain(f"touch: {named}: {words_of(error)}")
             status = 1
     return status
 
@@ -169,51 +231,9 @@ async def ln(process: Process) -> int:
     return 0
 
 
-async def chmod(process: Process) -> int:
-    words = [word for word in process.argv[1:] if word not in ("-R", "-v", "-f")]
-    filesystem, status = process.container.filesystem, 0
-    if len(words) < 2:
-        await process.complain("chmod: missing operand")
-        return 1
-    for operand in words[1:]:
-        path = path_of(process, operand)
-        try:
-            mode = changed_mode(words[0], filesystem.lookup(path).mode)
-            if mode is None:
-                await process.complain(f"chmod: invalid mode '{words[0]}'")
-                return 1
-            filesystem.change(path, mode=mode)
-        except OSError as error:
-            await process.complain(f"chmod: {operand}: {words_of(error)}")
-            status = 1
-    return status
-
-
-def changed_mode(text: str, mode: int) -> int | None:
-    """0755, u+x, go-w, a=r and lists of them."""
-    if text.isdigit():
-        return int(text, 8) & 0o7777 if set(text) <= set("01234567") else None
-    shifts = {"u": (6,), "g": (3,), "o": (0,), "a": (6, 3, 0)}
-    for clause in text.split(","):
-        at = next((index for index, sign in enumerate(clause) if sign in "+-="), -1)
-        if at < 0 or set(clause[:at]) - set("ugoa") or set(clause[at + 1 :]) - set("rwxXst"):
-            return None
-        bits = sum({"r": 4, "w": 2, "x": 1, "X": 1}.get(sign, 0) for sign in set(clause[at + 1 :]))
-        for shift in {shift for who in clause[:at] or "a" for shift in shifts[who]}:
-            if clause[at] == "=":
-                mode &= ~(7 << shift)
-            mode = mode & ~(bits << shift) if clause[at] == "-" else mode | bits << shift
-    return mode
-
-
-async def chown(process: Process) -> int:
-    return 0
-
-
 async def basename(process: Process) -> int:
     if len(process.argv) < 2:
-        await process.complain("basename: missing operand")
-        return 1
+        raise await usage(process, "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE...")
     name = process.argv[1].rstrip("/").rpartition("/")[2] or "/"
     if len(process.argv) > 2 and name != process.argv[2]:
         name = name.removesuffix(process.argv[2])
@@ -223,8 +243,7 @@ async def basename(process: Process) -> int:
 
 async def dirname(process: Process) -> int:
     if len(process.argv) < 2:
-        await process.complain("dirname: missing operand")
-        return 1
+        raise await usage(process, "FILENAME")
     for word in process.argv[1:]:
         head, slash, _ = word.rstrip("/").rpartition("/")
         await process.write((head or ("/" if slash or word.startswith("/") else ".")) + "\n")
@@ -232,82 +251,35 @@ async def dirname(process: Process) -> int:
 
 
 async def readlink(process: Process) -> int:
-    found, operands = await options(process, "fenm")
-    filesystem = process.container.filesystem
+    found, operands = await options(process, "fenmsqvz")
+    filesystem, status = process.container.filesystem, 0
     for operand in operands:
         try:
             path = path_of(process, operand)
             if found.keys() & {"f", "e", "m"} or tool(process) == "realpath":
-                await process.write(filesystem.resolve(path) + "\n")
+                real = filesystem.resolve(path)
+                if tool(process) == "realpath" or not busybox(process) or "e" in found:
+                    must = "e" in found or (tool(process) == "realpath" and busybox(process))
+                    if must and not filesystem.exists(real):
+                        raise OSError(errno.ENOENT, "No such file or directory")
+                elif not filesystem.exists(real):
+                    raise OSError(errno.ENOENT, "No such file or directory")
+                await process.write(real + "\n")
                 continue
             entry = filesystem.lookup(path, follow=False)
         except OSError as error:
             if tool(process) == "realpath":
                 await process.complain(f"realpath: {operand}: {words_of(error)}")
+                status = 1
+                continue
             return 1
         if entry.kind != LINK:
             return 1
         await process.write(entry.target + "\n")
-    return 0
-
-
-async def mktemp(process: Process) -> int:
-    found, operands = await options(process, "dp:tuq")
-    template = operands[0] if operands else "/tmp/tmp.XXXXXX"
-    random = process.container.machine.random
-    body = template.rstrip("X")
-    count = len(template) - len(body)
-    path = path_of(process, body + "".join(random.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(count)))
-    filesystem = process.container.filesystem
-    try:
-        if "d" in found:
-            filesystem.make_directory(path, modified=process.container.now_seconds())
-        else:
-            filesystem.write(path, b"", modified=process.container.now_seconds())
-    except OSError as error:
-        await process.complain(f"mktemp: (null): {words_of(error)}")
-        return 1
-    await process.write(path + "\n")
-    return 0
-
-
-async def mount(process: Process) -> int:
-    await process.write(process.container.filesystem.read("/proc/mounts"))
-    return 0
-
-
-async def dd(process: Process) -> int:
-    """Copies `count` blocks; big ones fail where a real one would fill the disk."""
-    given = dict(word.partition("=")[::2] for word in process.argv[1:] if "=" in word)
-    units = {"k": 1024, "K": 1024, "M": 1024**2, "G": 1024**3}
-    block = given.get("bs", "512")
-    size = (
-        int(block[:-1]) * units[block[-1]]
-        if block[-1:] in units and block[:-1].isdigit()
-        else int(block)
-        if block.isdigit()
-        else 512
-    )
-    count = int(given["count"]) if given.get("count", "").isdigit() else 1
-    total = size * count
-    filesystem = process.container.filesystem
-    try:
-        if "of" in given:
-            filesystem.write(
-                path_of(process, given["of"]),
-                bytes(min(total, 1 << 28)),
-                modified=process.container.now_seconds(),
-            )
-    except OSError as error:
-        await process.complain(f"dd: error writing '{given['of']}': {words_of(error)}")
-        return 1
-    await process.complain(f"{count}+0 records in\n{count}+0 records out")
-    return 0
+    return status
 
 
 PROGRAMS: dict[str, Program] = {
     "mkdir": mkdir, "rm": rm, "rmdir": rmdir, "cp": cp, "mv": mv, "touch": touch, "ln": ln,
-    "chmod": chmod,
-    "chown": chown, "basename": basename, "dirname": dirname,
-    "readlink": readlink, "realpath": readlink, "mktemp": mktemp, "mount": mount, "dd": dd,
+    "basename": basename, "dirname": dirname, "readlink": readlink, "realpath": readlink,
 }  # fmt: skip

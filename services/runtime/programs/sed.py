@@ -265,9 +265,11 @@ class Editor:
         assert first is not None
         assert last is not None
         from_start = first.kind == "line" and first.number == 0
+        if busybox(self.process) and from_start:
+            return False  # it has no line 0
         if not (from_start and self.number == 1) and not self._hit(first):
             return False
-        if from_start and self._hit(last):
+        if from_start and self._hit(last) and not busybox(self.process):
             return True
         if last.kind == "plus":
             end = self.number + last.number

@@ -1,319 +1,359 @@
-"""Tools that turn text into text."""
+"""Tools that pass text on: cat, head, tail, wc, tee, split, truncate. All but split read as they go."""
 
 from __future__ import annotations
 
-import base64 as base64_codec
-import hashlib
 import re
+from collections import deque
 
 from services.runtime.opening import open_file
-from services.runtime.processes import Process, Program
-from services.runtime.programs.input import contents, joined, lines_of, tool, words_of
-from services.runtime.programs.options import numeric, options
-from services.runtime.programs.printing import unescape
-from services.runtime.streams import read_all
+from services.runtime.processes import Exit, Process, Program
+from services.runtime.programs.input import Lines, Pace, contents, path_of, words_of
+from services.runtime.programs.options import busybox, numeric, options, usage
+from services.runtime.streams import Null, Stream, Zero, read_all
+
+TAIL_BYTES_MAX = 16 * 1024 * 1024
+_SIZE = re.compile(r"([-+]?)(\d{1,12})([kKmMgG]?)[bB]?")
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 async def cat(process: Process) -> int:
-    found, operands = await options(process, "nuvetAbsE")
-    if found.keys() & {"n", "b"}:
-        inputs, status = await contents(process, operands)
-        lines = [line for _, data in inputs for line in lines_of(data)]
-        await process.write(joined([f"{number:6d}\t{line}" for number, line in enumerate(lines, 1)]))
-        return status
+    found, operands = await options(process, "nuvetAbsETu", synopsis="[-nbvteA] [FILE]...")
+    if found.keys() & {"n", "b", "e", "E", "A", "t", "v", "T", "s"}:
+        return await _decorated(process, found, operands)
     status = 0
     for operand in operands or ["-"]:
         try:
             stream = process.stdin if operand == "-" else open_file(process, operand, "<")
+            if operand != "-" and process.container.filesystem.is_directory(path_of(process, operand)):
+                raise IsADirectoryError(21, "Is a directory")
+            endless = isinstance(stream, Zero)
             while data := await stream.read(65536):
                 await process.write(data)
+                if endless:
+                    await process.container.kernel.breathe()
+            _release(process, stream)
         except BrokenPipeError:
             raise
         except OSError as error:
-            await process.complain(f"cat: {_named(process, operand)}: {words_of(error)}")
+            worded = busybox(process) and error.errno != 21
+            named = f"can't open '{operand}'" if worded else f"read error" if busybox(process) else operand  # noqa: F541
+            await process.complain(f"cat: {named}: {words_of(error)}")
             status = 1
     return status
 
 
-def _named(process: Process, operand: str) -> str:
-    """busybox says "can't open 'x'", the GNU tools only name it."""
-    return operand if process.container.filesystem.exists("/usr/bin/bash") else f"can't open '{operand}'"
+def _release(process: Process, stream: Stream) -> None:
+    if stream is not process.stdin and not isinstance(stream, Zero | Null):
+        stream.release()
+
+
+async def _decorated(process: Process, found: dict[str, str], operands: list[str]) -> int:
+    lines = Lines(process, operands, can_not=True)
+    number, blank = 0, False
+    visible = bool(found.keys() & {"v", "e", "A", "t"})
+    while (line := await lines.next()) is not None:
+        if "s" in found and blank and not line:
+            continue
+        blank = not line
+        if visible:
+            line = "".join(_visible(sign) for sign in line)
+        if found.keys() & {"t", "A", "T"}:
+            line = line.replace("\t", "^I")
+        ending = "$\n" if found.keys() & {"e", "E", "A"} else "\n"
+        numbered = ("b" in found and line) or ("n" in found and "b" not in found)
+        number += bool(numbered)
+        await process.write(f"{number:6d}\t{line}{ending}" if numbered else f"{line}{ending}")
+    return int(lines.failed)
+
+
+def _visible(sign: str) -> str:
+    code = ord(sign)
+    return "^" + chr(code + 64) if code < 32 and sign != "\t" else "^?" if code == 127 else sign
+
+
+async def _size(process: Process, text: str) -> tuple[str, int]:
+    """The sign and the amount of -n and -c."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        gnu = f"invalid number of lines: ‘{text}’"
+        await process.complain(
+            f"{process.argv[0]}: " + (f"invalid number '{text}'" if busybox(process) else gnu)
+        )
+        raise Exit(1)
+    return match[1], int(match[2]) * _UNITS[match[3].lower()]
+
+
+def _short(words: list[str]) -> list[str]:
+    """-5 is -n 5."""
+    out: list[str] = []
+    for at, word in enumerate(words):
+        value = at > 0 and words[at - 1] in ("-n", "-c")
+        out.append(f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) and not value else word)
+    return out
 
 
 async def head(process: Process) -> int:
-    words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
-    found, operands = await options(process, "n:c:qv", words=words, long={"lines": "n", "bytes": "c"})
-    if not operands and "c" not in found and not found.get("n", "10").startswith("-"):
-        return await _head_of_stream(process, int(await numeric(process, found.get("n", "10"))))
-    inputs, status = await contents(process, operands)
-    for index, (name, data) in enumerate(inputs):
-        if len(inputs) > 1:
-            await process.write(("\n" if index else "") + f"==> {name} <==\n")
-        if "c" in found:
-            await process.write(data[: int(await numeric(process, found["c"]))])
-        else:
-            count = int(await numeric(process, found.get("n", "10")))
+    found, operands = await options(
+        process,
+        "n:c:qv",
+        words=_short(list(process.argv[1:])),
+        synopsis="[OPTIONS] [FILE]...",
+        long={"lines": "n", "bytes": "c", "quiet": "q", "verbose": "v"},
+    )
+    by_bytes = "c" in found
+    sign, count = await _size(process, found.get("c") or found.get("n") or "10")
+    status, shown = 0, False
+    for operand in operands or ["-"]:
+        try:
+            stream = process.stdin if operand == "-" else open_file(process, operand, "<")
+        except OSError as error:
+            named = operand if busybox(process) else f"cannot open '{operand}' for reading"
+            await process.complain(f"head: {named}: {words_of(error)}")
+            status = 1
+            continue
+        if "v" in found or (len(operands) > 1 and "q" not in found):
+            name = "standard input" if operand == "-" else operand
+            await process.write(("\n" if shown else "") + f"==> {name} <==\n")
+        shown = True
+        if sign == "-":
+            data = await read_all(stream, TAIL_BYTES_MAX)
             lines = data.splitlines(keepends=True)
-            await process.write(b"".join(lines[:count]))
+            await process.write(
+                data[: len(data) - count] if by_bytes else b"".join(lines[: max(len(lines) - count, 0)])
+            )
+        else:
+            await _first(process, stream, count, by_bytes=by_bytes)
+        _release(process, stream)
     return status
 
 
-async def _head_of_stream(process: Process, count: int) -> int:
+async def _first(process: Process, stream: Stream, count: int, *, by_bytes: bool) -> None:
     """Stops reading when it has enough, so that the writer learns of it."""
     while count > 0:
-        data = await process.stdin.read(65536)
+        data = await stream.read(min(65536, count) if by_bytes else 65536)
         if not data:
-            break
+            return
+        if by_bytes:
+            count -= len(data)
+            await process.write(data)
+            continue
         lines = data.split(b"\n")
         if len(lines) > count:
             await process.write(b"\n".join(lines[:count]) + b"\n")
-            break
+            return
         count -= len(lines) - 1
         await process.write(data)
-    return 0
 
 
 async def tail(process: Process) -> int:
-    words = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in process.argv[1:]]
-    found, operands = await options(process, "n:c:fFqv", words=words, long={"lines": "n", "follow": "f"})
-    inputs, status = await contents(process, operands)
-    for index, (name, data) in enumerate(inputs):
-        if len(inputs) > 1:
-            await process.write(("\n" if index else "") + f"==> {name} <==\n")
-        if "c" in found:
-            size = int(await numeric(process, found["c"]))
-            await process.write(data[-size:] if size else b"")
+    words = _short(list(process.argv[1:]))
+    words = [
+        f"-n{word}" if re.fullmatch(r"\+\d+", word) and at == 0 else word for at, word in enumerate(words)
+    ]
+    found, operands = await options(
+        process,
+        "n:c:fFqvs:",
+        words=words,
+        synopsis="[-fFqv] [-c [+]N[bkm]] [-n [+]N] [FILE]...",
+        long={"lines": "n", "follow": "f", "bytes": "c", "retry": "F"},
+    )
+    sign, count = await _size(process, found.get("c") or found.get("n") or "10")
+    status, shown, followed = 0, False, None
+    for operand in operands or ["-"]:
+        try:
+            stream = process.stdin if operand == "-" else open_file(process, operand, "<")
+        except OSError as error:
+            named = f"can't open '{operand}'" if busybox(process) else f"cannot open '{operand}' for reading"
+            await process.complain(f"tail: {named}: {words_of(error)}")
+            status = 1
             continue
-        count = found.get("n", "10")
-        await numeric(process, count)
-        lines = data.splitlines(keepends=True)
-        chosen = (
-            lines[max(int(count) - 1, 0) :]
-            if count.startswith("+")
-            else lines[len(lines) - min(abs(int(count)), len(lines)) :]
-        )
-        await process.write(b"".join(chosen))
-    if found.keys() & {"f", "F"} and operands:
-        await _follow(process, operands[-1])
+        if "v" in found or (len(operands) > 1 and "q" not in found):
+            name = "standard input" if operand == "-" else operand
+            await process.write(("\n" if shown else "") + f"==> {name} <==\n")
+        shown = True
+        await _last(process, stream, sign, count, by_bytes="c" in found)
+        followed = stream
+    if not shown:
+        await process.complain("tail: no files" if busybox(process) else "tail: no files remaining") if (
+            busybox(process) or found.keys() & {"f", "F"}
+        ) else None
+        return 1
+    if found.keys() & {"f", "F"} and operands and followed is not None:
+        while True:
+            await process.sleep(1.0)
+            if data := await followed.read(65536):
+                await process.write(data)
     return status
 
 
-async def _follow(process: Process, operand: str) -> None:
-    stream = None if operand == "/dev/null" else open_file(process, operand, "<")
-    if stream is not None:
-        await read_all(stream, 1 << 24)
-    while True:
-        await process.sleep(1.0)
-        if stream is not None and (data := await stream.read(65536)):
-            await process.write(data)
+async def _last(process: Process, stream: Stream, sign: str, count: int, *, by_bytes: bool) -> None:
+    """The end of a stream, of which no more is kept than that."""
+    pace = Pace(process)
+    kept: deque[bytes] = deque()
+    size = skipped = 0
+    rest = b""
+    while data := await stream.read(65536):
+        await pace.spend(len(data) // 4)
+        if sign == "+":
+            skipped = await _after(process, data, max(count - 1, 0), skipped, by_bytes=by_bytes)
+            continue
+        if by_bytes:
+            kept.append(data)
+            size += len(data)
+            while kept and size - len(kept[0]) >= count:
+                size -= len(kept.popleft())
+            continue
+        *whole, rest = (rest + data).split(b"\n")
+        kept.extend(whole[-count:] if count else ())
+        size += sum(map(len, whole[-count:])) if count else 0
+        while len(kept) > count or (kept and size > TAIL_BYTES_MAX):
+            size -= len(kept.popleft())
+    if sign == "+":
+        return
+    if by_bytes:
+        await process.write(b"".join(kept)[-count:] if count else b"")
+        return
+    lines = [line + b"\n" for line in kept] + ([rest] if rest else [])
+    await process.write(b"".join(lines[len(lines) - min(count, len(lines)) :]))
+
+
+async def _after(process: Process, data: bytes, wanted: int, skipped: int, *, by_bytes: bool) -> int:
+    """Writes what stands behind so many lines or bytes; the answer is how many have been passed."""
+    if skipped >= wanted:
+        await process.write(data)
+        return skipped
+    if by_bytes:
+        await process.write(data[wanted - skipped :])
+        return skipped + len(data)
+    at = 0
+    while skipped < wanted:
+        end = data.find(b"\n", at)
+        if end < 0:
+            return skipped
+        at, skipped = end + 1, skipped + 1
+    await process.write(data[at:])
+    return skipped
 
 
 async def wc(process: Process) -> int:
-    found, operands = await options(process, "lwcmL")
-    inputs, status = await contents(process, operands)
-    chosen = [letter for letter in "lwcm" if letter in found] or ["l", "w", "c"]
-    totals = dict.fromkeys(chosen, 0)
-    rows = []
-    for name, data in inputs:
-        text = data.decode("utf-8", "surrogateescape")
-        counts = {"l": data.count(b"\n"), "w": len(text.split()), "c": len(data), "m": len(text)}
-        rows.append(([counts[letter] for letter in chosen], name if operands else ""))
-        for letter in chosen:
-            totals[letter] += counts[letter]
-    if len(rows) > 1:
-        rows.append((list(totals.values()), "total"))
-    for counts_row, name in rows:
-        if len(chosen) == 1 and len(rows) == 1:
-            line = f"{counts_row[0]} {name}".rstrip()
-        else:
-            line = " ".join(f"{count:7d}" for count in counts_row) + (f" {name}" if name else "")
-        await process.write(line + "\n")
-    return status
-
-
-async def sort(process: Process) -> int:
-    found, operands = await options(process, "nrufk:t:hbo:VgsM")
-    inputs, status = await contents(process, operands)
-    lines = [line for _, data in inputs for line in lines_of(data)]
-    column = re.match(r"(\d+)", found.get("k", ""))
-    numeric = bool(found.keys() & {"n", "h", "g"}) or "n" in found.get("k", "")
-
-    def key(line: str) -> tuple[float, str]:
-        text = line
-        if column is not None:
-            fields = line.split(found["t"]) if "t" in found else line.split()
-            index = int(column[1]) - 1
-            text = (
-                (fields[index] if index < len(fields) else "")
-                if "," in found["k"]
-                else " ".join(fields[index:])
-            )
-        if numeric:
-            match = re.match(r"\s*(-?\d+(?:\.\d+)?)", text)
-            return float(match[1]) if match else 0.0, line
-        return 0.0, text.lower() if "f" in found else text
-
-    lines.sort(key=key, reverse="r" in found)
-    if "u" in found:
-        lines = list(dict.fromkeys(lines))
-    await process.write(joined(lines))
-    return status
-
-
-async def uniq(process: Process) -> int:
-    found, operands = await options(process, "cdui")
-    inputs, status = await contents(process, operands[:1])
-    groups: list[tuple[str, int]] = []
-    for line in lines_of(inputs[0][1] if inputs else b""):
-        same = groups and (groups[-1][0].lower() == line.lower() if "i" in found else groups[-1][0] == line)
-        if same:
-            groups[-1] = (groups[-1][0], groups[-1][1] + 1)
-        else:
-            groups.append((line, 1))
-    if "d" in found:
-        groups = [group for group in groups if group[1] > 1]
-    if "u" in found:
-        groups = [group for group in groups if group[1] == 1]
-    await process.write(joined([f"{count:7d} {line}" if "c" in found else line for line, count in groups]))
-    return status
-
-
-async def cut(process: Process) -> int:
-    found, operands = await options(process, "d:f:c:b:s", long={"delimiter": "d", "fields": "f"})
-    inputs, status = await contents(process, operands)
-    chosen = _ranges(found.get("f") or found.get("c") or found.get("b") or "")
-    if not chosen:
-        await process.complain("cut: expected a list of bytes, characters, or fields")
-        return 1
-    delimiter = found.get("d", "\t")
-    out = []
-    for _, data in inputs:
-        for line in lines_of(data):
-            if "f" not in found:
-                out.append("".join(sign for at, sign in enumerate(line, 1) if _in(chosen, at)))
-            elif delimiter in line:
-                fields = line.split(delimiter)
-                out.append(delimiter.join(field for at, field in enumerate(fields, 1) if _in(chosen, at)))
-            elif "s" not in found:
-                out.append(line)
-    await process.write(joined(out))
-    return status
-
-
-def _ranges(text: str) -> list[tuple[int, float]]:
-    ranges: list[tuple[int, float]] = []
-    for piece in text.split(","):
-        match = re.fullmatch(r"(\d*)(-?)(\d*)", piece.strip())
-        if match is None or not (match[1] or match[3]):
-            return []
-        first = int(match[1] or 1)
-        ranges.append((first, float(match[3]) if match[3] else (float("inf") if match[2] else first)))
-    return ranges
-
-
-def _in(ranges: list[tuple[int, float]], number: int) -> bool:
-    return any(first <= number <= last for first, last in ranges)
-
-
-async def tr(process: Process) -> int:
-    found, operands = await options(process, "dsc")
-    if not operands:
-        await process.complain("tr: missing operand")
-        return 1
-    data = (await read_all(process.stdin, 1 << 24)).decode("utf-8", "surrogateescape")
-    first = _set(operands[0])
-    if "c" in found:
-        first = "".join(chr(code) for code in range(256) if chr(code) not in first)
-    second = _set(operands[1]) if len(operands) > 1 else ""
-    if "d" in found:
-        data = data.translate({ord(sign): None for sign in first})
-    elif second:
-        second = second + second[-1] * (len(first) - len(second))
-        data = data.translate({ord(a): b for a, b in zip(first, second)})
-    squeezed = second or first
-    if "s" in found and squeezed:
-        data = re.sub(f"([{re.escape(squeezed)}])\\1+", r"\1", data)
-    await process.write(data)
-    return 0
-
-
-def _set(text: str) -> str:
-    names = {
-        "[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[:lower:]": "abcdefghijklmnopqrstuvwxyz",
-        "[:digit:]": "0123456789", "[:space:]": " \t\n\r\v\f",
-        "[:punct:]": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
-    }  # fmt: skip
-    names["[:alpha:]"] = names["[:upper:]"] + names["[:lower:]"]
-    names["[:alnum:]"] = names["[:digit:]"] + names["[:alpha:]"]
-    for name, signs in names.items():
-        text = text.replace(name, signs.replace("\\", "\\\\").replace("-", "\\055"))
-    text = unescape(text)[0] if "\\" in text else text
-    return re.sub(
-        r"(.)-(.)",
-        lambda m: "".join(chr(c) for c in range(ord(m[1]), ord(m[2]) + 1)) or m[0],
-        text,
-        flags=re.DOTALL,
+    found, operands = await options(
+        process,
+        "lwcmL",
+        synopsis="[-cmlwL] [FILE]...",
+        long={"lines": "l", "words": "w", "bytes": "c", "chars": "m"},
     )
+    chosen = [letter for letter in "lwmcL" if letter in found] or ["l", "w", "c"]
+    rows: list[tuple[list[int], str]] = []
+    status = 0
+    for operand in operands or ["-"]:
+        try:
+            stream = process.stdin if operand == "-" else open_file(process, operand, "<")
+        except OSError as error:
+            await process.complain(f"wc: {operand}: {words_of(error)}")
+            status = 1
+            continue
+        counts = await _counted(process, stream)
+        _release(process, stream)
+        rows.append(([counts[letter] for letter in chosen], operand if operands else ""))
+    if len(operands) > 1:
+        sums = [sum(row[0][at] for row in rows) for at in range(len(chosen))]
+        if "L" in chosen:
+            sums[chosen.index("L")] = max((row[0][chosen.index("L")] for row in rows), default=0)
+        rows.append((sums, "total"))
+    width = 9 if busybox(process) else max((len(str(count)) for row in rows for count in row[0]), default=1)
+    if not busybox(process) and (not operands or "-" in operands):
+        width = max(width, 7)
+    for row, name in rows:
+        alone = len(chosen) == 1 and len(rows) == 1
+        text = str(row[0]) if alone else " ".join(f"{count:{width}d}" for count in row)
+        await process.write(f"{text} {name}".rstrip() + "\n" if name else f"{text}\n")
+    return status
+
+
+async def _counted(process: Process, stream: Stream) -> dict[str, int]:
+    counts = {"l": 0, "w": 0, "c": 0, "m": 0, "L": 0}
+    pace, inside, column = Pace(process), False, 0
+    while data := await stream.read(65536):
+        await pace.spend(len(data) // 4)
+        counts["c"] += len(data)
+        counts["l"] += data.count(b"\n")
+        counts["m"] += sum(1 for code in data if code & 0xC0 != 0x80)
+        words = data.split()
+        counts["w"] += len(words) - (1 if inside and words and not data[:1].isspace() else 0)
+        inside = not data[-1:].isspace()
+        for index, line in enumerate(data.split(b"\n")):
+            column = len(line) + (column if index == 0 else 0)
+            counts["L"] = max(counts["L"], column)
+    return counts
 
 
 async def tee(process: Process) -> int:
-    found, operands = await options(process, "ai")
-    streams, status = [], 0
+    found, operands = await options(process, "ai", synopsis="[-ai] [FILE]...", long={"append": "a"})
+    streams: list[Stream] = []
+    status = 0
     for operand in operands:
         try:
             streams.append(open_file(process, operand, ">>" if "a" in found else ">"))
         except OSError as error:
             await process.complain(f"tee: {operand}: {words_of(error)}")
             status = 1
-    while data := await process.stdin.read(65536):
-        await process.write(data)
+    try:
+        while data := await process.stdin.read(65536):
+            await process.write(data)
+            for stream in streams:
+                await stream.write(data)
+    finally:
         for stream in streams:
-            await stream.write(data)
+            _release(process, stream)
     return status
 
 
-async def tac(process: Process) -> int:
-    inputs, status = await contents(process, process.argv[1:])
-    await process.write(joined([line for _, data in inputs for line in lines_of(data)][::-1]))
+async def split(process: Process) -> int:
+    synopsis = "[OPTIONS] [INPUT [PREFIX]]"
+    found, operands = await options(process, "l:b:a:d", synopsis=synopsis)
+    inputs, status = await contents(process, operands[:1])
+    data = inputs[0][1] if inputs else b""
+    prefix = operands[1] if len(operands) > 1 else "x"
+    if "b" in found:
+        size = max((await _size(process, found["b"]))[1], 1)
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    else:
+        count = max(int(await numeric(process, found.get("l", "1000"))), 1)
+        lines = data.splitlines(keepends=True)
+        pieces = [b"".join(lines[at : at + count]) for at in range(0, len(lines), count)]
+    if len(pieces) > 26 * 26:
+        await process.complain("split: output file suffixes exhausted")
+        return 1
+    for at, piece in enumerate(pieces):
+        suffix = f"{at:02d}" if "d" in found else chr(97 + at // 26) + chr(97 + at % 26)
+        process.container.filesystem.write(
+            path_of(process, prefix + suffix), piece, modified=process.container.now_seconds()
+        )
     return status
 
 
-async def rev(process: Process) -> int:
-    inputs, status = await contents(process, process.argv[1:])
-    await process.write(joined([line[::-1] for _, data in inputs for line in lines_of(data)]))
-    return status
-
-
-async def base64(process: Process) -> int:
-    found, operands = await options(process, "dDiw:", long={"decode": "d", "wrap": "w"})
-    inputs, status = await contents(process, operands)
-    data = b"".join(piece for _, piece in inputs)
-    if found.keys() & {"d", "D"}:
+async def truncate(process: Process) -> int:
+    found, operands = await options(process, "s:c", synopsis="[-c] -s SIZE FILE...", long={"size": "s"})
+    if "s" not in found or not operands:
+        raise await usage(process, "[-c] -s SIZE FILE...")
+    sign, size = await _size(process, found["s"])
+    filesystem = process.container.filesystem
+    for operand in operands:
+        path = path_of(process, operand)
+        old = filesystem.read(path) if filesystem.exists(path) else b""
+        wanted = size if not sign else len(old) + size if sign == "+" else max(len(old) - size, 0)
         try:
-            await process.write(base64_codec.b64decode(data))
-        except ValueError:
-            await process.complain("base64: invalid input")
+            if wanted > TAIL_BYTES_MAX:
+                raise OSError(27, "File too large")
+            filesystem.write(
+                path, old[:wanted].ljust(wanted, b"\0"), modified=process.container.now_seconds()
+            )
+        except OSError as error:
+            await process.complain(f"truncate: {operand}: {words_of(error)}")
             return 1
-        return status
-    text = base64_codec.b64encode(data).decode()
-    width = int(await numeric(process, found.get("w", "76")))
-    rows = [text[at : at + width] for at in range(0, len(text), width)] if width else [text]
-    await process.write("\n".join(rows) + ("\n" if width else ""))
-    return status
-
-
-async def checksum(process: Process) -> int:
-    algorithm = tool(process).removesuffix("sum")
-    inputs, status = await contents(process, process.argv[1:])
-    for name, data in inputs:
-        digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
-        await process.write(f"{digest}  {name}\n")
-    return status
+    return 0
 
 
 PROGRAMS: dict[str, Program] = {
-    "cat": cat, "head": head, "tail": tail,
-    "wc": wc, "sort": sort, "uniq": uniq, "cut": cut, "tr": tr, "tee": tee,
-    "tac": tac, "rev": rev, "base64": base64, "md5sum": checksum, "sha1sum": checksum,
-    "sha256sum": checksum,
+    "cat": cat, "head": head, "tail": tail, "wc": wc, "tee": tee, "split": split, "truncate": truncate,
 }  # fmt: skip

@@ -53,7 +53,7 @@ async def cd(shell: Shell, words: Sequence[str]) -> int:
                 break
     if not shell.filesystem.is_directory(path):
         await shell.complain(_no_folder(shell, path, target), "cd")
-        return 2 if shell.is_dash else 1
+        return 1 if shell.dialect is Dialect.BASH else 2
     if "-P" in words[1:]:
         path = shell.filesystem.resolve(path)
     shell.set("OLDPWD", shell.process.cwd)
@@ -151,7 +151,7 @@ async def command(shell: Shell, words: Sequence[str]) -> int:
 
 async def _which(shell: Shell, names: Sequence[str]) -> int:
     status = 0
-    for name in names if shell.dialect is not Dialect.DASH else names[:1]:
+    for name in names if shell.dialect is Dialect.BASH else names[:1]:
         kind, text = _what(shell, name)
         if not kind:
             status = 127 if shell.dialect is not Dialect.BASH else 1
