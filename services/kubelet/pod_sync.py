@@ -196,8 +196,11 @@ class PodSync:
     async def _start(self, worker: PodWorker, container: Container) -> None:
         sandbox = worker.view.ready_sandbox
         now = self._context.clock.monotonic()
-        if sandbox is None or worker.not_before.get(container.name, 0.0) > now:
-            return  # Pokes for other reasons do not make it come sooner.
+        if sandbox is None:
+            return
+        if (left := worker.not_before.get(container.name, 0.0) - now) > 0:
+            self._retry(worker, left)  # Looks for other reasons neither hasten it nor put it off.
+            return
         if self._backs_off(worker, container):
             return
         try:

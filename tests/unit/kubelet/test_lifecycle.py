@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.api.core_v1 import ContainerStatus, Pod, Secret
+from services.api.core_v1 import ConfigMap, ContainerStatus, Pod, Secret
 from services.api.meta_v1 import ObjectMeta
 from services.api.node_v1 import RuntimeClass
 from services.client.transport import PatchType
@@ -389,3 +389,17 @@ async def test_a_pod_whose_containers_the_runtime_has_lost_still_ends(node: Node
     async with node.running():
         await node.clock.advance(3)
         assert not node.has()
+
+
+async def test_a_look_for_another_reason_does_not_put_a_retry_off(node: NodeUnderTest) -> None:
+    async with node.running():
+        await node.run_pod({"envFrom": [{"configMapRef": {"name": "absent"}}]})
+        kubelet = node.fleet.members["node-1"].kubelet
+        worker = kubelet.workers["uid-kubia"]
+        await node.clock.advance(1)
+        kubelet._look_after(worker, 1)  # sooner than the retry, in whose place it comes
+        await node.clock.advance(2)
+        assert node.state() == "CreateContainerConfigError"
+        node.api.put(ConfigMap(metadata=ObjectMeta(name="absent", namespace="default")))
+        await node.clock.advance(8)
+        assert node.state() == "Running"
