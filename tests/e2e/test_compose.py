@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,16 +39,17 @@ def engine_runs() -> bool:
 class ComposeCluster(Cluster):
     """Reached through the published port; started and broken by docker compose."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, registry_port: int) -> None:
         super().__init__(home)
-        self._port = port
+        self._ports = {"ORRERY_PORT": str(port), "ORRERY_REGISTRY_PORT": str(registry_port)}
+        self.registry_port = registry_port
         (home / "cluster.json").write_text(json.dumps({"apiserver": f"127.0.0.1:{port}"}))
 
     def compose(self, *words: str) -> str:
         done = subprocess.run(
             ("docker", "compose", "--project-name", PROJECT, *words),
             cwd=ROOT,
-            env={**os.environ, "ORRERY_PORT": str(self._port), "DOCKER_BUILDKIT": "1"},
+            env={**os.environ, **self._ports, "DOCKER_BUILDKIT": "1"},
             capture_output=True,
             text=True,
             timeout=600,
@@ -62,7 +64,9 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster
         if REQUIRED:
             pytest.fail("ORRERY_REQUIRE_DOCKER is set, and no Docker engine answers")
         pytest.skip("no Docker engine runs here: start one to run the compose tests")
-    cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), free_port(0, set()))
+    taken: set[int] = set()
+    ports = free_port(0, taken), free_port(0, taken)
+    cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), *ports)
     try:
         cluster.compose("up", "--build", "--detach", "--wait")
         yield cluster
@@ -87,6 +91,8 @@ def test_three_nodes_and_a_deployment(compose: ComposeCluster) -> None:
     pods = compose.until(Pod, lambda pods: len(pods) == 3 and all(map(is_ready, pods.values())))
     name = next(iter(pods)).name
     assert "Kubia server starting..." in compose.ok("logs", name)
+    answer = urllib.request.urlopen(f"http://127.0.0.1:{compose.registry_port}/v2/luksa/kubia/tags/list")
+    assert "v1" in json.load(answer)["tags"]
     assert "ok get" not in compose.compose("exec", "-T", "apiserver", "ok", "get", "pods")
     assert "name=web" in compose.compose("logs", "scheduler") or "web-" in compose.compose(
         "logs", "scheduler"

@@ -54,6 +54,8 @@ class Auth:
         """GET /token with Basic, or with nothing: a token for nobody reads what is public."""
         scheme, _, proof = request.headers.get("Authorization", "").partition(" ")
         if request.method == "POST":
+            if request.content_type != "application/x-www-form-urlencoded":
+                raise ApiError("UNSUPPORTED", "a form is wanted", status=415)
             form = await request.post()
             pair = str(form.get("username", "")), str(form.get("password", ""))
             proof = base64.b64encode(":".join(pair).encode()).decode() if any(pair) else ""

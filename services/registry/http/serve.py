@@ -1,11 +1,17 @@
-"""Listens on the HTTP port and routes to Api, Uploads and Auth."""
+"""Listens on the HTTP port and routes to Api, Uploads and Auth.
+
+What is no HTTP at all is answered with 400 by the library, and is nobody's news.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.machinery.clock import Clock
 from services.process.logging import Logger
@@ -19,6 +25,20 @@ from services.registry.pushing import Pushing
 
 FORM_BYTES_MAX = 64 * 1024
 SHUTDOWN_SECONDS = 1.0
+
+
+class _Voice(logging.Logger):
+    """The library's voice: broken requests are for those who look, our own faults keep their stack."""
+
+    def __init__(self, log: Logger) -> None:
+        super().__init__("registry.http")
+        self._ours = log
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **options: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError | ConnectionError):
+            self._ours.debug("Refused what is no request", reason=str(exc_info)[:200])
+        else:
+            self._ours.error("Could not answer a request", exc_info=exc_info)
 
 
 @asynccontextmanager
@@ -43,6 +63,7 @@ async def http_server(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_Voice(log),
         handle_signals=False,
         handler_cancellation=True,
         shutdown_timeout=SHUTDOWN_SECONDS,

@@ -31,9 +31,10 @@ class Doors:
 @asynccontextmanager
 async def registry(data: Path, **options: Any) -> AsyncIterator[Doors]:
     ports: list[int] = []
+    clock = options.pop("clock", None) or SystemClock()
     async with (
         registry_server(
-            "127.0.0.1", 0, clock=SystemClock(), log=get_logger("registry"), data=data, http_port=0,
+            "127.0.0.1", 0, clock=clock, log=get_logger("registry"), data=data, http_port=0,
             on_http=ports, **options,
         ) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,

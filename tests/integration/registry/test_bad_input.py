@@ -10,21 +10,92 @@ import logging
 import tarfile
 import tracemalloc
 import zlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from services.pb.registry.v1 import registry_pb2 as pb
 from tests.integration.registry.conftest import Doors, registry
+from tests.support.clock import ManualClock
 from tests.support.oci import INDEX, MANIFEST, Answer, image, layer, sha256
+from tests.unit.registry.test_service import ObservedClock
 
 BINARY = b"\x7fELF"
 
 
 @pytest.fixture(autouse=True)
-def no_stack(caplog: pytest.LogCaptureFixture) -> object:
-    """aiohttp logs an error with its stack when a handler lets one through."""
+def no_stack(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """An error that a handler lets through is logged with its stack."""
     yield
     assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x01garbage\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"POST /v2/me/x/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET //[ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data\r\n"
+        b"Content-Length: 3\r\n\r\nabc",
+        b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 300000\r\n\r\n" + b"a" * 300_000,
+        b'GET /v2/%ff%fe/tags/list HTTP/1.1\r\nHost: a"b\r\n\r\n',
+    ],
+)
+async def test_what_is_no_request(doors: Doors, data: bytes) -> None:
+    host, _, port = doors.base.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(data)
+    async with asyncio.timeout(60):
+        answer = await reader.readline()
+    writer.close()
+    assert b" 4" in answer
+    assert (await doors.nobody.ask("GET", "/v2/nginx/manifests/latest")).status == 200
+
+
+async def test_a_silent_upload_ends_and_can_go_on(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with registry(tmp_path, clock=clock) as doors:
+        begun = await doors.me.ask("POST", "/v2/me/slow/blobs/uploads/")
+        location, came = begun.headers["Location"], asyncio.Event()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"12345"
+            came.set()
+            await asyncio.Event().wait()
+
+        slow = asyncio.create_task(doors.me.ask("PATCH", location, data=pieces()))
+        await came.wait()
+        while (await doors.me.ask("GET", location)).headers["Range"] != "0-4":
+            pass
+        await clock.advance(61)
+        answer = await slow
+        assert (answer.status, answer.code) == (400, "BLOB_UPLOAD_INVALID")
+        done = await doors.me.ask("PUT", f"{location}?digest={sha256(b'1234567')}", data=b"67")
+        assert done.status == 201
+
+
+async def test_a_blob_takes_the_time_of_the_layer_that_it_stands_for(tmp_path: Path) -> None:
+    clock = ObservedClock()
+    async with registry(tmp_path, clock=clock, bytes_per_second=10e6) as doors:
+        resolved = await doors.grpc.Resolve(pb.ResolveRequest(name="nginx"))
+        layer_ = resolved.manifest.layers[0]
+        got = asyncio.create_task(doors.nobody.ask("GET", f"/v2/nginx/blobs/{layer_.digest}"))
+        await clock.asleep.wait()
+        await clock.advance(layer_.size / 10e6 - 0.01)
+        assert not got.done()
+        await clock.advance(0.02)
+        assert sha256((await got).body) == layer_.digest
 
 
 @pytest.mark.parametrize(
