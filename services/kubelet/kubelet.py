@@ -65,8 +65,12 @@ class Kubelet:
         if pod.spec.volumes and not same_notes:
             worker.stale_volumes = True  # Upstream too mounts anew whatever a Pod's update was.
             self.poke(worker)
+        if old.spec.active_deadline_seconds != pod.spec.active_deadline_seconds:
+            self._watch_deadline(worker)
         if old.metadata.generation != pod.metadata.generation or old.spec != pod.spec:
             self.poke(worker)
+        elif pod.spec.readiness_gates and old.status.conditions != pod.status.conditions:
+            self.poke(worker)  # Somebody may have opened a gate.
         elif worker.stage is Stage.SYNC:
             self.context.statuses.reconcile(pod)
 
@@ -155,6 +159,8 @@ class Kubelet:
 
     def _watch_deadline(self, worker: PodWorker) -> None:
         limit = worker.pod.spec.active_deadline_seconds
+        if worker.deadline is not None:
+            worker.deadline.cancel()
         if limit is None:
             return
         since = worker.pod.status.start_time

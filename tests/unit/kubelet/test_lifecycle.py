@@ -403,3 +403,31 @@ async def test_a_look_for_another_reason_does_not_put_a_retry_off(node: NodeUnde
         node.api.put(ConfigMap(metadata=ObjectMeta(name="absent", namespace="default")))
         await node.clock.advance(8)
         assert node.state() == "Running"
+
+
+async def test_a_readiness_gate_that_somebody_opens(node: NodeUnderTest) -> None:
+    async with node.running():
+        await node.run_pod(readinessGates=[{"conditionType": "example.com/in"}])
+
+        def ready() -> list[tuple[str, str | None]]:
+            conditions = node.pod().status.conditions
+            return [(c.status, c.reason) for c in conditions if c.type == "Ready"]
+
+        assert ready() == [("False", "ReadinessGatesNotReady")]
+        opened = {"status": {"conditions": [{"type": "example.com/in", "status": "True"}]}}
+        await node.client.patch(
+            Pod, "kubia", "default", opened, patch_type=PatchType.STRATEGIC, subresource="status"
+        )
+        await node.clock.advance(0)
+        assert ready() == [("True", None)]
+
+
+async def test_a_deadline_that_is_set_later(node: NodeUnderTest) -> None:
+    async with node.running():
+        await node.run_pod()
+        await node.clock.advance(5)
+        await node.client.patch(Pod, "kubia", "default", {"spec": {"activeDeadlineSeconds": 8}})
+        await node.clock.advance(4)
+        assert node.pod().status.reason == "DeadlineExceeded"
+        text = "Pod was active on the node longer than the specified deadline"
+        assert f"Normal DeadlineExceeded {text}" in node.events()
