@@ -45,8 +45,10 @@ class TokenRequests:
         """ApiError 400, 404, 409, 422."""
         decoded = self._strategy.decode(body, options.field_validation)
         request, ctx = decoded.obj, self._store.context()
-        stored = await self._store.get(target.namespace, target.name)
-        account = orjson.loads(stored.value)
+        # Every Pod that starts asks: what the cache shows will do, and only a refusal asks etcd.
+        seen = self._store.find(target.namespace, target.name)
+        found = seen or await self._store.get(target.namespace, target.name)
+        account = orjson.loads(found.value)
         metadata.match_target(self._store.resource, request, target.namespace, target.name)
         self._strategy.default(request)
         self._ownership.track(None, request, options.field_manager, "token", ctx.now)

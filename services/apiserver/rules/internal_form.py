@@ -7,6 +7,7 @@ shows it (a changed Pod spec, a changed ephemeral container) does it exist at al
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from difflib import unified_diff
 from typing import Any
 
@@ -26,10 +27,18 @@ _NAMES = {
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
 
 
-def difference(kind: str, old: Json, new: Json) -> str:
-    """What changed between two values of a core type, `PodSpec` or `EphemeralContainer`."""
+def difference(kind: str, old: Json, new: Json, leaving_out: Collection[str] = ()) -> str:
+    """What changed between two values of a core type, `PodSpec` or `EphemeralContainer`.
+
+    `leaving_out` names fields that are another struct's in Go.
+    """
     schema = definition(f"core.v1.{kind}")
-    before, after = (json.dumps(_internal(value, schema), indent=1).splitlines() for value in (old, new))
+    hidden = {_go_name(name) for name in leaving_out}
+    shown = (_internal(value, schema) for value in (old, new))
+    before, after = (
+        json.dumps({name: part for name, part in value.items() if name not in hidden}, indent=1).splitlines()
+        for value in shown
+    )
     lines = list(unified_diff(before, after, lineterm=""))[2:]
     return "\n".join(lines) + "\n" if lines else ""
 

@@ -245,8 +245,9 @@ def keep_status(new: Json, old: Json) -> None:
 
 def persistent_volume_create(obj: Json) -> None:
     """Pending until the controller has looked at it."""
-    created = obj["metadata"].get("creationTimestamp")
-    obj["status"] = {"phase": "Pending", "lastPhaseTransitionTime": created}
+    obj["status"] = {"phase": "Pending"}
+    if created := obj["metadata"].get("creationTimestamp"):
+        obj["status"]["lastPhaseTransitionTime"] = created
 
 
 def note_phase(status: Json, before: Json, now: datetime) -> None:

@@ -134,7 +134,7 @@ def persistent_volume_update(new: Json, old: Json, out: Causes) -> None:
         {name: value for name, value in obj["spec"].items() if name not in _NOT_SOURCES} for obj in (old, new)
     )
     if before != after:
-        shown = difference("PersistentVolumeSource", before, after)
+        shown = difference("PersistentVolumeSpec", before, after, _NOT_SOURCES)
         why = f"spec.persistentvolumesource is immutable after creation\n{shown}"
         out.append(forbidden("spec.persistentvolumesource", why))
     immutable(new["spec"].get("volumeMode"), old["spec"].get("volumeMode"), "volumeMode", out)
