@@ -50,8 +50,9 @@ async def _address(home: Home, name: str) -> str:
         options = Options.from_json(record["options"])
         if name not in options.node_names():
             raise errors.failure(404, "NotFound", f'node "{name}" not found')
-        port = record["ports"].get(name) or record["ports"].get("nodes")
-        return f"{Addresses.from_json(record.get('addresses', {})).node(name)}:{port}"
+        process = name if name in record["ports"] else "nodes"  # where the hollow ones are
+        address = Addresses.from_json(record.get("addresses", {})).node(process)
+        return f"{address}:{record['ports'][process]}"
     async with connect(apiserver_of(home), user_agent="orrery") as client:
         try:
             node = await client.get(Node, name)

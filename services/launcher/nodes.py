@@ -122,7 +122,9 @@ class NodeOperations:
         former = record.get("ports", {})
         port = choose(str(self._home.path), [(name, PREFERRED_PORTS["node"])], former, self._clock)
         record["ports"] = {**former, **port}
-        addresses = Addresses.from_json(record.get("addresses", {})).with_nodes([*names, name])
+        addresses = Addresses.from_json(record.get("addresses", {})).with_nodes(
+            [*_own_processes(names, options), name]
+        )
         record["addresses"] = addresses.to_json()
         self._home.write(record)
         if name in (f"node-{number}" for number in range(1, options.nodes + 1)) and not spec.flags():
@@ -146,6 +148,11 @@ class NodeOperations:
         self._write(options, added=added, removed=removed, stopped={*options.stopped} - {name})
         for folder in (self._home.run / name, self._home.nodes / name):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _own_processes(names: list[str], options: Options) -> list[str]:
+    """Those with an address of their own: hollow nodes have none."""
+    return [spec.name for spec in options.added] if options.hollow else names
 
 
 def _plain(spec: NodeSpec) -> dict[str, str]:
