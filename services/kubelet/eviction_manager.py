@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 10.0
 # With more than half of everything left, nothing can become short within the next ten seconds.
 AT_EASE_SECONDS = 30.0
+# A node with thousands of containers takes a while to look at: looking is at most this part of its time.
+LOOK_SHARE = 1 / 50
+LOOK_SECONDS_MAX = 60.0
 GONE_SECONDS = 30.0  # how long an evicted Pod is waited for
 HARD_GRACE_SECONDS = 1
 PAGE_BYTES = 4096
@@ -84,6 +87,7 @@ class EvictionManager:
         while True:
             evicted = None
             self._poked.clear()
+            begun = self._context.clock.monotonic()
             try:
                 evicted = await self.look()
             except CriError as error:
@@ -91,10 +95,11 @@ class EvictionManager:
             if evicted is not None:
                 await self._until_ended(evicted)
             else:
-                await self._wait()
+                await self._wait(self._context.clock.monotonic() - begun)
 
-    async def _wait(self) -> None:
-        seconds: float | None = AT_EASE_SECONDS if self._at_ease else LOOK_SECONDS
+    async def _wait(self, took: float) -> None:
+        least = AT_EASE_SECONDS if self._at_ease else LOOK_SECONDS
+        seconds: float | None = max(least, min(took / LOOK_SHARE, LOOK_SECONDS_MAX))
         if not self._periodic and self._pressure.calm:
             seconds = None
         try:
