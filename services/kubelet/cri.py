@@ -253,7 +253,7 @@ class Terminal(Protocol):
     async def resize(self, columns: int, rows: int) -> None: ...
 
     def output(self) -> AsyncIterator[tuple[str, bytes, int]]:
-        """("stdout" | "stderr", data, 0), and at the end ("exit", b"", code)."""
+        """("stdout" | "stderr", data, 0), and at the end ("exit", b"", code). Closing it ends the stream."""
         ...
 
 

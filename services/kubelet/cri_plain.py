@@ -282,6 +282,8 @@ class PlainDuplex:
                 yield data
         except OSError as error:
             raise CriError("Unavailable", str(error)) from error
+        finally:
+            self.close()
 
     def close(self) -> None:
         self._writer.close()
@@ -292,5 +294,6 @@ def _host(ip: str) -> str:
 
 
 def _refused(ip: str, port: int, error: OSError) -> CriError:
-    words = (error.strerror or str(error)).lower()
+    # asyncio has words of its own in place of the system's.
+    words = (os.strerror(error.errno) if error.errno else str(error)).lower()
     return CriError("Unavailable", f"dial tcp {_host(ip)}:{port}: connect: {words}")

@@ -52,6 +52,8 @@ class GrpcDuplex:
                     return
         except grpc.aio.AioRpcError as error:
             raise _error(error) from error
+        finally:
+            self.close()
 
     def close(self) -> None:
         self._call.cancel()
@@ -90,10 +92,11 @@ class GrpcTerminal:
                         yield "stderr", message.stderr, 0
                     case "exit_code":
                         yield "exit", b"", message.exit_code
-                        self._call.cancel()
                         return
         except grpc.aio.AioRpcError as error:
             raise _error(error) from error
+        finally:
+            self.close()
 
     def close(self) -> None:
         self._call.cancel()

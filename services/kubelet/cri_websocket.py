@@ -9,7 +9,8 @@ Upstream: `pkg/kubelet/cri/streaming`, `remotecommand/websocket.go`, `portforwar
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from services.kubelet.cri import CriError
@@ -51,7 +52,7 @@ class Socket:
         except (ConnectionError, RuntimeError) as error:
             raise CriError("Unavailable", str(error)) from error
 
-    async def messages(self) -> AsyncIterator[tuple[int, bytes]]:
+    async def messages(self) -> AsyncGenerator[tuple[int, bytes], None]:
         """Channel and data, until the other side has closed."""
         try:
             async for message in self.connection:
@@ -88,11 +89,12 @@ class SocketTerminal:
         await self._socket.send(RESIZE, json.dumps({"Width": columns, "Height": rows}).encode())
 
     async def output(self) -> AsyncIterator[tuple[str, bytes, int]]:
-        async for channel, data in self._socket.messages():
-            if channel == ERROR:
-                yield "exit", b"", exit_code(data)
-            elif data:
-                yield ("stderr" if channel == STDERR else "stdout"), data, 0
+        async with aclosing(self._socket.messages()) as messages:
+            async for channel, data in messages:
+                if channel == ERROR:
+                    yield "exit", b"", exit_code(data)
+                elif data:
+                    yield ("stderr" if channel == STDERR else "stdout"), data, 0
 
 
 class SocketDuplex:
@@ -114,13 +116,14 @@ class SocketDuplex:
         """Half an end cannot be said on a WebSocket; the reader goes on until the Pod closes."""
 
     async def receive(self) -> AsyncIterator[bytes]:
-        async for channel, data in self._socket.messages():
-            if channel not in self._heard:  # the first message of each channel is the port
-                self._heard.add(channel)
-                continue
-            if channel == 1:
-                raise CriError("Unknown", data.decode(errors="replace"))
-            yield data
+        async with aclosing(self._socket.messages()) as messages:
+            async for channel, data in messages:
+                if channel not in self._heard:  # the first message of each channel is the port
+                    self._heard.add(channel)
+                elif channel == 1:
+                    raise CriError("Unknown", data.decode(errors="replace"))
+                else:
+                    yield data
 
 
 def exit_code(status: bytes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -77,13 +77,14 @@ class NodeService(NodeServiceServicer):
             identifier = log_source.instance(worker, name, previous=request.previous)
             lines = self._filter(request)
             tail = request.tail_lines if request.HasField("tail_lines") else None
-            chunks = kubelet.context.cri.read_log(identifier, follow=request.follow, tail_lines=tail)
-            async for data in chunks:
-                shown = lines.feed(data)
-                if shown:
-                    yield pb.LogsResponse(data=shown)
-                if lines.exhausted:
-                    return
+            log: Any = kubelet.context.cri.read_log(identifier, follow=request.follow, tail_lines=tail)
+            async with aclosing(log) as chunks:
+                async for data in chunks:
+                    shown = lines.feed(data)
+                    if shown:
+                        yield pb.LogsResponse(data=shown)
+                    if lines.exhausted:
+                        return
         except ApiError as error:
             _refuse(context, error)
         except CriError as error:
@@ -129,7 +130,7 @@ class NodeService(NodeServiceServicer):
             cri = kubelet.context.cri
             if attach:
                 opening: Awaitable[Any] = cri.attach(
-                    identifier, stdin=start.stdin, tty=start.tty, stderr=start.stderr
+                    identifier, stdin=start.stdin, tty=start.tty, stderr=start.stderr and not start.tty
                 )
             else:
                 opening = cri.exec(
@@ -140,8 +141,8 @@ class NodeService(NodeServiceServicer):
                     stderr=start.stderr and not start.tty,
                 )
             terminal = await opening
-            async with _alongside(_feed(requests, terminal)):
-                async for stream, data, code in terminal.output():
+            async with _alongside(_feed(requests, terminal)), aclosing(terminal.output()) as output:
+                async for stream, data, code in output:
                     if stream == "exit":
                         yield pb.ExecResponse(exit_code=code)
                     elif stream == "stdout":
@@ -168,8 +169,8 @@ class NodeService(NodeServiceServicer):
             if sandbox is None:
                 raise errors.failure(404, "NotFound", f'sandbox not found for pod "{first.pod.pod}"')
             duplex: Any = await kubelet.context.cri.forward(sandbox.id, first.port)
-            async with _alongside(_send(first, requests, duplex)):
-                async for data in duplex.receive():
+            async with _alongside(_send(first, requests, duplex)), aclosing(duplex.receive()) as received:
+                async for data in received:
                     yield pb.PortForwardResponse(data=data)
                 yield pb.PortForwardResponse(half_close=True)
         except ApiError as error:
