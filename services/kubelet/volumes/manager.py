@@ -140,15 +140,15 @@ class VolumeManager:
             return self._host_path(volume.host_path.path, volume.host_path.type or "")
         if plugin in ("persistent_volume_claim", "ephemeral"):
             found = await claims.volume_of(self._context.client, pod, volume)
-            return self._persistent(found, directory.volume(volume))
-        raise ConfigError(_unreachable(volume, volume.name, directory.volume(volume)))
+            return self._persistent(found, pod)
+        raise ConfigError(_unreachable(volume, volume.name, pod))
 
     def _host_path(self, path: str, kind: str) -> str:
         real = machine_path(self._context.root, self._context.name, path)
         host_path.prepare(real, path, kind)
         return real
 
-    def _persistent(self, found: PersistentVolume, place: str) -> str:
+    def _persistent(self, found: PersistentVolume, pod: Pod) -> str:
         spec, name = found.spec, found.metadata.name or ""
         try:
             claims.check_node(found, self._context.node)
@@ -167,7 +167,7 @@ class VolumeManager:
             return real
         if not spec.nfs and not spec.csi:
             raise ConfigError("no volume plugin matched")
-        raise ConfigError(_unreachable(spec, name, place))
+        raise ConfigError(_unreachable(spec, name, pod))
 
     # ---- Containers --------------------------------------------------------------------------
 
@@ -268,10 +268,11 @@ def _impatient(missing: list[str], unprocessed: list[str]) -> MountFailure:
     return MountFailure("FailedMount", message + f"failed to process volumes=[{failed}]: {why}")
 
 
-def _unreachable(volume: Volume | PersistentVolumeSpec, name: str, place: str) -> str:
+def _unreachable(volume: Volume | PersistentVolumeSpec, name: str, pod: Pod) -> str:
     """Why a volume of a machine that is not in this cluster cannot be had, as a real node would say."""
     if volume.nfs:
         where = f"{volume.nfs.server}:{volume.nfs.path}"
+        place = f"/var/lib/kubelet/pods/{pod.metadata.uid}/volumes/kubernetes.io~nfs/{name}"
         return (
             "mount failed: exit status 32\nMounting command: mount\n"
             f"Mounting arguments: -t nfs {where} {place}\nOutput: mount.nfs: Failed to resolve server "

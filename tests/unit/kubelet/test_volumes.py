@@ -181,6 +181,30 @@ async def test_host_paths_are_checked(node: NodeUnderTest, kind: str, made: str,
             assert real.is_file() if kind == "FileOrCreate" else real.is_dir()
 
 
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (
+            {"nfs": {"server": "nas", "path": "/x"}},
+            "mount failed: exit status 32\nMounting command: mount\nMounting arguments: -t nfs nas:/x "
+            "/var/lib/kubelet/pods/uid-kubia/volumes/kubernetes.io~nfs/v\n"
+            "Output: mount.nfs: Failed to resolve server nas: Name or service not known\n",
+        ),
+        (
+            {"csi": {"driver": "disk.example.com"}},
+            "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name disk.example.com "
+            "not found in the list of registered CSI drivers",
+        ),
+        ({"rbd": {"monitors": ["m"], "image": "i"}}, "no volume plugin matched"),
+    ],
+)
+async def test_machines_that_are_not_there(node: NodeUnderTest, source: dict[str, Any], why: str) -> None:
+    async with node.running():
+        await node.run_pod(mount(), volumes=[{"name": "v", **source}])
+        message = f'MountVolume.SetUp failed for volume "v" : {why}'
+        assert f"Warning FailedMount {message}" in node.events()
+
+
 async def test_a_claim_leads_to_its_volume(node: NodeUnderTest) -> None:
     claim = {"metadata": {"name": "c", "namespace": "default"}, "spec": {"volumeName": "pv"}}
     async with node.running():
