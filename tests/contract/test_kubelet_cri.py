@@ -163,7 +163,7 @@ async def test_a_log_through_its_rotation(node: Node) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         async for data in node.cri.read_log(container, follow=True):
             said += data
-            if said.count(b"\n") >= due:
+            if due <= said.count(b"\n") < 40:  # the last lines stay, for what follows
                 await rotator.look()
                 due += 10
     lines = [line.split(b" F ", 1)[1] for line in said.splitlines()]
