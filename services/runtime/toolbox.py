@@ -21,10 +21,8 @@ from services.runtime.programs import (
     permissions,
     printing,
     process_tools,
-    runners,
     search,
     sed,
-    signals,
     sorting,
     text,
 )
@@ -49,10 +47,8 @@ PROGRAMS: dict[str, Program] = {
     **permissions.PROGRAMS,
     **printing.PROGRAMS,
     **process_tools.PROGRAMS,
-    **runners.PROGRAMS,
     **search.PROGRAMS,
     **sed.PROGRAMS,
-    **signals.PROGRAMS,
     **sorting.PROGRAMS,
     **text.PROGRAMS,
 }
