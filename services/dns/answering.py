@@ -98,7 +98,8 @@ def _authority(domain: str) -> dns.rrset.RRset:
 
 def _wire(response: dns.message.Message, size: int) -> bytes:
     try:
-        return response.to_wire(max_size=size)
+        # Whose turn it is was decided already: the library would draw again, from a source of its own.
+        return response.to_wire(max_size=size, want_shuffle=False)
     except dns.exception.TooBig:
         # The client is told to come again over TCP.
         response.flags |= dns.flags.TC

@@ -89,10 +89,10 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     certificate.write_text(ROOT_CA)
     with control_plane(root) as made:
         made.start("scheduler", "--no-leader-elect")
-        flags = ("--node-monitor-grace-period", "7200", "--root-ca-file", str(certificate))
         # Its default class would serve the claims that are to stay without a volume.
-        flags = (*flags, "--controllers=*,-hostpath-provisioner")
-        made.start("controller_manager", "--no-leader-elect", *flags)
+        flags = ("--no-leader-elect", "--controllers=*,-hostpath-provisioner")
+        lasting = ("--node-monitor-grace-period", "7200", "--root-ca-file", str(certificate))
+        made.start("controller_manager", *flags, *lasting)
         yield made
 
 
