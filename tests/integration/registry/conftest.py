@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from services.pb.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from services.process.clock import SystemClock
 from services.process.logging import get_logger
+from services.registry import server
+from services.registry.catalogue import load
 from services.registry.server import registry_server
 from tests.support.oci import OciClient, oci_client
 
@@ -49,6 +52,14 @@ async def registry(data: Path, **options: Any) -> AsyncIterator[Doors]:
             me,
             data,
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogue_read_once() -> Iterator[None]:
+    """It never changes; reading it is most of what starting a registry costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "load", functools.cache(load))
+        yield
 
 
 @pytest.fixture
