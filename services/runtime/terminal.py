@@ -1,18 +1,20 @@
 """The line discipline of a pseudo-terminal: what lies between somebody's keyboard and a process.
 
 Typed characters are echoed and gathered into lines (Backspace, Ctrl-U, Ctrl-W edit them); Ctrl-D ends
-the input of whoever reads now, Ctrl-C and Ctrl-\\ become signals. What processes write gets its line ends
-as a terminal wants them. Upstream concept: the cooked mode of tty(4).
+the input of whoever reads now, Ctrl-C and Ctrl-\\ become signals. A shell that waits for a command has an
+editor put in between (line_editing.py), as real ones take the terminal over for that time. What processes
+write gets its line ends as a terminal wants them. Upstream concept: the cooked mode of tty(4).
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.runtime.kernel import Future
-from services.runtime.model import SIGINT, SIGQUIT
+from services.runtime.line_editing import Complete, Key, LineEditor
+from services.runtime.model import SIGINT, SIGQUIT, SIGWINCH
 from services.runtime.processes import Process
 from services.runtime.streams import Counted
 
@@ -39,6 +41,18 @@ class Terminal(Counted):
         self._lines: deque[bytes] = deque()
         self._arrived: Future[None] | None = None
         self._gone = False
+        self._editor: LineEditor | None = None
+        self.columns, self.rows = 80, 24
+
+    def edit(self, prompt: bytes, history: Sequence[str], complete: Complete) -> None:
+        """The next line is typed into an editor; it ends with the line. What was typed ahead stays."""
+        if not self._lines and not self._line:
+            self._editor = LineEditor(self._show, prompt, history, complete)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The window has another size; who runs in it is told."""
+        self.columns, self.rows = columns, rows
+        self._interrupt(SIGWINCH)
 
     async def read(self, size: int) -> bytes:
         while not self._lines:
@@ -53,7 +67,20 @@ class Terminal(Counted):
 
     def type(self, data: bytes) -> None:
         for code in data:
-            self._key(bytes((code,)))
+            if self._editor is None:
+                self._key(bytes((code,)))
+            else:
+                self._edited(self._editor, code)
+
+    def _edited(self, editor: LineEditor, code: int) -> None:
+        outcome = editor.key(code)
+        if outcome is Key.INTERRUPT:
+            self._show(b"^C\r\n")
+            self._interrupt(SIGINT)
+        elif outcome is not None:
+            self._editor = None
+            line = editor.text.encode("utf-8", "surrogateescape")
+            self._enter(line + b"\n" if outcome is Key.LINE else END_OF_INPUT)
 
     def hang_up(self) -> None:
         """Nobody is at the keyboard any more."""

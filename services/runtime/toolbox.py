@@ -21,8 +21,10 @@ from services.runtime.programs import (
     permissions,
     printing,
     process_tools,
+    runners,
     search,
     sed,
+    signals,
     sorting,
     text,
 )
@@ -47,8 +49,10 @@ PROGRAMS: dict[str, Program] = {
     **permissions.PROGRAMS,
     **printing.PROGRAMS,
     **process_tools.PROGRAMS,
+    **runners.PROGRAMS,
     **search.PROGRAMS,
     **sed.PROGRAMS,
+    **signals.PROGRAMS,
     **sorting.PROGRAMS,
     **text.PROGRAMS,
 }

@@ -11,7 +11,7 @@ from services.runtime.network import is_address
 from services.runtime.opening import open_file
 from services.runtime.processes import Exit, Process, Program
 from services.runtime.programs.input import path_of
-from services.runtime.programs.options import numeric, options
+from services.runtime.programs.options import busybox, numeric, options, usage
 from services.runtime.streams import read_all
 
 REDIRECTS_MAX = 20
@@ -190,7 +190,13 @@ async def wget(process: Process) -> int:
     ]
     found, urls = await options(process, "qO:T:st:kScP:H:d:", words=words, long=long)
     if not urls:
-        await process.complain("wget: missing URL")
+        if busybox(process):
+            raise await usage(
+                process, "[-cqS] [--spider] [-O FILE] [--header STR] [--post-data STR] [-P DIR] URL..."
+            )
+        await process.complain(
+            "wget: missing URL\nUsage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options."
+        )
         return 1
     text = urls[0]
     try:
@@ -253,6 +259,8 @@ async def nslookup(process: Process) -> int:
 
 async def nc(process: Process) -> int:
     found, operands = await options(process, "zvw:lp:n46uq:i:")
+    if not operands and "l" not in found:
+        raise await usage(process, "[-l] [-p PORT] [-w SEC] [-z] [-v] [HOST PORT]")
     if "l" in found or len(operands) < 2 or not operands[1].isdigit():
         await process.complain("nc: only connections to HOST PORT are emulated")
         return 1

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.runtime import launch
-from services.runtime.dialect import Dialect
 from services.runtime.kernel import Future
-from services.runtime.model import SIGKILL, SIGNALS, SIGTERM, signal_number
+from services.runtime.model import SIGTERM
 from services.runtime.processes import Process, Program
 from services.runtime.programs.find import run
+from services.runtime.programs.input import path_of, words_of
 from services.runtime.programs.listing import owner
 from services.runtime.programs.options import busybox as busybox_tools
-from services.runtime.programs.options import options
+from services.runtime.programs.options import options, refuse, usage
 from services.runtime.system_files import KERNEL
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)")
@@ -30,13 +29,17 @@ def seconds_of(text: str) -> float | None:
 
 async def sleep(process: Process) -> int:
     if len(process.argv) < 2:
-        await process.complain("sleep: missing operand")
-        return 1
+        raise await usage(process, "[N]...")
     total = 0.0
     for word in process.argv[1:]:
         seconds = seconds_of(word)
         if seconds is None:
-            await process.complain(f"sleep: invalid number '{word}'")
+            if busybox_tools(process):
+                await process.complain(f"sleep: invalid number '{word}'")
+            else:
+                await process.complain(
+                    f"sleep: invalid time interval ‘{word}’\nTry 'sleep --help' for more information."
+                )
             return 1
         total += seconds
     if total == float("inf"):
@@ -112,101 +115,6 @@ def _time(process: Process, row: Process) -> str:
     return "  0:00"
 
 
-# What each kill says: without operands and with which status, no such process, no such signal, no number.
-KILL_WORDS = {
-    Dialect.DASH: (
-        "Usage: kill [-s sigspec | -signum | -sigspec] [pid | job]... or\nkill -l [exitstatus]", 2,
-        "No such process\n", "Illegal option -{0[0]}", "Illegal number: {}", 2,
-    ),
-    Dialect.ASH: (
-        "you need to specify whom to kill", 1, "can't kill pid {}: No such process", "bad signal name '{}'",
-        "invalid number '{}'", 1,
-    ),
-    Dialect.BASH: (
-        "usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]", 2,
-        "({}) - No such process", "{}: invalid signal specification",
-        "{}: arguments must be process or job IDs", 1,
-    ),
-}  # fmt: skip
-
-
-async def kill_processes(
-    process: Process,
-    words: Sequence[str],
-    complain: Callable[[str], Awaitable[None]],
-    wording: tuple[str, int, str, str, str, int],
-) -> int:
-    rest = list(words)
-    if rest and rest[0] == "-l":
-        return await _list_signals(process, rest[1:])
-    name = "TERM"
-    if rest and rest[0] in ("-s", "-n") and len(rest) > 1:
-        name, rest = rest[1], rest[2:]
-    elif rest and rest[0].startswith("-") and len(rest[0]) > 1 and rest[0] != "--":
-        name, rest = rest[0][1:], rest[1:]
-    if rest[:1] == ["--"]:
-        rest.pop(0)
-    number = 0 if name == "0" else signal_number(name)
-    if number is None:
-        await complain(wording[3].format(name))
-        return wording[5]
-    if not rest:
-        await complain(wording[0])
-        return wording[1]
-    status = 0
-    for word in rest:
-        table = process.container.processes.alive
-        if word == "-1":
-            targets = [one for one in table.values() if one.pid not in (1, process.pid)]
-        elif word.lstrip("-").isdigit() and int(word.lstrip("-")[:9]) in table:
-            targets = [table[int(word.lstrip("-")[:9])]]
-        else:
-            await complain((wording[2] if word.lstrip("-").isdigit() else wording[4]).format(word))
-            status = 1
-            continue
-        for target in targets:
-            # The kernel does not let process 1 be killed from inside.
-            if not (number == SIGKILL and target.pid == 1):
-                target.signal(number)
-    await process.sleep(0)  # who signals itself does not go on
-    return status
-
-
-async def _list_signals(process: Process, words: Sequence[str]) -> int:
-    names = {number: name for name, number in reversed(SIGNALS.items())}
-    for word in words:
-        number = int(word[:5]) if word.isdigit() else signal_number(word)
-        if word.isdigit() and number is not None:
-            number = number - 128 if number > 128 else number
-            await process.write(f"{names.get(number, number)}\n")
-        elif number is not None:
-            await process.write(f"{number}\n")
-        else:
-            return 1
-    if not words:
-        listed = (f"{number:2d}) {name}" for number, name in sorted(names.items()))
-        await process.write("\n".join(listed) + "\n")
-    return 0
-
-
-async def kill(process: Process) -> int:
-    dialect = Dialect.ASH if busybox_tools(process) else Dialect.BASH
-    return await kill_processes(
-        process, process.argv[1:], lambda words: process.complain(f"kill: {words}"), KILL_WORDS[dialect]
-    )
-
-
-async def killall(process: Process) -> int:
-    words = [word for word in process.argv[1:] if not word.startswith("-")]
-    number = next((signal_number(word[1:]) or 15 for word in process.argv[1:] if word.startswith("-")), 15)
-    hit = False
-    for row in list(process.container.processes.alive.values()):
-        if row is not process and row.argv[0].rpartition("/")[2] in words:
-            hit = True
-            row.signal(number)
-    return 0 if hit else 1
-
-
 async def env(process: Process) -> int:
     words, values = list(process.argv[1:]), dict(process.env)
     while words:
@@ -219,11 +127,19 @@ async def env(process: Process) -> int:
         elif "=" in words[0] and not words[0].startswith("-"):
             name, _, value = words.pop(0).partition("=")
             values[name] = value
+        elif words[0].startswith("-") and len(words[0]) > 1 and words[0] not in ("--", "-0"):
+            await refuse(
+                process,
+                f"invalid option -- '{words[0][1]}'",
+                "[-i0] [-u NAME]... [NAME=VALUE]... [PROG ARGS]",
+                1 if busybox_tools(process) else 125,
+            )
         else:
+            words = words[1:] if words[0] in ("--", "-0") else words
             break
     if words:
         process.env = values
-        return await run(process, words)
+        return await run(process, words, quoted=True)
     await process.write("".join(f"{name}={value}\n" for name, value in values.items()))
     return 0
 
@@ -254,9 +170,9 @@ async def hostname(process: Process) -> int:
 async def date(process: Process) -> int:
     found, operands = await options(
         process,
-        "ud:s:I:R",
+        "ud:s:I:Rr:",
         words=[w if w != "-I" else "-Idate" for w in process.argv[1:]],
-        long={"utc": "u", "date": "d"},
+        long={"utc": "u", "date": "d", "iso-8601": "I", "reference": "r", "rfc-3339": "I"},
     )
     moment = process.container.kernel.clock.now().astimezone(UTC)
     if "d" in found:
@@ -265,6 +181,13 @@ async def date(process: Process) -> int:
             await process.complain(f"date: invalid date '{found['d']}'")
             return 1
         moment = shifted
+    if "r" in found:
+        try:
+            modified = process.container.filesystem.lookup(path_of(process, found["r"])).modified
+        except OSError as error:
+            await process.complain(f"date: {found['r']}: {words_of(error)}")
+            return 1
+        moment = datetime.fromtimestamp(modified, UTC)
     if "I" in found:
         await process.write(
             f"{moment:%Y-%m-%d}\n" if found["I"] == "date" else f"{moment:%Y-%m-%dT%H:%M:%S+00:00}\n"
@@ -370,39 +293,6 @@ async def which(process: Process) -> int:
     return status
 
 
-async def timeout(process: Process) -> int:
-    found, words = {}, list(process.argv[1:])
-    while words and words[0].startswith("-"):
-        option = words.pop(0)
-        if option in ("-s", "-k", "-t") and words:
-            found[option[1]] = words.pop(0)
-    seconds = seconds_of(words[0]) if words else None
-    if seconds is None or len(words) < 2:
-        await process.complain("timeout: invalid time interval")
-        return 125
-    container = process.container
-    try:
-        program = launch.find(container, tuple(words[1:]), process.env, process.cwd)
-    except OSError:
-        await process.complain(f"timeout: can't execute '{words[1]}': No such file or directory")
-        return 127
-    child = container.start_process(
-        tuple(words[1:]), program, process, process.env, process.cwd, process.streams
-    )
-    late = False
-
-    def end() -> None:
-        nonlocal late
-        late = not child.exit.done
-        child.signal(signal_number(found.get("s", "TERM")) or SIGTERM)
-
-    timer = container.kernel.timer(seconds)
-    timer.future.on_done(end)
-    status = await child.exit
-    timer.cancel()
-    return 124 if late and not container.filesystem.exists("/bin/busybox") else 143 if late else status
-
-
 async def tty(process: Process) -> int:
     await process.write("/dev/pts/0\n" if process.stdin.terminal else "not a tty\n")
     return 0 if process.stdin.terminal else 1
@@ -417,18 +307,10 @@ async def sync(process: Process) -> int:
     return 0
 
 
-async def busybox(process: Process) -> int:
-    words = process.argv[1:]
-    if not words:
-        await process.write("BusyBox v1.37.0 multi-call binary.\n")
-        return 0
-    return await run(process, words)
-
-
 PROGRAMS: dict[str, Program] = {
-    "sleep": sleep, "usleep": sleep, "pause": pause, "ps": ps, "kill": kill, "killall": killall, "env": env,
+    "sleep": sleep, "usleep": sleep, "pause": pause, "ps": ps, "env": env,
     "printenv": printenv, "hostname": hostname, "date": date, "id": id_, "whoami": whoami, "uname": uname,
-    "uptime": uptime, "free": free, "nproc": nproc, "which": which, "timeout": timeout, "tty": tty,
+    "uptime": uptime, "free": free, "nproc": nproc, "which": which, "tty": tty,
     "pwd": pwd,
-    "sync": sync, "busybox": busybox, "nice": busybox, "nohup": busybox,
+    "sync": sync,
 }  # fmt: skip

@@ -104,6 +104,43 @@ async def test_a_terminal_echoes_edits_and_ends(it: Bench) -> None:
     assert typist.process.exit.value() == 0
 
 
+async def test_a_line_is_edited_in_its_middle(it: Bench) -> None:
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
+    assert typist.type(b"eco hi\x01\x06\x06\x1b[D\x06h\r").endswith("\r\nhi\r\n/ # ")
+    assert typist.type(b"nonsense\x15echo a b c\x17\x17x\r").endswith("\r\na x\r\n/ # ")
+    assert typist.type(b"echo onetwo\x1b[D\x1b[D\x1b[D\x0b\x01\x05\r").endswith("\r\none\r\n/ # ")
+    assert typist.type(b"echo b\x1b[H\x1b[3~\x1b[3~\x1b[3~\x1b[3~printf\r").endswith("\r\nb/ # ")
+    assert typist.type("echo grüße\x7f\r".encode()).endswith("\r\ngrüß\r\n/ # ")
+    assert typist.type(b"\x1b[99~\x1b[\x00Zecho ok\r").endswith("\r\nok\r\n/ # ")
+
+
+async def test_lines_come_back_and_names_are_completed(it: Bench) -> None:
+    typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
+    typist.type(b"echo first\recho second\r")
+    assert typist.type(b"\x1b[A\x1b[A\r").endswith("\r\nfirst\r\n/ # ")
+    assert typist.type(b"echo mine\x1b[A\x1b[B\r").endswith("\r\nmine\r\n/ # ")
+    assert typist.type(b"cat /etc/pas\t| head -n 1 | cut -c 1-4\r").endswith("\r\nroot\r\n/ # ")
+    assert typist.type(b"whoa\t\r").endswith("\r\nroot\r\n/ # ")
+    assert "\x1b[H\x1b[J/ # " in typist.type(b"\x0c")
+    assert typist.type(b"exit 3\r").endswith("exit 3\r\n")
+    assert typist.process.exit.value() == 3
+
+
+async def test_the_prompt_is_the_images(it: Bench) -> None:
+    debian = await it.start("debian", "sleep", "inf")
+    assert Typist(debian, "bash").shown == b"root@web:/# "
+    assert Typist(debian, "sh").shown == b"# "
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_typing_is_taken(keys: bytes) -> None:
+    shown = bytearray()
+    terminal = Terminal(shown.extend, lambda _: None)
+    terminal.edit(b"$ ", ["old"], lambda _: (0, ["one", "other"]))
+    terminal.type(keys)
+
+
 async def test_ctrl_c_drops_the_line_or_ends_what_runs(it: Bench) -> None:
     typist = Typist(await it.start("busybox", "sleep", "inf"), "sh")
     assert typist.type(b"exit 9\x03") == "exit 9^C\r\n/ # "

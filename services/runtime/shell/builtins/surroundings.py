@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.runtime import launch
 from services.runtime.filesystem import normal
-from services.runtime.programs.process_tools import KILL_WORDS, kill_processes
+from services.runtime.programs.signals import KILL_WORDS, kill_processes
 from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.parser import RESERVED
 

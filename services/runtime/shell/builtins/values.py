@@ -371,6 +371,7 @@ async def getopts(shell: Shell, words: Sequence[str]) -> int:
     arguments = list(words[3:]) or shell.arguments
     given = shell.get("OPTIND") or "1"
     at = max(int(given[:9]) - 1, 0) if given.isdigit() else 0
+    at = at if at <= len(arguments) else 0
     position = shell.option_position[1] if shell.option_position[0] == given else 1
     if at >= len(arguments) or not arguments[at].startswith("-") or arguments[at] in ("-", "--"):
         shell.set(name, "?")
