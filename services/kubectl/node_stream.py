@@ -17,6 +17,7 @@ import orjson
 
 from services.api.errors import ApiError
 from services.client.transport import Unavailable
+from services.kubectl.errors import Fail
 from services.machinery import trace
 from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1 import node_pb2_grpc as pb_grpc
@@ -130,9 +131,13 @@ def _metadata() -> tuple[tuple[str, str], ...]:
     return (("traceparent", cause),) if cause else ()
 
 
-def _translate(error: grpc.aio.AioRpcError) -> ApiError:
+def _translate(error: grpc.aio.AioRpcError) -> ApiError | Fail:
     trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == STATUS_KEY:
-            return ApiError(orjson.loads(value))
+            refused = ApiError(orjson.loads(value))
+            if refused.message.startswith("container not found"):
+                # A kubelet says this before the connection is a stream, and kubectl does not know it.
+                return Fail(f"unable to upgrade connection: {refused.message}")
+            return refused
     return Unavailable(f"the stream broke: {error.details() or error.code().name}")

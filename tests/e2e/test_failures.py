@@ -256,6 +256,14 @@ def test_last_words_and_a_command_for_the_dead(failures: Cluster) -> None:
     assert said == "error: cannot exec into a container in a completed pod; current phase is Failed\n"
 
 
+def test_a_command_for_a_container_that_never_ran(failures: Cluster) -> None:
+    failures.until(Pod, waits("no-name", "InvalidImageName"), NAMESPACE)
+    said = failures.ok_refused("exec", "no-name", "-n", NAMESPACE, "--", "ls")
+    assert said == 'error: unable to upgrade connection: container not found ("main")\n'
+    said = failures.ok_refused("logs", "no-name", "-n", NAMESPACE)
+    assert 'container "main" in pod "no-name" is waiting to start: InvalidImageName' in said
+
+
 # ---- Looking into it -------------------------------------------------------------------------
 
 
