@@ -81,7 +81,7 @@ async def dd(process: Process) -> int:
 
 async def _copied(process: Process, source: Stream, target: Stream | None, limit: int, size: int) -> int:
     copied = 0
-    while copied < limit and (data := await source.read(min(65536, limit - copied))):
+    while copied < limit and (data := await source.read(min(1 << 20, limit - copied))):
         if target is None:
             await process.write(data)
         else:

@@ -24,6 +24,7 @@ _SIMPLE = {
 }
 _FORMAT = re.compile(r"%([-+ 0#]*)(\*|\d{1,9})?(?:\.(\*|\d{1,9}))?([diouxXeEfFgGaAcsbq%])")
 REPEAT_LINES = 1000
+YES_CHARACTERS = 64 * 1024  # between two breaths
 WIDTH_MAX = 10_000
 OUTPUT_CHARACTERS_MAX = 16_000_000
 _INTEGER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|\d{1,40})")
@@ -292,8 +293,9 @@ def _shown(number: int, places: int) -> str:
 
 async def yes(process: Process) -> int:
     line = " ".join(process.argv[1:]) or "y"
+    block = f"{line}\n" * max(YES_CHARACTERS // (len(line) + 1), 1)
     while True:
-        await process.write(f"{line}\n" * REPEAT_LINES)
+        await process.write(block)
         await process.container.kernel.breathe()
 
 
