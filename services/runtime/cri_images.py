@@ -8,7 +8,7 @@ from services.machinery import trace
 from services.pb.runtime.v1 import api_pb2 as pb
 from services.pb.runtime.v1.api_pb2_grpc import ImageServiceServicer
 from services.runtime import wire
-from services.runtime.cri_calls import Context, Machines, cause_of, node_of, refuse
+from services.runtime.cri_calls import Context, Machines, answers, cause_of, node_of
 from services.runtime.images import ImageStore
 from services.runtime.model import RuntimeFault
 
@@ -20,11 +20,13 @@ class ImageService(ImageServiceServicer):
     def _store(self, context: Context) -> ImageStore:
         return self._machines(node_of(context)).images
 
+    @answers(pb.ListImagesResponse)
     async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
         store, wanted = self._store(context), request.filter.image.image
         found = [store.find(wanted)] if wanted else list(store.images.values())
         return pb.ListImagesResponse(images=[wire.image_message(store, image) for image in found if image])
 
+    @answers(pb.ImageStatusResponse)
     async def ImageStatus(self, request: pb.ImageStatusRequest, context: Context) -> pb.ImageStatusResponse:
         store = self._store(context)
         image = store.find(request.image.image)
@@ -32,6 +34,7 @@ class ImageService(ImageServiceServicer):
             return pb.ImageStatusResponse()
         return pb.ImageStatusResponse(image=wire.image_message(store, image))
 
+    @answers(pb.PullImageResponse)
     async def PullImage(self, request: pb.PullImageRequest, context: Context) -> pb.PullImageResponse:
         machine, name = self._machines(node_of(context)), request.image.image
         with trace.scope(cause_of(context)):
@@ -39,14 +42,16 @@ class ImageService(ImageServiceServicer):
                 image = await machine.images.pull(name, _credentials(request.auth))
             except RuntimeFault as fault:
                 machine.log.info("Could not pull an image", node=machine.name, image=name, reason=str(fault))
-                await refuse(context, fault)
+                raise
             machine.log.info("Pulled an image", node=machine.name, image=name, bytes=image.size)
         return pb.PullImageResponse(image_ref=image.id)
 
+    @answers(pb.RemoveImageResponse)
     async def RemoveImage(self, request: pb.RemoveImageRequest, context: Context) -> pb.RemoveImageResponse:
         self._store(context).remove(request.image.image)
         return pb.RemoveImageResponse()
 
+    @answers(pb.ImageFsInfoResponse)
     async def ImageFsInfo(self, request: pb.ImageFsInfoRequest, context: Context) -> pb.ImageFsInfoResponse:
         machine = self._machines(node_of(context))
         usage = pb.FilesystemUsage(

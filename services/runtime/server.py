@@ -29,6 +29,7 @@ from services.runtime.cri_images import ImageService
 from services.runtime.images import ImageStore, LayerStore, Registry
 from services.runtime.kernel import Kernel
 from services.runtime.machine import Machine
+from services.runtime.model import RuntimeFault
 from services.runtime.network import LocalNetwork, Network
 from services.runtime.registry_client import RegistryClient
 from services.runtime.sessions import Sessions
@@ -60,7 +61,7 @@ class Machines:
         machine = self.known.get(name) or self.consoles.get(name)
         if machine is None:
             if len(self.known) >= MACHINES_MAX:
-                raise Fatal("more emulated machines than one runtime can hold")
+                raise RuntimeFault("RESOURCE_EXHAUSTED", "more emulated machines than one runtime can hold")
             machine = self.known[name] = Machine(
                 name, kernel=self.kernel, random=self._random, network=self.network, local=self.local,
                 images=ImageStore(self._registry, self._layers), programs=PROGRAMS,
