@@ -64,7 +64,7 @@ def test_a_stopped_node_is_remembered(bench: Bench) -> None:
     assert bench.supervisor.children["node-1"].state == "stopped"
     assert bench.ask("list")["nodes"][0]["state"] == "stopped"
     bench.ask("start", name="node-1")
-    assert bench.options.stopped == ()
+    assert not bench.options.stopped
     assert bench.supervisor.children["node-1"].wanted
 
 
