@@ -2,7 +2,7 @@
 
 A signal such as `memory.available` is observed; a threshold on it is met, for long enough if it is a soft
 one; a condition of the node follows and outlasts it by the transition period. Of the Pods, those go
-first that use more than they asked for, then those of low priority, then those that use most beyond their request.
+first that use more than they asked for, then those of low priority, then those furthest above their request.
 Upstream: `pkg/kubelet/eviction`.
 """
 
