@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -80,7 +81,11 @@ class BlobStore:
         if digest not in self._sizes:
             self._require_room(len(data))
             path = self._uploads_folder / f"put-{digest.removeprefix('sha256:')}"
-            path.write_bytes(data)
+            try:
+                path.write_bytes(data)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                raise Full(f"the registry cannot keep it: {error.strerror}") from error
             self._keep(path, digest, len(data))
             self.used_bytes += len(data)
         return digest
@@ -118,7 +123,11 @@ class BlobStore:
         except Full:
             self.cancel(upload)
             raise
-        upload.file.write(data)
+        try:
+            upload.file.write(data)
+        except OSError as error:
+            self.cancel(upload)
+            raise Full(f"the registry cannot keep it: {error.strerror}") from error
         upload.digest.update(data)
         upload.offset += len(data)
         self.used_bytes += len(data)
@@ -139,7 +148,8 @@ class BlobStore:
 
     def cancel(self, upload: Upload) -> None:
         if self._uploads.pop(upload.name, None) is not None:
-            upload.file.close()
+            with suppress(OSError):  # what it still held cannot be written either
+                upload.file.close()
             upload.path.unlink(missing_ok=True)
             self.used_bytes -= upload.offset
 

@@ -25,7 +25,8 @@ from services.registry.pushed import image_of, read_layer
 from services.registry.references import DENIED, Refusal, parse
 from services.registry.repositories import Repositories, Repository
 
-BUILT_MAX = 10_000  # images kept built; the oldest goes and is built again when asked for
+# Kept built: repositories, and images of each. What goes is built again when somebody asks for it.
+BUILT_MAX, BUILT_TAGS_MAX = 10_000, 1_000
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Hub:
     store: BlobStore
     repositories: Repositories
     builder: Builder = field(default_factory=Builder)
-    _built: dict[tuple[str, str], StoredImage] = field(default_factory=dict)  # by repository and tag
+    _built: dict[str, dict[str, StoredImage]] = field(default_factory=dict)  # by repository, then by tag
     _pushed: dict[tuple[str, str], StoredImage] = field(default_factory=dict)  # by repository and digest
     behaviours: Behaviours = field(init=False)
 
@@ -145,17 +146,20 @@ class Hub:
         return image
 
     def _build(self, repository: str, tag: str) -> StoredImage:
-        image = self._built.get((repository, tag))
+        built = self._built.get(repository, {})
+        image = built.get(tag)
         if image is None:
             entry = self._entry(repository)
             group = entry.group(tag)
             if group is None:
                 raise Refusal("missing-tag", f"{repository}:{tag}: not found")
-            image = self._built.get((repository, group[0])) or self.builder.build(entry, group[0], repository)
-            for name in {tag, group[0]}:
-                if len(self._built) >= BUILT_MAX:
-                    del self._built[next(iter(self._built))]
-                self._built[repository, name] = image
+            image = built.get(group[0]) or self.builder.build(entry, group[0], repository)
+            if repository not in self._built and len(self._built) >= BUILT_MAX:
+                del self._built[next(iter(self._built))]
+            if len(built) >= BUILT_TAGS_MAX:
+                built.clear()
+            built[tag] = built[group[0]] = image
+            self._built[repository] = built
         return image
 
     def _entry(self, repository: str) -> ImageEntry:
@@ -181,7 +185,7 @@ class Hub:
         raise Refusal("missing-tag", f"{repository}@{digest}: not found")
 
     def _images_of(self, repository: str) -> Iterator[StoredImage]:
-        yield from [image for (name, _), image in self._built.items() if name == repository]
+        yield from list(self._built.get(repository, {}).values())
         try:
             entry = self._entry(repository)
         except Refusal:
