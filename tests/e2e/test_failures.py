@@ -61,6 +61,12 @@ PODS = [
     one("done", {"restartPolicy": "Never"}, command=shell("echo out of disk > /dev/termination-log; exit 3")),
     one("hooked", command=["sleep", "1000"], lifecycle={"postStart": {"exec": {"command": ["false"]}}}),
     one("huge", resources={"requests": {"cpu": "1000"}}),
+    one(
+        "serving",
+        image="registry.k8s.io/e2e-test-images/agnhost:2.53",
+        args=["grpc-health-checking"],
+        readinessProbe={"grpc": {"port": 5000}, "periodSeconds": 1, "timeoutSeconds": 5},
+    ),
 ]
 
 
@@ -229,6 +235,10 @@ def test_a_readiness_probe_that_nobody_answers(failures: Cluster) -> None:
     conditions = {c.type: c for c in pods[ObjectKey(NAMESPACE, "unready")].status.conditions}
     assert conditions["Ready"].reason == "ContainersNotReady"
     assert conditions["Ready"].message == "containers with unready status: [main]"
+
+
+def test_a_probe_over_grpc(failures: Cluster) -> None:
+    failures.until(Pod, lambda pods: is_ready(pods[ObjectKey(NAMESPACE, "serving")]), NAMESPACE)
 
 
 def test_a_hook_that_fails(failures: Cluster) -> None:

@@ -58,6 +58,40 @@ def test_run_one_pod(cluster: Cluster, namespace: str) -> None:
     assert cluster.ok("exec", "kubia", "-n", namespace, "--", "hostname") == "kubia\n"
 
 
+def test_look_at_a_running_pod(cluster: Cluster, namespace: str) -> None:
+    cluster.ok("run", "kubia", "--image=luksa/kubia", "--port=8080", "-n", namespace)
+    cluster.ok("wait", "--for=condition=Ready", "pod", "kubia", "-n", namespace, "--timeout=60s")
+    pod = cluster.get("pod", "kubia", "-n", namespace)
+    status = pod["status"]
+    columns = "NAME:metadata.name,NODE_IP:status.hostIP,POD_IP:status.podIP"
+    shown = cluster.ok("get", "pod", "kubia", "-n", namespace, "-o", f"custom-columns={columns}")
+    assert [line.split() for line in shown.splitlines()] == [
+        ["NAME", "NODE_IP", "POD_IP"],
+        ["kubia", status["hostIP"], status["podIP"]],
+    ]
+    path = "jsonpath={.status.containerStatuses[0].containerID}"
+    assert re.fullmatch(
+        r"containerd://[0-9a-f]{64}", cluster.ok("get", "pod", "kubia", "-n", namespace, "-o", path)
+    )
+    assert [condition["type"] for condition in status["conditions"]] == [
+        *("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    ]
+
+    def inside(*command: str) -> str:
+        return cluster.ok("exec", "kubia", "-n", namespace, "--", *command)
+
+    assert inside("curl", "-s", "localhost:8080") == "You've hit kubia\n"
+    assert "node app.js" in inside("ps", "aux")
+    assert "kubia" in inside("cat", "/etc/hosts")
+    assert "KUBERNETES_SERVICE_HOST=" in inside("env")
+    assert "app.js" in inside("ls", "/")
+    assert cluster.ok("get", "po", "-n", namespace, "-o", "name") == "pod/kubia\n"
+    said = cluster.ok_refused("exec", "kubia", "-n", namespace, "--", "nosuch")
+    assert 'exec: "nosuch": executable file not found in $PATH' in said
+    said = cluster.ok("delete", "all", "--all", "-n", namespace, "--grace-period=1")
+    assert said == f'pod "kubia" deleted from {namespace} namespace\n'
+
+
 def test_deployment_scales_and_heals(cluster: Cluster, namespace: str) -> None:
     cluster.ok("create", "deployment", "web", "--image=nginx", "--replicas=3", "-n", namespace)
     before = cluster.until(Pod, all_ready(3), namespace)
