@@ -17,6 +17,7 @@ from services.pb.runtime.v1 import api_pb2 as pb
 from tests.contract.cri_pair import IMAGE, Runtime, our_runtime, refusal, their_runtime
 from tests.support.containerd import Containerd, containerd, why_not
 
+WHERE_IT_CAN = pytest.mark.skipif(bool(why_not()), reason=why_not())
 ID = re.compile(r"[0-9a-f]{64}")
 NOBODY = "f" * 64
 
@@ -27,9 +28,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
         yield one
 
 
-@pytest.fixture(
-    params=["ours", pytest.param("containerd", marks=pytest.mark.skipif(bool(why_not()), reason=why_not()))]
-)
+@pytest.fixture(params=["ours", pytest.param("containerd", marks=[pytest.mark.slow, WHERE_IT_CAN])])
 async def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runtime]:
     if request.param == "ours":
         async with our_runtime(tmp_path) as one:
@@ -45,7 +44,7 @@ class TestRuntimeItself:
         assert (version.version, version.runtime_name) == ("0.1.0", "containerd")
         assert version.runtime_api_version == "v1"
         status = await runtime.cri.Status(pb.StatusRequest())
-        assert [c.type for c in status.status.conditions] == ["RuntimeReady", "NetworkReady"]
+        assert [c.type for c in status.status.conditions][:2] == ["RuntimeReady", "NetworkReady"]
         assert status.status.conditions[0].status
         assert not status.info
         assert {"config", "lastCNILoadStatus"} <= {

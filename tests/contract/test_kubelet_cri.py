@@ -20,6 +20,7 @@ from services.process.logging import get_logger
 from tests.contract.cri_bench import cri
 from tests.support.containerd import BUSYBOX, Containerd, containerd, why_not
 
+WHERE_IT_CAN = pytest.mark.skipif(bool(why_not()), reason=why_not())
 PATIENCE_SECONDS = 60.0
 _numbers = count(1)
 
@@ -30,9 +31,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
         yield one
 
 
-@pytest.fixture(
-    params=["ours", pytest.param("containerd", marks=pytest.mark.skipif(bool(why_not()), reason=why_not()))]
-)
+@pytest.fixture(params=["ours", pytest.param("containerd", marks=[pytest.mark.slow, WHERE_IT_CAN])])
 async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Node]:
     if request.param == "ours":
         async with cri(tmp_path) as one, runtime_channel(f"unix://{one.socket}") as channel:
