@@ -64,10 +64,10 @@ async def pods_of(session: Session, found: Found) -> list[Json]:
     resource = kinds.resource_of_kind("v1", "Pod")
     assert resource is not None
     pods = await session.client.list(resource, found.namespace, labels=selector_of(found.object))
-    return sorted(pods, key=_promise)
+    return sorted(pods, key=promise)
 
 
-def _promise(pod: Json) -> tuple[bool, int, bool, str]:
+def promise(pod: Json) -> tuple[bool, int, bool, str]:
     """Scheduled, running, ready Pods first, older before newer."""
     status = pod.get("status") or {}
     phase = {"Running": 0, "Unknown": 1, "Pending": 2}.get(status.get("phase", ""), 3)

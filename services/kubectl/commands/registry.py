@@ -96,6 +96,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("exec", "Execute a command in a container", "Troubleshooting and Debugging Commands", "exec:EXEC"),
     (
+        "port-forward",
+        "Forward one or more local ports to a pod",
+        "Troubleshooting and Debugging Commands",
+        "port_forward:PORT_FORWARD",
+    ),
+    (
         "debug",
         "Add a container to a running pod, to look at it",
         "Troubleshooting and Debugging Commands",
