@@ -53,23 +53,8 @@ async def registry_server(
         pushing.collect()
         service = RegistryService(hub, pushing, clock, log, bytes_per_second)
         if http_port is not None:
-            # Imported only here: a registry without HTTP does without its library.
-            from services.registry.http.serve import http_server
-
-            served = await stack.enter_async_context(
-                http_server(
-                    address,
-                    http_port,
-                    hub=hub,
-                    pushing=pushing,
-                    clock=clock,
-                    log=log,
-                    bytes_per_second=bytes_per_second,
-                )
-            )
-            log.info(
-                "Serving images over HTTP", address=f"{address}:{served}", push=f"127.0.0.1:{served}/me/app"
-            )
+            serving = _http(address, http_port, hub, pushing, clock, log, bytes_per_second)
+            served = await stack.enter_async_context(serving)
             if on_http is not None:
                 on_http.append(served)
         bound = await stack.enter_async_context(
@@ -82,6 +67,20 @@ async def registry_server(
         )
         log.info("Serving images", address=f"{address}:{bound}", repositories=len(hub.catalogue.images))
         yield bound
+
+
+@asynccontextmanager
+async def _http(
+    address: str, port: int, hub: Hub, pushing: Pushing, clock: Clock, log: Logger, bytes_per_second: float
+) -> AsyncIterator[int]:
+    # Imported only here: a registry without HTTP does without its library.
+    from services.registry.http.serve import http_server
+
+    async with http_server(
+        address, port, hub=hub, pushing=pushing, clock=clock, log=log, bytes_per_second=bytes_per_second
+    ) as served:
+        log.info("Serving images over HTTP", address=f"{address}:{served}", push=f"127.0.0.1:{served}/me/app")
+        yield served
 
 
 def _hub(folder: Path | None, data: Path, clock: Clock, log: Logger, stored_bytes_max: int) -> Hub:
