@@ -182,10 +182,7 @@ class ContainerStarter:
         except errors.ApiError as error:
             if not errors.is_not_found(error):
                 raise
-            text = f'RuntimeClass.node.k8s.io "{name}" not found'
-            raise ValueError(
-                f'failed to get sandbox runtime: failed to find runtime handler for "{name}": {text}'
-            ) from error
+            raise ValueError(f'runtimeclass.node.k8s.io "{name}" not found') from error
 
     async def _keys(self, pod: Pod) -> pull_secrets.Keyring:
         if not pod.spec.image_pull_secrets:

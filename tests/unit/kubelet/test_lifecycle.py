@@ -343,7 +343,8 @@ async def test_the_handler_of_a_runtime_class(node: NodeUnderTest) -> None:
         await node.run_pod(runtimeClassName="gvisor")
         assert next(iter(node.cri.sandbox_configs.values())).runtime_handler == "runsc"
         await node.run_pod(runtimeClassName="kata", name="other")
-        assert any("FailedCreatePodSandBox" in event for event in node.events("other"))
+        why = 'Failed to create pod sandbox: runtimeclass.node.k8s.io "kata" not found'
+        assert f"Warning FailedCreatePodSandBox {why}" in node.events("other")
 
 
 # ---- Debuggers -------------------------------------------------------------------------------
