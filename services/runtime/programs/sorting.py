@@ -16,6 +16,7 @@ SORT = "[-nrugMcszbdfiokt] [-o FILE] [-k START[.OFS][OPTS][,END[.OFS][OPTS]] [-t
 _KEY = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?([bdfgiMhnrV]*)(?:,(\d{1,6})(?:\.(\d{1,6}))?([bdfgiMhnrV]*))?")
 _NUMBER = re.compile(r"\s*(-?\d*\.?\d*)([KMGTPE]?)")
 _UNITS = {unit: power for power, unit in enumerate("KMGTPE", 1)}
+LINES_MAX = 300_000  # what is sorted at once, in about half a second
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -49,6 +50,9 @@ async def sort(process: Process) -> int:
         return 2
     ending = "\0" if "z" in found else "\n"
     lines = [line for _, data in inputs for line in _lines(data, ending)]
+    if len(lines) > LINES_MAX:
+        await process.complain("sort: out of memory")
+        return 2
     general = frozenset(found.keys() & set("bdfgiMhnrV"))
     keys: list[Key] = []
     for text in found.get("k", "").split("\n") if "k" in found else ():

@@ -64,6 +64,7 @@ ENDING = {
     "sh -c 'sh -c \"sh -c true\"'; echo $?": "0\n",
     "dd if=/dev/zero of=/big bs=1M count=500 2>/dev/null; echo $?": None,
     "cat /proc/1/environ /proc/self/status /proc/cpuinfo > /dev/null 2>&1; echo $?": None,
+    "seq 1 400000 | sort > /dev/null; echo $?": "2\n",
     "ulimit -v 10; echo $?": "0\n",
 }
 
