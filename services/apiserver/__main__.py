@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from services.apiserver.server import ApiServer
 from services.apiserver.storage.compaction import Compactor
 from services.apiserver.storage.etcd import EtcdStorage
 from services.apiserver.token_issuer import ISSUER, TokenIssuer
-from services.process.run import Process, run
+from services.process.run import Fatal, Process, run
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,26 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--service-account-issuer", default=ISSUER, help="who issues tokens, and their audience"
     )
     parser.add_argument("--port", type=int, default=6444, help="gRPC port; 0 chooses one")
+    parser.add_argument("--secure-port", type=int, default=-1, help="HTTPS port of the REST API; -1: none")
+    parser.add_argument("--tls-cert-file", default="", help="certificate of the HTTPS port")
+    parser.add_argument("--tls-private-key-file", default="", help="its key")
+    parser.add_argument("--client-ca-file", default="", help="who signs the certificates of clients")
+
+
+@asynccontextmanager
+async def _rest(flags: argparse.Namespace, server: ApiServer) -> AsyncIterator[int]:
+    """The HTTPS port, where one is asked for; 0 where none is. Its library is loaded only then."""
+    if flags.secure_port < 0:
+        yield 0
+        return
+    from services.apiserver.fronts.rest.tls import server_context
+
+    try:
+        context = server_context(flags.tls_cert_file, flags.tls_private_key_file, flags.client_ca_file)
+    except OSError as error:
+        raise Fatal(f"--tls-cert-file, --tls-private-key-file, --client-ca-file: {error}") from error
+    async with server.rest().listen(flags.bind_address, flags.secure_port, context) as port:
+        yield port
 
 
 async def serve(flags: argparse.Namespace, process: Process) -> None:
@@ -31,8 +53,13 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
     storage = EtcdStorage(flags.etcd_servers, process.clock, log)
     issuer = TokenIssuer(flags.service_account_signing_key_file, flags.service_account_issuer)
     server = ApiServer(storage, process.clock, process.random, log, issuer)
-    async with asyncio.TaskGroup() as group, server.listen(flags.bind_address, flags.port) as port:
-        log.info("Listening", port=port, etcd=flags.etcd_servers)
+    async with (
+        asyncio.TaskGroup() as group,
+        server.listen(flags.bind_address, flags.port) as port,
+        _rest(flags, server) as secure_port,
+    ):
+        https = {"https": secure_port} if secure_port else {}
+        log.info("Listening", port=port, **https, etcd=flags.etcd_servers)
         group.create_task(storage.run())
         group.create_task(Compactor(storage, process.clock, log).run())
         await server.run()

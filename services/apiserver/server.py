@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
@@ -25,6 +26,9 @@ from services.machinery.clock import Clock
 from services.process.grpc_server import Health, grpc_server
 from services.process.logging import Logger
 
+if TYPE_CHECKING:
+    from services.apiserver.fronts.rest.server import RestFront
+
 SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService", "node.v1.NodeService")
 
 
@@ -37,7 +41,7 @@ class ApiServer:
         log: Logger,
         issuer: TokenIssuer | None = None,
     ) -> None:
-        self._clock, self._log = clock, log
+        self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
         self.registry = Registry(storage, self.caches, clock, chance, log, issuer)
@@ -48,6 +52,12 @@ class ApiServer:
         )
         self.health = Health()
         self.serving = asyncio.Event()
+
+    def rest(self) -> RestFront:
+        """The REST API over the same registry."""
+        from services.apiserver.fronts.rest.server import RestFront
+
+        return RestFront(self.registry, self._clock, self._random, self._log, self.serving.is_set)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:

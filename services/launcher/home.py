@@ -50,6 +50,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def kubeconfig(self) -> Path:
+        """For kubectl and every other Kubernetes client."""
+        return self.path / "kubeconfig"
+
+    @property
     def nodes(self) -> Path:
         return self.path / "nodes"
 

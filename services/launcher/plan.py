@@ -13,7 +13,7 @@ from typing import Any
 
 from services.launcher.addresses import Addresses
 from services.process.config_folder import config_folder
-from services.process.keys import CA_CERTIFICATE, SIGNING_KEY
+from services.process.keys import CA_CERTIFICATE, SERVING, SIGNING_KEY
 
 ONE_ADDRESS = Addresses()
 # The ports that a single cluster on a machine gets; a second one takes others.
@@ -23,6 +23,7 @@ PREFERRED_PORTS = {
     "registry": 5000,
     "registry-http": 5001,  # docker push 127.0.0.1:5001/me/app
     "apiserver": 6444,
+    "apiserver-https": 6443,  # kubectl
     "scheduler": 10259,
     "controller-manager": 10257,
     "cloud-controller-manager": 10258,
@@ -114,7 +115,9 @@ def port_names(options: Options) -> list[tuple[str, int]]:
     wanted += [(name, PREFERRED_PORTS["node"]) for name in node_processes(options)]
     if not options.hollow:
         wanted.append((CLOUD, PREFERRED_PORTS[CLOUD]))
-    return [*wanted, ("registry-http", PREFERRED_PORTS["registry-http"])]
+    for name in ("registry-http", "apiserver-https"):
+        wanted.append((name, PREFERRED_PORTS[name]))
+    return wanted
 
 
 def node_processes(options: Options) -> list[str]:
@@ -151,7 +154,17 @@ def make_plan(
     )
     keys = data.parent / "keys"
     signing = ("--service-account-signing-key-file", str(keys / SIGNING_KEY))
-    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing)
+    https = (
+        *("--secure-port", str(ports.get("apiserver-https", -1))),
+        *(
+            "--tls-cert-file",
+            str(keys / f"{SERVING}.crt"),
+            "--tls-private-key-file",
+            str(keys / f"{SERVING}.key"),
+        ),
+        *("--client-ca-file", str(keys / CA_CERTIFICATE)),
+    )
+    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing, *https)
     # A cluster that was started before there was this port goes on without it.
     images = ("--http-port", str(ports.get("registry-http", -1)), "--data-dir", str(data / "registry"))
     components = [etcd, apiserver, python("registry", "registry", *images)]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from services.launcher import control
+from services.launcher import control, kubeconfig
 from services.launcher.addresses import Addresses
 from services.launcher.addresses import choose as choose_addresses
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
@@ -37,6 +37,7 @@ def prepare(home: Home, options: Options) -> Plan:
     addresses = addresses.with_nodes([] if options.hollow else options.node_names())
     binary = find_etcd()
     plan = make_plan(options, ports, home.data, home.run, binary, flags_for(version_of(binary)), addresses)
+    kubeconfig.write(home.kubeconfig, home.keys, ports["apiserver-https"])
     home.write(
         {
             "apiserver": plan.apiserver,

@@ -2,6 +2,8 @@
 
     ca.crt, ca.key   what Pods check the API server's certificate against; ten years, ECDSA P-256
     sa.key, sa.pub   the API server signs service account tokens with the first
+    apiserver.crt    what the API server shows on its HTTPS port
+    admin.crt        who `kubectl` is, with the kubeconfig that the launcher writes
 
 `make_missing` keeps what is there. Run as `python -m services.process.keys FOLDER` where no launcher
 does it, as in compose. The library that makes them is loaded here only when something is missing.
@@ -11,7 +13,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +24,15 @@ if TYPE_CHECKING:
 
 CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
 SIGNING_KEY, PUBLIC_KEY = "sa.key", "sa.pub"
+SERVING, ADMIN = "apiserver", "admin"
 CA_NAME = "kubernetes"
+ADMIN_NAME, ADMIN_GROUP = "kubernetes-admin", "system:masters"
+# By these names the API server is called from inside the cluster and from this machine.
+SERVING_NAMES = (
+    "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+    "localhost", "apiserver",
+)  # fmt: skip
+SERVING_ADDRESSES = ("127.0.0.1", "10.96.0.1", "::1")
 LIFETIME = timedelta(days=3650)
 SKEW = timedelta(minutes=5)  # clocks of one cluster differ a little
 
@@ -32,6 +44,59 @@ def make_missing(folder: Path, now: datetime) -> None:
         _make_signing_key(folder)
     if not (folder / CA_CERTIFICATE).exists() or not (folder / CA_KEY).exists():
         _make_ca(folder, now)
+        for stale in (SERVING, ADMIN):
+            (folder / f"{stale}.crt").unlink(missing_ok=True)
+    if not (folder / f"{SERVING}.crt").exists():
+        _issue(folder, SERVING, now, "kube-apiserver", "", names=SERVING_NAMES, addresses=SERVING_ADDRESSES)
+    if not (folder / f"{ADMIN}.crt").exists():
+        _issue(folder, ADMIN, now, ADMIN_NAME, ADMIN_GROUP)
+
+
+def _issue(
+    folder: Path,
+    file: str,
+    now: datetime,
+    user: str,
+    group: str,
+    *,
+    names: Sequence[str] = (),
+    addresses: Sequence[str] = (),
+) -> None:
+    """A certificate of the cluster's CA: for a server where it has names, else for a client."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    authority = x509.load_pem_x509_certificate((folder / CA_CERTIFICATE).read_bytes())
+    signer = load_pem_private_key((folder / CA_KEY).read_bytes(), None)
+    assert isinstance(signer, EllipticCurvePrivateKey)
+    key = _new_key()
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(subject))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+    if names:
+        known: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        known += [x509.IPAddress(ip_address(each)) for each in addresses]
+        builder = builder.add_extension(x509.SubjectAlternativeName(known), critical=False)
+    certificate = builder.sign(signer, hashes.SHA256())
+    _write(folder / f"{file}.key", _pem(key), 0o600)
+    _write(folder / f"{file}.crt", certificate.public_bytes(Encoding.PEM), 0o644)
 
 
 def _make_signing_key(folder: Path) -> None:

@@ -69,6 +69,7 @@ class Item(NamedTuple):
 class Answer(NamedTuple):
     item: Item
     warnings: tuple[str, ...] = ()
+    created: bool = False  # by an update or an apply of what was not there
 
 
 class Deleted(NamedTuple):

@@ -1,0 +1,179 @@
+"""The HTTPS server: from a request's path to whoever answers it, and whatever goes wrong to a Status.
+
+Serves while its block runs. A client that goes away ends what was done for it; at shutdown watches are ended
+before connections are. What nobody foresaw is logged once with its stack, and tells the caller nothing of the
+inside.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.apiserver.fronts.discovery import VERSION
+from services.apiserver.fronts.rest import discovery, identity
+from services.apiserver.fronts.rest.negotiation import Written, negotiate
+from services.apiserver.fronts.rest.paths import Path, parse
+from services.apiserver.fronts.rest.verbs import TRUE, Verbs, encode
+from services.apiserver.fronts.rest.watching import Watching
+from services.apiserver.registry.registry import Registry
+from services.apiserver.registry.request import Target
+from services.machinery import trace
+from services.machinery.clock import Clock
+from services.process.logging import Logger
+from services.process.run import Fatal
+
+HEADER_BYTES_MAX = 64 * 1024
+SHUTDOWN_SECONDS = 2.0
+HEALTH = ("/healthz", "/livez", "/readyz")
+
+
+class RestFront:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        chance: random.Random,
+        log: Logger,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._random, self._log, self._is_ready = chance, log, is_ready
+        self._verbs = Verbs(registry, clock)
+        self._watching = Watching(registry, clock, chance)
+        self._address = ""
+
+    @asynccontextmanager
+    async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
+        """Yields the bound port. Fatal when it is taken."""
+        limits = {"max_line_size": HEADER_BYTES_MAX, "max_field_size": HEADER_BYTES_MAX}
+        app = web.Application(handler_args=limits)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, address, port, ssl_context=tls)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise Fatal(f"cannot listen on {address}:{port}: {error.strerror}") from error
+        server: Any = site._server
+        bound = int(server.sockets[0].getsockname()[1])
+        self._address = f"{address}:{bound}"
+        try:
+            yield bound
+        finally:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        """The one place where what went wrong becomes an answer."""
+        cause = request.headers.get("traceparent", "")
+        if not trace.valid(cause):
+            cause = trace.start(self._random)
+        try:
+            with trace.scope(cause):
+                return await self._answer(request)
+        except ApiError as error:
+            return refusal(request, error)
+        except RecursionError:
+            return refusal(request, errors.bad_request("the object is nested too deeply"))
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception as error:  # the edge: whatever happened, the caller gets a Status
+            self._log.error("A request met a fault of ours", exc_info=error, path=request.path)
+            return refusal(request, errors.internal("the server met a fault of its own; its log says more"))
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        raw_path = request.rel_url.raw_path
+        user = identity.of(request)
+        path = parse(raw_path)
+        identity.check(user, request, raw_path, path)
+        described = self._describe(request, raw_path)
+        if described is not None:
+            return described
+        resource = path.resource if path else None
+        if path is None or resource is None:
+            return _unknown_path(path)
+        target = Target(resource, path.namespace, path.name, path.subresource)
+        if request.method == "GET" and (path.watches or request.query.get("watch", "") in TRUE):
+            written = negotiate(request.headers.get("Accept", ""))
+            return await self._watching.handle(request, target, written)
+        return await self._verbs.handle(request, path, target)
+
+    # -- what is served --------------------------------------------------------------------------
+
+    def _describe(self, request: web.Request, path: str) -> web.Response | None:
+        """Version, health and discovery; None for other paths."""
+        path = path.rstrip("/") or "/"
+        if path == "/version":
+            return web.json_response(VERSION | {"platform": "linux/amd64"}, dumps=_dumps)
+        if path.startswith(HEALTH) and path.split("/")[1] in ("healthz", "livez", "readyz"):
+            return self._health(request, path)
+        wants_all = f"as={discovery.AGGREGATED}" in request.headers.get("Accept", "")
+        match path.split("/"):
+            case ["", "api"]:
+                found = discovery.aggregated(True) if wants_all else discovery.legacy_versions(self._address)
+            case ["", "apis"]:
+                found = discovery.aggregated(False) if wants_all else discovery.groups()
+            case ["", "api", version]:
+                found = discovery.resources("", version) or _nothing()
+            case ["", "apis", group]:
+                named = discovery.group(group)
+                found = {"kind": "APIGroup", "apiVersion": "v1", **named} if named else _nothing()
+            case ["", "apis", group, version]:
+                found = discovery.resources(group, version) or _nothing()
+            case _:
+                return None
+        media = "application/json"
+        if found.get("kind") == discovery.AGGREGATED:
+            media += f";g=apidiscovery.k8s.io;v=v2;as={discovery.AGGREGATED}"
+        return web.Response(body=_bytes(found), headers={"Content-Type": media})
+
+    def _health(self, request: web.Request, path: str) -> web.Response:
+        ready = self._is_ready() or path.startswith("/livez")
+        name = path.split("/")[1]
+        if "verbose" not in request.query:
+            return web.Response(text="ok" if ready else f"{name} check failed", status=200 if ready else 500)
+        lines = [
+            f"[{'+' if ready else '-'}]{check} {'ok' if ready else 'failed'}" for check in ("ping", "etcd")
+        ]
+        end = f"{name} check {'passed' if ready else 'failed'}\n"
+        return web.Response(text="\n".join([*lines, end]), status=200 if ready else 500)
+
+
+def refusal(request: web.Request, error: ApiError) -> web.Response:
+    try:
+        written = negotiate(request.headers.get("Accept", ""))
+    except ApiError:
+        written = Written()
+    written = Written(written.media, pretty=written.pretty)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
+    body = encode(orjson.dumps(error.status), written)
+    return web.Response(body=body, status=error.code, content_type=written.media, headers=headers)
+
+
+def _unknown_path(path: Path | None) -> web.Response:
+    if path is not None and (path.group or path.version == "v1"):
+        return web.Response(text="404 page not found\n", status=404)
+    return web.Response(text="404 page not found\n", status=404)
+
+
+def _nothing() -> dict[str, Any]:
+    raise errors.resource_unknown()
+
+
+def _bytes(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def _dumps(value: Any) -> str:
+    return _bytes(value).decode()
