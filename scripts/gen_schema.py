@@ -28,20 +28,26 @@ ROOTS = {
         "Binding ConfigMap Endpoints Event Namespace Node PersistentVolume PersistentVolumeClaim Pod"
         " PodTemplate ReplicationController Secret Service ServiceAccount"
     ),
-    "apps.v1": "ControllerRevision Deployment ReplicaSet",
-    "authentication.v1": "TokenRequest",
+    "apps.v1": "ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet",
+    "authentication.v1": "SelfSubjectReview TokenRequest TokenReview",
+    "authorization.v1": (
+        "LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview"
+    ),
     "autoscaling.v1": "Scale",
+    "batch.v1": "CronJob Job",
     "coordination.v1": "Lease",
     "discovery.v1": "EndpointSlice",
-    "networking.v1": "Ingress IngressClass NetworkPolicy",
+    "networking.v1": "IPAddress Ingress IngressClass NetworkPolicy ServiceCIDR",
     "node.v1": "RuntimeClass",
     "policy.v1": "Eviction PodDisruptionBudget",
+    "rbac.v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
     "scheduling.v1": "PriorityClass",
     "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment",
     "meta.v1": "DeleteOptions",
 }
 FILES = {f"{group}.v1": f"{group}/v1/types.go" for group in
-         ("core", "apps", "authentication", "autoscaling", "coordination", "discovery", "networking", "node", "policy", "scheduling", "storage")}  # fmt: skip
+         ("core", "apps", "authentication", "authorization", "autoscaling", "batch", "coordination", "discovery", "networking",
+          "node", "policy", "rbac", "scheduling", "storage")}  # fmt: skip
 LEAVES = {
     "metav1.Time": "time", "metav1.MicroTime": "microtime", "metav1.Duration": "duration",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",

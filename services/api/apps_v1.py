@@ -18,6 +18,102 @@ class ControllerRevision(Object, frozen=True, kw_only=True, omit_defaults=True, 
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
 
 
+class RollingUpdateDaemonSet(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"max_surge": "maxSurge", "max_unavailable": "maxUnavailable"},
+):
+    max_surge: int | str | None = None
+    max_unavailable: int | str | None = None
+
+
+class DaemonSetUpdateStrategy(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"rolling_update": "rollingUpdate"},
+):
+    rolling_update: RollingUpdateDaemonSet | None = None
+    type: str | None = None
+
+
+class DaemonSetSpec(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "min_ready_seconds": "minReadySeconds",
+        "revision_history_limit": "revisionHistoryLimit",
+        "update_strategy": "updateStrategy",
+    },
+):
+    selector: meta_v1.LabelSelector = field(default_factory=meta_v1.LabelSelector)
+    template: core_v1.PodTemplateSpec = field(default_factory=core_v1.PodTemplateSpec)
+    min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
+    update_strategy: DaemonSetUpdateStrategy | None = None
+
+
+class DaemonSetCondition(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"last_transition_time": "lastTransitionTime"},
+):
+    status: str = ""
+    type: str = ""
+    last_transition_time: str | None = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class DaemonSetStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "current_number_scheduled": "currentNumberScheduled",
+        "desired_number_scheduled": "desiredNumberScheduled",
+        "number_misscheduled": "numberMisscheduled",
+        "number_ready": "numberReady",
+        "collision_count": "collisionCount",
+        "number_available": "numberAvailable",
+        "number_unavailable": "numberUnavailable",
+        "observed_generation": "observedGeneration",
+        "updated_number_scheduled": "updatedNumberScheduled",
+    },
+):
+    current_number_scheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    number_ready: int = 0
+    collision_count: int | None = None
+    conditions: list[DaemonSetCondition] = []
+    number_available: int | None = None
+    number_unavailable: int | None = None
+    observed_generation: int | None = None
+    updated_number_scheduled: int | None = None
+
+
+class DaemonSet(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "apps/v1"
+    kind: ClassVar[str] = "DaemonSet"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: DaemonSetSpec = field(default_factory=DaemonSetSpec)
+    status: DaemonSetStatus = field(default_factory=DaemonSetStatus)
+
+
 class RollingUpdateDeployment(
     Struct,
     frozen=True,
@@ -173,3 +269,124 @@ class ReplicaSet(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     spec: ReplicaSetSpec = field(default_factory=ReplicaSetSpec)
     status: ReplicaSetStatus = field(default_factory=ReplicaSetStatus)
+
+
+class RollingUpdateStatefulSetStrategy(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"max_unavailable": "maxUnavailable"},
+):
+    max_unavailable: int | str | None = None
+    partition: int | None = None
+
+
+class StatefulSetOrdinals(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    start: int | None = None
+
+
+class StatefulSetPersistentVolumeClaimRetentionPolicy(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"when_deleted": "whenDeleted", "when_scaled": "whenScaled"},
+):
+    when_deleted: str | None = None
+    when_scaled: str | None = None
+
+
+class StatefulSetUpdateStrategy(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"rolling_update": "rollingUpdate"},
+):
+    rolling_update: RollingUpdateStatefulSetStrategy | None = None
+    type: str | None = None
+
+
+class StatefulSetSpec(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "min_ready_seconds": "minReadySeconds",
+        "persistent_volume_claim_retention_policy": "persistentVolumeClaimRetentionPolicy",
+        "pod_management_policy": "podManagementPolicy",
+        "revision_history_limit": "revisionHistoryLimit",
+        "service_name": "serviceName",
+        "update_strategy": "updateStrategy",
+        "volume_claim_templates": "volumeClaimTemplates",
+    },
+):
+    selector: meta_v1.LabelSelector = field(default_factory=meta_v1.LabelSelector)
+    template: core_v1.PodTemplateSpec = field(default_factory=core_v1.PodTemplateSpec)
+    min_ready_seconds: int | None = None
+    ordinals: StatefulSetOrdinals | None = None
+    persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = None
+    pod_management_policy: str | None = None
+    replicas: int | None = None
+    revision_history_limit: int | None = None
+    service_name: str | None = None
+    update_strategy: StatefulSetUpdateStrategy | None = None
+    volume_claim_templates: list[core_v1.PersistentVolumeClaim] = []
+
+
+class StatefulSetCondition(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"last_transition_time": "lastTransitionTime"},
+):
+    status: str = ""
+    type: str = ""
+    last_transition_time: str | None = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class StatefulSetStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "available_replicas": "availableReplicas",
+        "collision_count": "collisionCount",
+        "current_replicas": "currentReplicas",
+        "current_revision": "currentRevision",
+        "observed_generation": "observedGeneration",
+        "ready_replicas": "readyReplicas",
+        "update_revision": "updateRevision",
+        "updated_replicas": "updatedReplicas",
+    },
+):
+    replicas: int = 0
+    available_replicas: int | None = None
+    collision_count: int | None = None
+    conditions: list[StatefulSetCondition] = []
+    current_replicas: int | None = None
+    current_revision: str | None = None
+    observed_generation: int | None = None
+    ready_replicas: int | None = None
+    update_revision: str | None = None
+    updated_replicas: int | None = None
+
+
+class StatefulSet(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "apps/v1"
+    kind: ClassVar[str] = "StatefulSet"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: StatefulSetSpec = field(default_factory=StatefulSetSpec)
+    status: StatefulSetStatus = field(default_factory=StatefulSetStatus)

@@ -19,6 +19,26 @@ class BoundObjectReference(
     uid: str | None = None
 
 
+class UserInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    extra: dict[str, str] = {}
+    groups: list[str] = []
+    uid: str | None = None
+    username: str | None = None
+
+
+class SelfSubjectReviewStatus(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"user_info": "userInfo"}
+):
+    user_info: UserInfo | None = None
+
+
+class SelfSubjectReview(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "authentication.k8s.io/v1"
+    kind: ClassVar[str] = "SelfSubjectReview"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    status: SelfSubjectReviewStatus = field(default_factory=SelfSubjectReviewStatus)
+
+
 class TokenRequestSpec(
     Struct,
     frozen=True,
@@ -50,3 +70,23 @@ class TokenRequest(Object, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     spec: TokenRequestSpec = field(default_factory=TokenRequestSpec)
     status: TokenRequestStatus = field(default_factory=TokenRequestStatus)
+
+
+class TokenReviewSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    token: str = ""
+    audiences: list[str] = []
+
+
+class TokenReviewStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    audiences: list[str] = []
+    authenticated: bool | None = None
+    error: str | None = None
+    user: UserInfo | None = None
+
+
+class TokenReview(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "authentication.k8s.io/v1"
+    kind: ClassVar[str] = "TokenReview"
+    spec: TokenReviewSpec = field(default_factory=TokenReviewSpec)
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    status: TokenReviewStatus = field(default_factory=TokenReviewStatus)

@@ -61,6 +61,12 @@ class DeleteOptions(
     propagation_policy: str | None = None
 
 
+class FieldSelectorRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    key: str = ""
+    operator: str = ""
+    values: list[str] = []
+
+
 class LabelSelectorRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     key: str = ""
     operator: str = ""

@@ -37,6 +37,26 @@ class HTTPIngressRuleValue(Struct, frozen=True, kw_only=True, omit_defaults=True
     paths: list[HTTPIngressPath] = []
 
 
+class ParentReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    name: str = ""
+    resource: str = ""
+    group: str | None = None
+    namespace: str | None = None
+
+
+class IPAddressSpec(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"parent_ref": "parentRef"}
+):
+    parent_ref: ParentReference = field(default_factory=ParentReference)
+
+
+class IPAddress(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "networking.k8s.io/v1"
+    kind: ClassVar[str] = "IPAddress"
+    spec: IPAddressSpec = field(default_factory=IPAddressSpec)
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+
+
 class IPBlock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"except_": "except"}):
     cidr: str = ""
     except_: list[str] = []
@@ -172,3 +192,19 @@ class NetworkPolicy(Object, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: ClassVar[str] = "NetworkPolicy"
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     spec: NetworkPolicySpec = field(default_factory=NetworkPolicySpec)
+
+
+class ServiceCIDRSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    cidrs: list[str] = []
+
+
+class ServiceCIDRStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    conditions: list[meta_v1.Condition] = []
+
+
+class ServiceCIDR(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "networking.k8s.io/v1"
+    kind: ClassVar[str] = "ServiceCIDR"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: ServiceCIDRSpec = field(default_factory=ServiceCIDRSpec)
+    status: ServiceCIDRStatus = field(default_factory=ServiceCIDRStatus)
