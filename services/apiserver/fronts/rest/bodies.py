@@ -1,4 +1,4 @@
-"""Request bodies: bounded, and YAML turned into the JSON that the registry reads."""
+"""Request bodies: bounded, and YAML and protobuf turned into the JSON that the registry reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aiohttp import web
 
 from services.api import errors
 from services.apiserver.fronts.calls import BODY_BYTES_MAX
-from services.apiserver.fronts.rest.negotiation import YAML, body_media
+from services.apiserver.fronts.rest.negotiation import PROTOBUF, YAML, body_media
 
 
 async def read(request: web.Request) -> bytes:
@@ -27,7 +27,23 @@ async def read_object(request: web.Request, kind: str) -> bytes:
     """As JSON. ApiError (400, 413, 415)."""
     media = body_media(request.headers.get("Content-Type", ""))
     body = await read(request)
-    return from_yaml(body, kind) if media == YAML else body
+    if media == YAML:
+        return from_yaml(body, kind)
+    return from_protobuf(body, kind) if media == PROTOBUF else body
+
+
+def from_protobuf(body: bytes, kind: str) -> bytes:
+    """The object as JSON; nothing stays nothing, which a deletion may send."""
+    from services.machinery.schema import wire_format
+
+    if not body:
+        return body
+    try:
+        return orjson.dumps(wire_format.to_json(body))
+    except wire_format.NotWireFormat as error:
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {kind}): {error}"
+        ) from None
 
 
 def from_yaml(body: bytes, kind: str) -> bytes:

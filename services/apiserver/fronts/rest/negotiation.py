@@ -1,7 +1,7 @@
 """How an answer is to be written, from the Accept header; and how a request's body is. Pure.
 
 Upstream's rules: the first acceptable type by quality; a type with `as=` counts only with a group and version
-that exist; protobuf is not offered here, so that clients which prefer it fall back to JSON.
+that exist. Protobuf is read but never written: clients that prefer it take JSON too.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def _shape_refused() -> ApiError:
 
 
 def body_media(content_type: str) -> str:
-    """JSON or YAML. ApiError (415)."""
+    """JSON, YAML or protobuf. ApiError (415)."""
     media = content_type.partition(";")[0].strip().lower()
     if media in ("", JSON):
         return JSON
-    if media == YAML:
-        return YAML
+    if media in (YAML, PROTOBUF):
+        return media
     message = f"the body of the request was in an unknown format - accepted media types include: {OFFERED}"
     error = errors.failure(415, "UnsupportedMediaType", message, {})
     error.status.pop("details", None)
