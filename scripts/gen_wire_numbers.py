@@ -6,8 +6,9 @@ and, from `types.go`, which fields JSON writes inline.
     python scripts/gen_wire_numbers.py --api PATH --apimachinery PATH
 
 PATH is a git directory of kubernetes/api and kubernetes/apimachinery that has the tag `v0.36.2`.
-Each is `"core.v1.Volume":{"1":["name","string"],"2":["","core.v1.VolumeSource"]}`: the field's JSON name
-(empty where it is written inline) and its type, `[]` before what is repeated and `map:` before a map's values.
+Each is `"core.v1.Volume":{"1":["name","string"],"2":["","core.v1.VolumeSource"]}`: the field's JSON
+name (empty where it is written inline) and its type, `[]` before what is repeated, `map:` before the values
+of a map.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ LEAVES = {
     "meta.v1.Time": "time", "meta.v1.MicroTime": "microtime", "meta.v1.Duration": "duration",
     "meta.v1.FieldsV1": "raw", "runtime.RawExtension": "raw", "resource.Quantity": "quantity",
     "intstr.IntOrString": "intorstring", "meta.v1.Verbs": "strings",
-    "authentication.v1.ExtraValue": "strings",    "authorization.v1.ExtraValue": "strings", "certificates.v1.ExtraValue": "strings",
+    "authentication.v1.ExtraValue": "strings",
+    "authorization.v1.ExtraValue": "strings", "certificates.v1.ExtraValue": "strings",
 }  # fmt: skip
 SCALARS = {"string", "bool", "bytes", "int32", "int64", "uint32", "double"}
 
