@@ -16,6 +16,7 @@ import grpc.aio
 
 from services.apiserver.fronts.discovery import DiscoveryFront
 from services.apiserver.fronts.grpc import ResourceFront
+from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.node import NodeFront
 from services.apiserver.registry import bootstrap
 from services.apiserver.registry.caches import Caches
@@ -45,10 +46,11 @@ class ApiServer:
         self.storage = storage
         self.caches = Caches(storage, clock, log)
         self.registry = Registry(storage, self.caches, clock, chance, log, issuer)
+        self._kubelets = Kubelets(self.registry, clock)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, log),
             DiscoveryFront(chance, log),
-            NodeFront(self.registry, clock, chance, log),
+            NodeFront(self._kubelets, chance, log),
         )
         self.health = Health()
         self.serving = asyncio.Event()

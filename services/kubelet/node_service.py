@@ -141,6 +141,7 @@ class NodeService(NodeServiceServicer):
                     stderr=start.stderr and not start.tty,
                 )
             terminal = await opening
+            await context.send_initial_metadata(())  # it may be long before there is anything to say
             async with _alongside(_feed(requests, terminal)), aclosing(terminal.output()) as output:
                 async for stream, data, code in output:
                     if stream == "exit":
@@ -169,6 +170,7 @@ class NodeService(NodeServiceServicer):
             if sandbox is None:
                 raise errors.failure(404, "NotFound", f'sandbox not found for pod "{first.pod.pod}"')
             duplex: Any = await kubelet.context.cri.forward(sandbox.id, first.port)
+            await context.send_initial_metadata(())
             async with _alongside(_send(first, requests, duplex)), aclosing(duplex.receive()) as received:
                 async for data in received:
                     yield pb.PortForwardResponse(data=data)
