@@ -186,6 +186,18 @@ RESOURCES: tuple[Resource, ...] = (
         short_names=("netpol",),
     ),
     Resource("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "runtimeclass", namespaced=False),
+    Resource(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        "clusterrolebinding",
+        namespaced=False,
+    ),
+    Resource(
+        "rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", "clusterrole", namespaced=False
+    ),
+    Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", "rolebinding"),
+    Resource("rbac.authorization.k8s.io/v1", "Role", "roles", "role"),
     Resource("storage.k8s.io/v1", "CSIDriver", "csidrivers", "csidriver", namespaced=False),
     Resource("storage.k8s.io/v1", "CSINode", "csinodes", "csinode", namespaced=False),
     Resource("storage.k8s.io/v1", "CSIStorageCapacity", "csistoragecapacities", "csistoragecapacity"),

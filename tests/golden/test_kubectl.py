@@ -98,7 +98,7 @@ DIFFERENCES: dict[str, str] = {
     "x-rollout-status-sts": _KINDS,
     "x-version": "asked of a real server in tests/integration",
     "x-version-json": "our client is built by no Go compiler from no such commit",
-    "wrong-set-subject": "role bindings are not served yet",
+    "wrong-set-subject": "`set subject` is not there yet",
 }
 
 

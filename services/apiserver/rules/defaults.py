@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from services.apiserver.rules import defaults_networking
+from services.apiserver.rules import defaults_access, defaults_networking
 from services.machinery import quantity
 
 Json = dict[str, Any]
@@ -368,6 +368,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "ReplicationController": replication_controller,
     "Service": service,
     "Endpoints": endpoints,
+    **defaults_access.DEFAULTS,
     **defaults_networking.DEFAULTS,
     "Namespace": namespace,
     "Node": node,

@@ -21,6 +21,7 @@ from services.apiserver.rules.validation import (
     discovery,
     networking,
     pod,
+    rbac,
     runtime_class,
     service,
     storage,
@@ -83,6 +84,12 @@ _KINDS: dict[str, Rules] = {
         workloads.replication_controller_update,
         prepare.with_status_create,
         prepare.with_status_update,
+    ),
+    "Role": Rules(rbac.role, rbac.role_update, allows_create_on_update=True),
+    "ClusterRole": Rules(rbac.cluster_role, rbac.cluster_role_update, allows_create_on_update=True),
+    "RoleBinding": Rules(rbac.role_binding, rbac.role_binding_update, allows_create_on_update=True),
+    "ClusterRoleBinding": Rules(
+        rbac.cluster_role_binding, rbac.cluster_role_binding_update, allows_create_on_update=True
     ),
     "Secret": Rules(core.secret, core.secret_update),
     "ServiceAccount": Rules(core.service_account, core.service_account_update),

@@ -7,7 +7,13 @@ from typing import Any
 from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl import manifests
-from services.kubectl.commands import create_config, create_service, create_token, create_workload
+from services.kubectl.commands import (
+    create_access,
+    create_config,
+    create_service,
+    create_token,
+    create_workload,
+)
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, raise_all, with_source
 from services.kubectl.flags import boolean, text, texts
@@ -168,6 +174,19 @@ async def _deployment(session: Session) -> None:
     await generated(session, create_workload.deployment(session))
 
 
+async def _access(session: Session) -> None:
+    make = _ACCESS[session.command.rpartition(" ")[2]]
+    await generated(session, make(session, name_of(session)))
+
+
+_ACCESS = {
+    "role": create_access.role,
+    "clusterrole": create_access.cluster_role,
+    "rolebinding": create_access.role_binding,
+    "clusterrolebinding": create_access.cluster_role_binding,
+}
+
+
 async def _service(session: Session) -> None:
     await generated(session, create_service.service(session, name_of(session)))
 
@@ -212,6 +231,20 @@ CREATE = Command(
     flags=FILE_FLAGS,
     children=(
         Command(
+            "clusterrole",
+            "clusterrole NAME --verb=verb --resource=resource.group [--resource-name=resourcename]",
+            "Create a cluster role.",
+            run=_access,
+            flags=(*_COMMON, *create_access.CLUSTER_ROLE_FLAGS),
+        ),
+        Command(
+            "clusterrolebinding",
+            "clusterrolebinding NAME --clusterrole=NAME [--user=username] [--group=groupname]",
+            "Create a cluster role binding for a particular cluster role.",
+            run=_access,
+            flags=(*_COMMON, *create_access.CLUSTER_BINDING_FLAGS),
+        ),
+        Command(
             "configmap",
             "configmap NAME [--from-file=[key=]source] [--from-literal=key1=value1]",
             "Create a config map from a local file, directory or literal value.",
@@ -234,6 +267,20 @@ CREATE = Command(
             run=_namespace,
             flags=_COMMON,
             aliases=("ns",),
+        ),
+        Command(
+            "role",
+            "role NAME --verb=verb --resource=resource.group/subresource [--resource-name=resourcename]",
+            "Create a role with single rule.",
+            run=_access,
+            flags=(*_COMMON, *create_access.ROLE_FLAGS),
+        ),
+        Command(
+            "rolebinding",
+            "rolebinding NAME --clusterrole=NAME|--role=NAME [--user=username] [--group=groupname]",
+            "Create a role binding for a particular role or cluster role.",
+            run=_access,
+            flags=(*_COMMON, *create_access.BINDING_FLAGS),
         ),
         Command(
             "secret",

@@ -12,7 +12,7 @@ from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl import containers, manifests, resources, revisions
 from services.kubectl.commands.registry import Command
-from services.kubectl.describe import config, generic, nodes, pods, storage, traffic, workloads
+from services.kubectl.describe import access, config, generic, nodes, pods, storage, traffic, workloads
 from services.kubectl.describe import services as service_texts
 from services.kubectl.errors import Fail, raise_all
 from services.kubectl.flags import Flag, boolean, integer, text, texts
@@ -106,6 +106,10 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
             return config.service_account(obj, events, now)
         case "Namespace":
             return config.namespace(obj)
+        case "Role" | "ClusterRole":
+            return access.role(obj)
+        case "RoleBinding" | "ClusterRoleBinding":
+            return access.binding(obj)
         case "PersistentVolume":
             return storage.persistent_volume(obj, events, now)
         case "PersistentVolumeClaim":

@@ -1,0 +1,46 @@
+"""Roles and their bindings described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from services.kubectl.describe.writer import Writer, notes
+from services.machinery.policy_rules import broken_down, combined, compacted
+
+Json = dict[str, Any]
+
+
+def role(obj: Json) -> str:
+    """The rules one resource a line, as kubectl puts them together."""
+    writer = Writer()
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    notes(writer, obj)
+    writer.write(0, "PolicyRule:\n")
+    writer.line(1, "Resources", "Non-Resource URLs", "Resource Names", "Verbs")
+    writer.line(1, "---------", "-----------------", "--------------", "-----")
+    parts = (part for rule in obj.get("rules") or () for part in broken_down(rule))
+    for rule in compacted(parts):
+        lists = (_list(rule.get(field)) for field in ("nonResourceURLs", "resourceNames", "verbs"))
+        writer.line(1, combined(rule), *lists)
+    return writer.text()
+
+
+def _list(values: Iterable[str] | None) -> str:
+    return f"[{' '.join(values or ())}]"
+
+
+def binding(obj: Json) -> str:
+    writer = Writer()
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    notes(writer, obj)
+    reference = obj.get("roleRef") or {}
+    writer.write(0, "Role:\n")
+    writer.line(1, "Kind:", reference.get("kind", ""))
+    writer.line(1, "Name:", reference.get("name", ""))
+    writer.write(0, "Subjects:\n")
+    writer.line(1, "Kind", "Name", "Namespace")
+    writer.line(1, "----", "----", "---------")
+    for subject in obj.get("subjects") or ():
+        writer.line(1, *(subject.get(field, "") for field in ("kind", "name", "namespace")))
+    return writer.text()
