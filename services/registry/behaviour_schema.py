@@ -149,7 +149,7 @@ NEED: dict[str, Check] = {
     "attempts": count,
 }
 # By name: services/runtime/behaviours has them.
-ACTORS = ("coredns", "stress")
+ACTORS = ("coredns", "ingress-nginx", "stress")
 SPEAKERS = ("grpc-health", "memcached", "mongodb", "mysql", "postgres", "redis")
 TCP: dict[str, Check] = {
     "port": port,

@@ -18,7 +18,8 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 REASONS = {
     100: "Continue", 101: "Switching Protocols",
     200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
-    301: "Moved Permanently", 302: "Found", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized",
+    301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified", 307: "Temporary Redirect",
+    308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
     413: "Request Entity Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
@@ -179,6 +180,12 @@ class ServerConnection:
 
     def feed(self, data: bytes) -> None:
         self._buffer += data
+
+    def rest(self) -> bytes:
+        """What came behind the last request: the beginning of what the connection was upgraded to."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
 
     def next(self) -> Request | None:
         """A whole request, or None until more bytes come. Raises BadMessage."""

@@ -28,6 +28,7 @@ from services.runtime.http import (
     encode_request,
     encode_response,
 )
+from services.runtime.ingress_rules import IngressService
 from services.runtime.kernel import Kernel
 from services.runtime.model import Dns
 from services.runtime.streams import Pipe
@@ -101,6 +102,7 @@ class Network(Protocol):
     """Everything here runs on the kernel, not on asyncio."""
 
     name_service: NameService | None
+    ingress: IngressService | None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         """One request to whoever listens there. OSError as connect(2) gives it."""
@@ -121,6 +123,7 @@ class LocalNetwork:
     """Joins the sandboxes of this process by their addresses."""
 
     name_service: NameService | None = None
+    ingress: IngressService | None = None
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = self._kernel = kernel

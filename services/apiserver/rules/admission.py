@@ -11,7 +11,7 @@ import random
 from typing import Any, Literal
 
 from services.api import core_v1, errors, kinds
-from services.apiserver.rules import runtime_class_admission, storage_admission
+from services.apiserver.rules import ingress_admission, runtime_class_admission, storage_admission
 from services.apiserver.rules.context import Context
 from services.machinery import names
 
@@ -44,6 +44,8 @@ def mutate(
         _tolerations(obj)
     elif resource.kind == "Node" and verb == "create":
         _taint_new_node(obj)
+    elif verb == "create" and resource.kind == "Ingress":
+        ingress_admission.default_class(obj, ctx)
     elif verb == "create" and resource.kind in ("PersistentVolume", "PersistentVolumeClaim"):
         storage_admission.protect(resource, obj)
         if resource.kind == "PersistentVolumeClaim":

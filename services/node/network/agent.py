@@ -22,6 +22,7 @@ from services.client.recorder import EventRecorder
 from services.machinery.clock import Clock
 from services.node.network.cluster_network import ClusterNetwork
 from services.node.network.dialer import Dialer
+from services.node.network.ingress import ClusterIngress
 from services.node.network.listeners import Listeners
 from services.node.network.names import ClusterNames, Library, Resolver
 from services.node.network.routes import Routes
@@ -55,6 +56,7 @@ class NetworkAgent:
         self._client, self._clock, self._random = client, clock, random
         self._dialer: Dialer | None = None
         self._names_of_services: ClusterNames | None = None
+        self._ingress: ClusterIngress | None = None
         self._local: LocalNetwork | None = None
         self.network: ClusterNetwork | None = None
 
@@ -77,6 +79,9 @@ class NetworkAgent:
         self.network.name_service = self._names_of_services = ClusterNames(
             local.kernel, library, self._client, self._clock, self._random, self._log
         )
+        self.network.ingress = self._ingress = ClusterIngress(
+            local.kernel, self._client, self._clock, self._random, self._log
+        )
         return self.network
 
     def _node_of(self, source: Namespace) -> str:
@@ -98,6 +103,8 @@ class NetworkAgent:
             group.create_task(self._recorder.run(), name="kube-proxy's recorder")
             if self._names_of_services is not None:
                 group.create_task(self._names_of_services.run(), name="names")
+            if self._ingress is not None:
+                group.create_task(self._ingress.run(), name="ingress")
             if self._dialer is not None:
                 group.create_task(self._dialer.run(), name="dialer")
             if self._ip and self.network is not None and self._local is not None:

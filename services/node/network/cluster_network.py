@@ -20,6 +20,7 @@ from services.node.network.dialer import Dialer
 from services.node.network.routes import Peer, Routes
 from services.runtime.filesystem import fault
 from services.runtime.http import BadMessage, ClientConnection, Request, Response, encode_request
+from services.runtime.ingress_rules import IngressService
 from services.runtime.kernel import Kernel
 from services.runtime.network import Connection, LocalNetwork, NameService, Namespace, is_address
 
@@ -69,6 +70,7 @@ class ClusterNetwork:
         self._here, self._egress, self._ingress = here, egress, ingress
         self.resolver: Resolver | None = None
         self.name_service: NameService | None = None
+        self.ingress: IngressService | None = None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         way = await self._way(source, ip, port)

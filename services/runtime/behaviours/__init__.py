@@ -14,6 +14,7 @@ from typing import Any
 from services.runtime.behaviours.databases import memcached, mongodb, mysql, postgres
 from services.runtime.behaviours.dns import coredns
 from services.runtime.behaviours.grpc_health import grpc_health
+from services.runtime.behaviours.ingress import ingress_nginx
 from services.runtime.behaviours.redis import redis
 from services.runtime.behaviours.stress import stress
 from services.runtime.network import StreamHandler
@@ -30,4 +31,4 @@ SPEAKERS: dict[str, Speaker] = {
     "redis": redis,
 }
 
-ACTORS: dict[str, Program] = {"coredns": coredns, "stress": stress}
+ACTORS: dict[str, Program] = {"coredns": coredns, "ingress-nginx": ingress_nginx, "stress": stress}
