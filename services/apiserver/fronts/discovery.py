@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import random
+from base64 import b64encode
 from typing import Any
 
 import grpc
@@ -32,15 +34,19 @@ VERSION: Json = {
     "compiler": "cpython",
 }
 # The order in which upstream lists its groups; those that it does not know come after.
-GROUPS = ("", "apps", "events.k8s.io", "autoscaling", "batch", "networking.k8s.io", "policy",
-          "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
-          "node.k8s.io", "discovery.k8s.io")  # fmt: skip
+GROUPS = ("", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io",
+          "authorization.k8s.io", "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io",
+          "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io",
+          "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io",
+          "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io")  # fmt: skip
+# Kinds that upstream stores as those of another group version.
+_STORED_AS = {("events.k8s.io/v1", "Event"): "/v1/Event"}
 
 
 class DiscoveryFront:
     def __init__(self, chance: random.Random, log: Logger) -> None:
         self._calls = Calls(chance, log)
-        self._version = orjson.dumps({**VERSION, "platform": f"linux/{_architecture()}"})
+        self._version = orjson.dumps(version_document())
         self._resources = orjson.dumps(resource_lists(RESOURCES))
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -55,6 +61,11 @@ class DiscoveryFront:
 
     async def _get_resources(self, request: pb.ResourcesRequest, caller: Caller) -> pb.ResourcesResponse:
         return pb.ResourcesResponse(json=self._resources)
+
+
+def version_document() -> Json:
+    """`/version`."""
+    return {**VERSION, "platform": f"linux/{_architecture()}"}
 
 
 def _architecture() -> str:
@@ -94,7 +105,16 @@ def _entry(resource: Resource) -> Json:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
+    if "watch" in resource.verbs:
+        entry["storageVersionHash"] = _storage_version_hash(resource)
     return entry
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    """What storage migrations compare: the start of a digest of the stored group, version and kind."""
+    name = f"{resource.group}/{resource.version}/{resource.kind}"
+    stored = _STORED_AS.get((resource.api_version, resource.kind), name)
+    return b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
 
 
 def _subentry(resource: Resource, part: Subresource) -> Json:

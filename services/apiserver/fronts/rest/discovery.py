@@ -1,7 +1,8 @@
-"""What is served, as clients discover it: versions, groups, resources; also aggregated into one document."""
+"""What is served, as clients discover it: versions, groups, resources; or all in one document. Pure."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from services.api.kinds import RESOURCES, Resource, Subresource
@@ -10,6 +11,8 @@ from services.apiserver.fronts.discovery import GROUPS, resource_lists
 Json = dict[str, Any]
 
 AGGREGATED = "APIGroupDiscoveryList"
+_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_STAGES = {"": 2, "beta": 1, "alpha": 0}
 
 
 def legacy_versions(address: str) -> Json:
@@ -24,12 +27,29 @@ def group_names() -> list[str]:
     return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
+def versions(group_name: str) -> list[str]:
+    """Those of a group, the one that clients should prefer first."""
+    return sorted({r.version for r in RESOURCES if r.group == group_name}, key=_preference, reverse=True)
+
+
+def _preference(version: str) -> tuple[int, int, int]:
+    """Released before beta before alpha; among these, the newest."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        return (-1, 0, 0)
+    return (_STAGES[found[2] or ""], int(found[1]), int(found[3] or 0))
+
+
 def group(name: str) -> Json | None:
-    versions = list(dict.fromkeys(r.version for r in RESOURCES if r.group == name))
-    if not versions:
+    found = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions(name)]
+    if not name or not found:
         return None
-    found = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {"name": name, "versions": found, "preferredVersion": found[0]}
+
+
+def one_group(name: str) -> Json | None:
+    found = group(name)
+    return {"kind": "APIGroup", "apiVersion": "v1", **found} if found else None
 
 
 def groups() -> Json:
@@ -37,37 +57,29 @@ def groups() -> Json:
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
 
 
+def every_list() -> list[Json]:
+    return resource_lists(RESOURCES)
+
+
 def resources(group_name: str, version: str) -> Json | None:
     wanted = f"{group_name}/{version}" if group_name else version
-    return next((each for each in resource_lists(RESOURCES) if each["groupVersion"] == wanted), None)
+    return next((each for each in every_list() if each["groupVersion"] == wanted), None)
 
 
 def aggregated(legacy: bool) -> Json:
     """`apidiscovery.k8s.io/v2`: the core group alone, or all others."""
     items = []
     for name in [""] if legacy else group_names():
-        versions = list(dict.fromkeys(r.version for r in RESOURCES if r.group == name))
-        items.append(
+        entries = [
             {
-                "metadata": {"name": name, "creationTimestamp": None}
-                if name
-                else {"creationTimestamp": None},
-                "versions": [
-                    {
-                        "version": version,
-                        "resources": [_entry(r) for r in _of(name, version)],
-                        "freshness": "Current",
-                    }
-                    for version in versions
-                ],
+                "version": version,
+                "resources": [_entry(resource) for resource in _of(name, version)],
+                "freshness": "Current",
             }
-        )
-    return {
-        "kind": AGGREGATED,
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": items,
-    }
+            for version in versions(name)
+        ]
+        items.append({"metadata": {"name": name} if name else {}, "versions": entries})
+    return {"kind": AGGREGATED, "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
 def _of(name: str, version: str) -> list[Resource]:
@@ -75,14 +87,15 @@ def _of(name: str, version: str) -> list[Resource]:
     return sorted(found, key=lambda resource: resource.plural)
 
 
-def _kind(resource: Resource) -> Json:
-    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+def _kind(kind: str, group_name: str = "", version: str = "") -> Json:
+    """Group and version are said only where they are not those of the list."""
+    return {"group": group_name, "version": version, "kind": kind}
 
 
 def _entry(resource: Resource) -> Json:
     entry: Json = {
         "resource": resource.plural,
-        "responseKind": _kind(resource),
+        "responseKind": _kind(resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": list(resource.verbs),
@@ -92,12 +105,11 @@ def _entry(resource: Resource) -> Json:
     if resource.categories:
         entry["categories"] = list(resource.categories)
     if resource.subresources:
-        entry["subresources"] = [_part(resource, part) for part in resource.subresources]
+        parts = sorted(resource.subresources, key=lambda part: part.name)
+        entry["subresources"] = [_part(resource, part) for part in parts]
     return entry
 
 
 def _part(resource: Resource, part: Subresource) -> Json:
-    version = part.version or resource.version
-    group_name = part.group if part.version else resource.group
-    kind = {"group": group_name, "version": version, "kind": part.kind or resource.kind}
+    kind = _kind(part.kind or resource.kind, part.group if part.version else "", part.version)
     return {"subresource": part.name, "responseKind": kind, "verbs": list(part.verbs)}

@@ -35,7 +35,7 @@ def negotiate(accept: str, *, shapes: bool = True) -> Written:
     if not accept:
         return Written()
     refused = False
-    for media, parameters in _by_quality(accept):
+    for media, parameters in by_quality(accept):
         if media not in (JSON, YAML, "*/*"):
             continue
         shape = parameters.get("as", "")
@@ -50,7 +50,7 @@ def negotiate(accept: str, *, shapes: bool = True) -> Written:
     raise _shape_refused() if refused else _media_refused()
 
 
-def _by_quality(accept: str) -> list[tuple[str, dict[str, str]]]:
+def by_quality(accept: str) -> list[tuple[str, dict[str, str]]]:
     found = []
     for index, entry in enumerate(accept.split(",")):
         media, *rest = (part.strip() for part in entry.split(";"))

@@ -18,8 +18,9 @@ from aiohttp import web
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.apiserver.fronts.discovery import VERSION
-from services.apiserver.fronts.rest import discovery, identity
+from services.apiserver.fronts.rest import identity
+from services.apiserver.fronts.rest.about import About
+from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.paths import Path, parse
 from services.apiserver.fronts.rest.verbs import TRUE, Verbs, encode
@@ -33,7 +34,6 @@ from services.process.run import Fatal
 
 HEADER_BYTES_MAX = 64 * 1024
 SHUTDOWN_SECONDS = 2.0
-HEALTH = ("/healthz", "/livez", "/readyz")
 
 
 class RestFront:
@@ -45,17 +45,18 @@ class RestFront:
         log: Logger,
         is_ready: Callable[[], bool],
     ) -> None:
-        self._random, self._log, self._is_ready = chance, log, is_ready
+        self._random, self._log, self._clock = chance, log, clock
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
-        self._address = ""
+        self._metrics = Metrics()
+        self._about = About(is_ready, self._metrics)
 
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Yields the bound port. Fatal when it is taken."""
         limits = {"max_line_size": HEADER_BYTES_MAX, "max_field_size": HEADER_BYTES_MAX}
         app = web.Application(handler_args=limits)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", "/{path:.*}", self._counted)
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True
         )
@@ -68,11 +69,26 @@ class RestFront:
             raise Fatal(f"cannot listen on {address}:{port}: {error.strerror}") from error
         server: Any = site._server
         bound = int(server.sockets[0].getsockname()[1])
-        self._address = f"{address}:{bound}"
+        self._about.address = f"{address}:{bound}"
         try:
             yield bound
         finally:
             await runner.cleanup()
+
+    async def _counted(self, request: web.Request) -> web.StreamResponse:
+        """Every answer leaves its numbers behind."""
+        began, path = self._clock.monotonic(), parse(request.rel_url.raw_path)
+        self._metrics.in_flight += 1
+        code = 499  # where the client left before the answer
+        try:
+            response = await self._handle(request)
+            code = response.status
+            return response
+        finally:
+            self._metrics.in_flight -= 1
+            watches = watched(request, path)
+            seconds = self._clock.monotonic() - began
+            self._metrics.note(request.method, path, code, seconds, watches=watches)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """The one place where what went wrong becomes an answer."""
@@ -97,57 +113,24 @@ class RestFront:
         user = identity.of(request)
         path = parse(raw_path)
         identity.check(user, request, raw_path, path)
-        described = self._describe(request, raw_path)
+        described = await self._about.answer(request, raw_path)
         if described is not None:
             return described
         resource = path.resource if path else None
         if path is None or resource is None:
             return _unknown_path(path)
         target = Target(resource, path.namespace, path.name, path.subresource)
-        if request.method == "GET" and (path.watches or request.query.get("watch", "") in TRUE):
+        if watched(request, path):
             written = negotiate(request.headers.get("Accept", ""))
             return await self._watching.handle(request, target, written)
         return await self._verbs.handle(request, path, target)
 
-    # -- what is served --------------------------------------------------------------------------
 
-    def _describe(self, request: web.Request, path: str) -> web.Response | None:
-        """Version, health and discovery; None for other paths."""
-        path = path.rstrip("/") or "/"
-        if path == "/version":
-            return web.json_response(VERSION | {"platform": "linux/amd64"}, dumps=_dumps)
-        if path.startswith(HEALTH) and path.split("/")[1] in ("healthz", "livez", "readyz"):
-            return self._health(request, path)
-        wants_all = f"as={discovery.AGGREGATED}" in request.headers.get("Accept", "")
-        match path.split("/"):
-            case ["", "api"]:
-                found = discovery.aggregated(True) if wants_all else discovery.legacy_versions(self._address)
-            case ["", "apis"]:
-                found = discovery.aggregated(False) if wants_all else discovery.groups()
-            case ["", "api", version]:
-                found = discovery.resources("", version) or _nothing()
-            case ["", "apis", group]:
-                named = discovery.group(group)
-                found = {"kind": "APIGroup", "apiVersion": "v1", **named} if named else _nothing()
-            case ["", "apis", group, version]:
-                found = discovery.resources(group, version) or _nothing()
-            case _:
-                return None
-        media = "application/json"
-        if found.get("kind") == discovery.AGGREGATED:
-            media += f";g=apidiscovery.k8s.io;v=v2;as={discovery.AGGREGATED}"
-        return web.Response(body=_bytes(found), headers={"Content-Type": media})
-
-    def _health(self, request: web.Request, path: str) -> web.Response:
-        ready = self._is_ready() or path.startswith("/livez")
-        name = path.split("/")[1]
-        if "verbose" not in request.query:
-            return web.Response(text="ok" if ready else f"{name} check failed", status=200 if ready else 500)
-        lines = [
-            f"[{'+' if ready else '-'}]{check} {'ok' if ready else 'failed'}" for check in ("ping", "etcd")
-        ]
-        end = f"{name} check {'passed' if ready else 'failed'}\n"
-        return web.Response(text="\n".join([*lines, end]), status=200 if ready else 500)
+def watched(request: web.Request, path: Path | None) -> bool:
+    """Whether changes are to be streamed."""
+    if path is None or request.method != "GET":
+        return False
+    return path.watches or request.query.get("watch", "") in TRUE
 
 
 def refusal(request: web.Request, error: ApiError) -> web.Response:
@@ -165,15 +148,3 @@ def _unknown_path(path: Path | None) -> web.Response:
     if path is not None and (path.group or path.version == "v1"):
         return web.Response(text="404 page not found\n", status=404)
     return web.Response(text="404 page not found\n", status=404)
-
-
-def _nothing() -> dict[str, Any]:
-    raise errors.resource_unknown()
-
-
-def _bytes(value: Any) -> bytes:
-    return orjson.dumps(value)
-
-
-def _dumps(value: Any) -> str:
-    return _bytes(value).decode()

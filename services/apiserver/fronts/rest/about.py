@@ -1,0 +1,140 @@
+"""What the server says of itself: its version, health and numbers, the API's groups, kinds and schemas.
+
+All of it is read only. What does not change while the process lives is written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from services.api import errors
+from services.apiserver.fronts.discovery import version_document
+from services.apiserver.fronts.rest import discovery, health
+from services.apiserver.fronts.rest.metrics import CONTENT_TYPE, Metrics
+from services.apiserver.fronts.rest.negotiation import JSON, YAML, by_quality, negotiate
+from services.apiserver.fronts.rest.verbs import respond
+
+Json = dict[str, Any]
+
+AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as={discovery.AGGREGATED}"
+_AGGREGATED_PARAMETERS = {"g": "apidiscovery.k8s.io", "v": "v2", "as": discovery.AGGREGATED}
+_ROOTS = ("/", "/version", "/metrics", "/api", "/apis", "/openapi", *(f"/{name}" for name in health.NAMES))
+
+
+class About:
+    def __init__(self, is_ready: Callable[[], bool], metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._checks = health.checks(is_ready)
+        self.address = ""  # where clients reach this server, once it listens
+        self._schemas: Any = None
+
+    async def answer(self, request: web.Request, path: str) -> web.Response | None:
+        """None for a path that is not about the server. ApiError for what is refused."""
+        path = path.rstrip("/") or "/"
+        parts = path.split("/")
+        if f"/{parts[1]}" not in _ROOTS or (parts[1] in ("api", "apis") and len(parts) > 4):
+            return None
+        found = await self._find(request, path, parts)
+        if found is not None and request.method not in ("GET", "HEAD"):
+            raise errors.failure(405, "MethodNotAllowed", "the server does not allow this method on the"
+                                 " requested resource", {})  # fmt: skip
+        return found
+
+    async def _find(self, request: web.Request, path: str, parts: list[str]) -> web.Response | None:
+        match parts[1:]:
+            case [""]:
+                return self._written(request, {"paths": root_paths()})
+            case ["version"]:
+                return web.Response(body=_pretty(version_document()), content_type=JSON)
+            case ["metrics"]:
+                return web.Response(text=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+            case ["api"]:
+                return self._grouped(request, True, discovery.legacy_versions(self.address))
+            case ["apis"]:
+                return self._grouped(request, False, discovery.groups())
+            case ["api", version]:
+                return self._written(request, discovery.resources("", version))
+            case ["apis", group]:
+                return self._written(request, discovery.one_group(group))
+            case ["apis", group, version]:
+                return self._written(request, discovery.resources(group, version))
+            case ["openapi", *_]:
+                return await self._schema(request, path)
+            case [asked, *rest] if asked in health.NAMES:
+                return self._health(request, asked, "/".join(rest))
+        return None
+
+    def _written(self, request: web.Request, document: Json | None) -> web.Response | None:
+        if document is None:
+            return web.Response(text="404 page not found\n", status=404)
+        written = negotiate(request.headers.get("Accept", ""), shapes=False)
+        return respond(orjson.dumps(document), written)
+
+    def _grouped(self, request: web.Request, legacy: bool, otherwise: Json) -> web.Response | None:
+        """All groups in one document for clients that know it; they may keep it while it stays the same."""
+        if not wants_aggregated(request.headers.get("Accept", "")):
+            return self._written(request, otherwise)
+        body, etag = aggregated(legacy)
+        headers = {"ETag": etag, "Cache-Control": "public", "Vary": "Accept"}
+        if etag in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, headers={**headers, "Content-Type": AGGREGATED})
+
+    async def _schema(self, request: web.Request, path: str) -> web.Response | None:
+        if self._schemas is None:  # What it takes is loaded when somebody asks.
+            from services.apiserver.fronts.rest.schemas import Schemas
+
+            self._schemas = Schemas()
+        found: web.Response | None = await self._schemas.answer(request, path)
+        return found
+
+    def _health(self, request: web.Request, asked: str, name: str) -> web.Response | None:
+        query = request.query
+        excluded = set(query.getall("exclude", []))
+        if name:
+            found = health.judge_one(self._checks, asked, name)
+            if found is None:
+                return None
+        else:
+            found = health.judge(self._checks, asked, verbose="verbose" in query, excluded=excluded)
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache, private"}
+        return web.Response(text=found.text, status=found.status, headers=headers)
+
+
+def root_paths() -> list[str]:
+    """Every path there is, in order, but those of objects."""
+    found = {"/api", "/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"}
+    for listed in discovery.every_list():
+        group_version = listed["groupVersion"]
+        group = group_version.rpartition("/")[0]
+        found |= {f"/apis/{group}", f"/apis/{group_version}"} if group else {f"/api/{group_version}"}
+    for check in health.checks(lambda: True):
+        found |= {f"/{asked}/{check.name}" for asked in check.of}
+    return sorted(found | {f"/{asked}" for asked in health.NAMES})
+
+
+def wants_aggregated(accept: str) -> bool:
+    """Whether v2 of the aggregated document comes before any other JSON. Other versions are passed over."""
+    for media, parameters in by_quality(accept):
+        if media == JSON and parameters == _AGGREGATED_PARAMETERS:
+            return True
+        if media in (JSON, YAML, "*/*") and "as" not in parameters:
+            return False
+    return False
+
+
+@cache
+def aggregated(legacy: bool) -> tuple[bytes, str]:
+    """The document and its entity tag."""
+    body = orjson.dumps(discovery.aggregated(legacy))
+    return body, f'"{hashlib.sha512(body).hexdigest().upper()}"'
+
+
+def _pretty(value: Json) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
