@@ -59,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_etcd(commands)
     node_flags.add_node(commands, bounded)
     node_flags.add_ssh(commands)
+    node_flags.add_proxy_rules(commands)
     return parser
 
 
@@ -209,6 +210,7 @@ COMMANDS = {
     "restart": act,
     "etcd": etcd,
     "node": node,
+    "proxy-rules": node,
     "ssh": ssh,
 }
 

@@ -29,6 +29,7 @@ from services.pb.node.v1 import machine_pb2_grpc as rpc
 from services.pb.node.v1 import node_pb2
 
 STATUS_KEY = "kubernetes-status-bin"
+ANSWER_BYTES_MAX = 64 * 1024 * 1024  # the rules of thousands of Services
 DEFAULT_APISERVER = "127.0.0.1:6444"
 
 
@@ -39,7 +40,7 @@ def apiserver_of(home: Home) -> str:
 @asynccontextmanager
 async def machine(home: Home, name: str) -> AsyncIterator[MachineClient]:
     """Calls to one node. ApiError `node "x" not found`, or Unavailable when nobody answers there."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", ANSWER_BYTES_MAX)]
     async with grpc.aio.insecure_channel(await _address(home, name), options=options) as channel:
         yield MachineClient(channel, name)
 
@@ -81,6 +82,12 @@ class MachineClient:
             node=self._name, grace_seconds=grace_seconds, critical_grace_seconds=critical_grace_seconds
         )
         await self._call(self._stub.Shutdown, request)
+
+    async def proxy_rules(self) -> str:
+        answer: pb.ProxyRulesResponse = await self._call(
+            self._stub.ProxyRules, pb.ProxyRulesRequest(node=self._name)
+        )
+        return answer.text
 
     def shell(self) -> ShellStream:
         return ShellStream(self._stub.Shell(), self._name)

@@ -129,6 +129,11 @@ async def pressure(home: Home, flags: argparse.Namespace) -> None:
     )
 
 
+async def proxy_rules(home: Home, flags: argparse.Namespace) -> None:
+    async with machine(home, flags.name) as calls:
+        print(await calls.proxy_rules(), end="")
+
+
 _VERBS = {
     "list": list_nodes,
     "add": add,
@@ -137,4 +142,5 @@ _VERBS = {
     "start": start,
     "reboot": reboot,
     "pressure": pressure,
+    "proxy-rules": proxy_rules,
 }

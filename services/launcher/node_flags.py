@@ -69,6 +69,17 @@ def _add_graceful(parser: argparse.ArgumentParser, bounded: Callable[[int, int],
         parser.add_argument(flag, type=bounded(0, 3600), default=default, metavar="SECONDS", help=text)
 
 
+def add_proxy_rules(commands: Commands) -> None:
+    rules = commands.add_parser(
+        "proxy-rules",
+        help="what kube-proxy has on a node",
+        description="What kube-proxy has on a node, in the words of iptables-save: each Service's addresses, "
+        "where they lead, and with which probability.",
+    )
+    rules.add_argument("name", metavar="NODE")
+    rules.set_defaults(verb="proxy-rules")
+
+
 def add_ssh(commands: Commands) -> None:
     ssh = commands.add_parser(
         "ssh",

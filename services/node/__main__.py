@@ -91,7 +91,7 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
 
         def add_services(server: grpc.aio.Server) -> None:
             add_NodeServiceServicer_to_server(NodeService(lambda: units[0].fleet(), process.clock), server)
-            machine = MachineService(hosts, cri_of, lambda: units[0].fleet())
+            machine = MachineService(hosts, cri_of, lambda: units[0].fleet(), network.proxy_rules)
             add_MachineServiceServicer_to_server(machine, server)
             network.add_to(server)
 

@@ -47,8 +47,15 @@ async def _refuse(context: Context, error: ApiError) -> NoReturn:
 
 
 class MachineService(MachineServiceServicer):
-    def __init__(self, hosts: Hosts, cri_of: Callable[[str], Cri], fleet: Callable[[], Fleet]) -> None:
-        self._hosts, self._cri_of, self._fleet = hosts, cri_of, fleet
+    def __init__(
+        self,
+        hosts: Hosts,
+        cri_of: Callable[[str], Cri],
+        fleet: Callable[[], Fleet],
+        proxy_rules: Callable[[str], str],
+    ) -> None:
+        """`proxy_rules` gives the text of kube-proxy's table on a node of this process."""
+        self._hosts, self._cri_of, self._fleet, self._proxy_rules = hosts, cri_of, fleet, proxy_rules
 
     # ---- Shell -------------------------------------------------------------------------------
 
@@ -85,6 +92,15 @@ class MachineService(MachineServiceServicer):
             await _refuse(context, error)
         except CriError as error:
             await _refuse(context, errors.internal(str(error)))
+
+    # ---- kube-proxy --------------------------------------------------------------------------
+
+    async def ProxyRules(self, request: pb.ProxyRulesRequest, context: Context) -> pb.ProxyRulesResponse:
+        try:
+            host = self._hosts.find(request.node)
+        except ApiError as error:
+            await _refuse(context, error)
+        return pb.ProxyRulesResponse(text=self._proxy_rules(host.name))
 
     # ---- Pressure ----------------------------------------------------------------------------
 

@@ -150,3 +150,9 @@ def test_without_its_pod_there_is_no_ingress_and_a_new_one_heals_it(front: Front
     front.until("http://plain.example.com:30080/", "curl: ")
     cluster.ok("-n", NAMESPACE, "scale", "deployment", "ingress-nginx-controller", "--replicas=1")
     front.until("http://plain.example.com:30080/", "You've hit kubia-")
+
+
+def test_a_nodes_proxy_rules_can_be_read(front: Front) -> None:
+    rules = front.cluster.orrery("proxy-rules", "node-1")
+    assert rules.startswith("*filter\n")
+    assert '"ingress-nginx/ingress-nginx-controller:http" -m tcp --dport 30080 -j KUBE-EXT-' in rules

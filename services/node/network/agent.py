@@ -19,6 +19,7 @@ from services.client.client import Client
 from services.client.informer import InformerFactory
 from services.client.log import Logger
 from services.client.recorder import EventRecorder
+from services.kube_proxy import rules_text
 from services.machinery.clock import Clock
 from services.node.network.cluster_network import ClusterNetwork
 from services.node.network.dialer import Dialer
@@ -86,6 +87,10 @@ class NetworkAgent:
 
     def _node_of(self, source: Namespace) -> str:
         return source.node or self._names[0]
+
+    def proxy_rules(self, node: str) -> str:
+        """The table of one node, as one reads iptables."""
+        return rules_text.text(self.tables.of(node).rules())
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Takes connections from other nodes. After `wrap`."""

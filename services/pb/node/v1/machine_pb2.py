@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.pb.node.v1 import node_pb2 as services_dot_pb_dot_node_dot_v1_dot_node__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!services/pb/node/v1/machine.proto\x12\x07node.v1\x1a\x1eservices/pb/node/v1/node.proto\"\x91\x01\n\x0cShellRequest\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.node.v1.ShellStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0cstdin_closed\x18\x03 \x01(\x08H\x00\x12\'\n\x06resize\x18\x04 \x01(\x0b\x32\x15.node.v1.TerminalSizeH\x00\x42\t\n\x07message\"G\n\nShellStart\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\r\n\x05stdin\x18\x03 \x01(\x08\x12\x0b\n\x03tty\x18\x04 \x01(\x08\"O\n\x0fPressureRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\r\n\x05leave\x18\x03 \x01(\t\x12\r\n\x05\x63lear\x18\x04 \x01(\x08\"J\n\x10PressureResponse\x12\x10\n\x08\x63onsumed\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\"V\n\x0fShutdownRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x15\n\rgrace_seconds\x18\x02 \x01(\r\x12\x1e\n\x16\x63ritical_grace_seconds\x18\x03 \x01(\r\"\x12\n\x10ShutdownResponse2\xcd\x01\n\x0eMachineService\x12\x39\n\x05Shell\x12\x15.node.v1.ShellRequest\x1a\x15.node.v1.ExecResponse(\x01\x30\x01\x12?\n\x08Pressure\x12\x18.node.v1.PressureRequest\x1a\x19.node.v1.PressureResponse\x12?\n\x08Shutdown\x12\x18.node.v1.ShutdownRequest\x1a\x19.node.v1.ShutdownResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!services/pb/node/v1/machine.proto\x12\x07node.v1\x1a\x1eservices/pb/node/v1/node.proto\"\x91\x01\n\x0cShellRequest\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.node.v1.ShellStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0cstdin_closed\x18\x03 \x01(\x08H\x00\x12\'\n\x06resize\x18\x04 \x01(\x0b\x32\x15.node.v1.TerminalSizeH\x00\x42\t\n\x07message\"G\n\nShellStart\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\r\n\x05stdin\x18\x03 \x01(\x08\x12\x0b\n\x03tty\x18\x04 \x01(\x08\"O\n\x0fPressureRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\r\n\x05leave\x18\x03 \x01(\t\x12\r\n\x05\x63lear\x18\x04 \x01(\x08\"J\n\x10PressureResponse\x12\x10\n\x08\x63onsumed\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\"V\n\x0fShutdownRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x15\n\rgrace_seconds\x18\x02 \x01(\r\x12\x1e\n\x16\x63ritical_grace_seconds\x18\x03 \x01(\r\"\x12\n\x10ShutdownResponse\"!\n\x11ProxyRulesRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"\"\n\x12ProxyRulesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t2\x94\x02\n\x0eMachineService\x12\x39\n\x05Shell\x12\x15.node.v1.ShellRequest\x1a\x15.node.v1.ExecResponse(\x01\x30\x01\x12?\n\x08Pressure\x12\x18.node.v1.PressureRequest\x1a\x19.node.v1.PressureResponse\x12?\n\x08Shutdown\x12\x18.node.v1.ShutdownRequest\x1a\x19.node.v1.ShutdownResponse\x12\x45\n\nProxyRules\x12\x1a.node.v1.ProxyRulesRequest\x1a\x1b.node.v1.ProxyRulesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHUTDOWNREQUEST']._serialized_end=542
   _globals['_SHUTDOWNRESPONSE']._serialized_start=544
   _globals['_SHUTDOWNRESPONSE']._serialized_end=562
-  _globals['_MACHINESERVICE']._serialized_start=565
-  _globals['_MACHINESERVICE']._serialized_end=770
+  _globals['_PROXYRULESREQUEST']._serialized_start=564
+  _globals['_PROXYRULESREQUEST']._serialized_end=597
+  _globals['_PROXYRULESRESPONSE']._serialized_start=599
+  _globals['_PROXYRULESRESPONSE']._serialized_end=633
+  _globals['_MACHINESERVICE']._serialized_start=636
+  _globals['_MACHINESERVICE']._serialized_end=912
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,11 @@ class MachineServiceStub:
                 request_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownRequest.SerializeToString,
                 response_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownResponse.FromString,
                 _registered_method=True)
+        self.ProxyRules = channel.unary_unary(
+                '/node.v1.MachineService/ProxyRules',
+                request_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesResponse.FromString,
+                _registered_method=True)
 
 
 class MachineServiceServicer:
@@ -76,6 +81,13 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProxyRules(self, request, context):
+        """What kube-proxy has on that node, as one reads iptables.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MachineServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +105,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.Shutdown,
                     request_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownRequest.FromString,
                     response_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownResponse.SerializeToString,
+            ),
+            'ProxyRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProxyRules,
+                    request_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesRequest.FromString,
+                    response_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +193,33 @@ class MachineService:
             '/node.v1.MachineService/Shutdown',
             services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownRequest.SerializeToString,
             services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShutdownResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProxyRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.MachineService/ProxyRules',
+            services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesRequest.SerializeToString,
+            services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ProxyRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

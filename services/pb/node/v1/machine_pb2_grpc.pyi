@@ -45,6 +45,8 @@ class MachineServiceStub:
     """Takes memory, disk or process numbers of the emulated machine, or gives them back."""
     Shutdown: _grpc.UnaryUnaryMultiCallable[_machine_pb2.ShutdownRequest, _machine_pb2.ShutdownResponse]
     """Graceful node shutdown: returns when the Pods have ended, or their time is over."""
+    ProxyRules: _grpc.UnaryUnaryMultiCallable[_machine_pb2.ProxyRulesRequest, _machine_pb2.ProxyRulesResponse]
+    """What kube-proxy has on that node, as one reads iptables."""
 
 @_typing.type_check_only
 class MachineServiceAsyncStub(MachineServiceStub):
@@ -55,6 +57,8 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """Takes memory, disk or process numbers of the emulated machine, or gives them back."""
     Shutdown: _aio.UnaryUnaryMultiCallable[_machine_pb2.ShutdownRequest, _machine_pb2.ShutdownResponse]  # type: ignore[assignment]
     """Graceful node shutdown: returns when the Pods have ended, or their time is over."""
+    ProxyRules: _aio.UnaryUnaryMultiCallable[_machine_pb2.ProxyRulesRequest, _machine_pb2.ProxyRulesResponse]  # type: ignore[assignment]
+    """What kube-proxy has on that node, as one reads iptables."""
 
 class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -80,5 +84,13 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_machine_pb2.ShutdownResponse, _abc.Awaitable[_machine_pb2.ShutdownResponse]]:
         """Graceful node shutdown: returns when the Pods have ended, or their time is over."""
+
+    @_abc_1.abstractmethod
+    def ProxyRules(
+        self,
+        request: _machine_pb2.ProxyRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_pb2.ProxyRulesResponse, _abc.Awaitable[_machine_pb2.ProxyRulesResponse]]:
+        """What kube-proxy has on that node, as one reads iptables."""
 
 def add_MachineServiceServicer_to_server(servicer: MachineServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
