@@ -72,6 +72,9 @@ def _type_of(api_version: str, kind: str) -> type[Object]:
 
 STATUS = Subresource("status", ("get", "patch", "update"))
 SCALE = Subresource("scale", ("get", "patch", "update"), "autoscaling", "v1", "Scale")
+CONNECT = ("create", "get")
+PROXY = ("create", "delete", "get", "patch", "update")
+STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})  # bytes, and no objects
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("v1", "ConfigMap", "configmaps", "configmap", short_names=("cm",)),
@@ -87,7 +90,15 @@ RESOURCES: tuple[Resource, ...] = (
         verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
         subresources=(Subresource("finalize", ("update",)), STATUS),
     ),
-    Resource("v1", "Node", "nodes", "node", namespaced=False, short_names=("no",), subresources=(STATUS,)),
+    Resource(
+        "v1",
+        "Node",
+        "nodes",
+        "node",
+        namespaced=False,
+        short_names=("no",),
+        subresources=(Subresource("proxy", PROXY, kind="NodeProxyOptions"), STATUS),
+    ),
     Resource(
         "v1",
         "PersistentVolumeClaim",
@@ -113,10 +124,14 @@ RESOURCES: tuple[Resource, ...] = (
         short_names=("po",),
         categories=("all",),
         subresources=(
+            Subresource("attach", CONNECT, kind="PodAttachOptions"),
             Subresource("binding", ("create",), kind="Binding"),
             Subresource("ephemeralcontainers", ("get", "patch", "update")),
             Subresource("eviction", ("create",), "policy", "v1", "Eviction"),
+            Subresource("exec", CONNECT, kind="PodExecOptions"),
             Subresource("log", ("get",)),
+            Subresource("portforward", CONNECT, kind="PodPortForwardOptions"),
+            Subresource("proxy", PROXY, kind="PodProxyOptions"),
             Subresource("resize", ("get", "patch", "update")),
             STATUS,
         ),
@@ -146,7 +161,7 @@ RESOURCES: tuple[Resource, ...] = (
         "service",
         short_names=("svc",),
         categories=("all",),
-        subresources=(STATUS,),
+        subresources=(Subresource("proxy", PROXY, kind="ServiceProxyOptions"), STATUS),
     ),
     Resource("apps/v1", "ControllerRevision", "controllerrevisions", "controllerrevision"),
     Resource(

@@ -59,7 +59,8 @@ class ApiServer:
         """The REST API over the same registry."""
         from services.apiserver.fronts.rest.server import RestFront
 
-        return RestFront(self.registry, self._clock, self._random, self._log, self.serving.is_set)
+        is_ready = self.serving.is_set
+        return RestFront(self.registry, self._clock, self._random, self._log, is_ready, self._kubelets)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:

@@ -63,7 +63,7 @@ def locate(path: str) -> tuple[kinds.Resource, pb.Resource]:
         raise NotAsked(f"{rest[0]} is not served")
     name, subresource = [*rest, "", ""][1:3]
     parts_served = {part.name for part in resource.subresources} | {""}
-    if subresource not in parts_served or subresource == "log" or len(rest) > 3:
+    if subresource not in parts_served or subresource in kinds.STREAMED or len(rest) > 3:
         raise NotAsked(f"{rest[0]}/{subresource} is not served by this service")
     target = pb.Resource(
         group=group,

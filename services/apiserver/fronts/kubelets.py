@@ -89,6 +89,11 @@ class Kubelets:
         node = pod_location.node_for_streams(pod, command=False)
         return await self._join("PortForward", node, first, messages)
 
+    async def check_port_forward(self, namespace: str, pod: str) -> None:
+        """Whether there is a node to ask. ApiError."""
+        reference = pb.ContainerReference(namespace=namespace, pod=pod)
+        pod_location.node_for_streams(await self._pod(reference), command=False)
+
     async def stats(self, request: pb.StatsRequest) -> pb.StatsResponse:
         channel = await self._channel(request.node)
         method = channel.unary_unary(f"/{SERVICE}/Stats", None, pb.StatsResponse.FromString)

@@ -13,8 +13,8 @@ from typing import NoReturn
 import orjson
 
 from services.api import errors
-from services.api.core_v1 import ServiceAccount
-from services.api.kinds import RESOURCES, Resource
+from services.api.core_v1 import Service, ServiceAccount
+from services.api.kinds import RESOURCES, STREAMED, Resource
 from services.api.object import Object
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
@@ -62,7 +62,7 @@ class Registry:
         for resource in RESOURCES:
             self._stores[resource.type] = Store(resource, storage, caches, clock, chance)
             self._readers[resource.type] = Reader(resource, storage, caches.of(resource))
-            for part in resource.subresources:
+            for part in (each for each in resource.subresources if each.name not in STREAMED):
                 self._parts[resource.type, part.name] = strategy_for(resource, part.name)
         self._tokens = TokenRequests(self._stores[ServiceAccount], issuer or TokenIssuer())
 
@@ -217,7 +217,7 @@ class Registry:
                 raise _not_allowed()
             return self._stores[resource.type]
         part = next((s for s in resource.subresources if s.name == target.subresource), None)
-        if part is None or part.name == "log" or not target.name:
+        if part is None or part.name in STREAMED or not target.name:
             _unknown()
         if verb not in part.verbs:
             raise _not_allowed()

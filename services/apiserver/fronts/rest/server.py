@@ -18,11 +18,13 @@ from aiohttp import web
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import identity
 from services.apiserver.fronts.rest.about import About
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.paths import Path, parse
+from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import TRUE, Verbs, encode
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.registry.registry import Registry
@@ -44,10 +46,12 @@ class RestFront:
         chance: random.Random,
         log: Logger,
         is_ready: Callable[[], bool],
+        kubelets: Kubelets,
     ) -> None:
         self._random, self._log, self._clock = chance, log, clock
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
+        self._streams = Streams(kubelets, clock)
         self._metrics = Metrics()
         self._about = About(is_ready, self._metrics)
 
@@ -119,6 +123,8 @@ class RestFront:
         resource = path.resource if path else None
         if path is None or resource is None:
             return _unknown_path(path)
+        if (streamed := await self._streams.handle(request, path)) is not None:
+            return streamed
         target = Target(resource, path.namespace, path.name, path.subresource)
         if watched(request, path):
             written = negotiate(request.headers.get("Accept", ""))
