@@ -10,6 +10,7 @@ import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -135,6 +136,7 @@ def _path_of(resource: Resource) -> str:
     return f"apis/{resource.api_version}" if resource.group else f"api/{resource.version}"
 
 
+@cache
 def _facts_hash() -> str:
     held = hashlib.sha256()
     for package, name in (("services.machinery.schema", "definitions.json"), (__package__, "facts.json")):

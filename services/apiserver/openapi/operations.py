@@ -189,7 +189,7 @@ class _Of:
         kind = (group, version, options or f"{self._resource.kind}ProxyOptions")
         tails = [("", "", query, within)]
         if part.name == "proxy":
-            tails.append(("/{path}", "WithPath", query, (*within, "path")))
+            tails.append(("/{path}", "WithPath", (), (*within, "path")))
         for tail, suffix, asked, places in tails:
             for method in methods:
                 name = f"connect{self._camel}{method.capitalize()}{self._scope}{what}{suffix}"
