@@ -29,11 +29,11 @@ from services.runtime.http import (
     encode_response,
 )
 from services.runtime.ingress_rules import IngressService
-from services.runtime.kernel import Kernel
+from services.runtime.kernel import Kernel, Task
 from services.runtime.model import Dns
 from services.runtime.streams import Pipe
 
-CONNECTIONS_MAX = 1_000  # of one listener
+CONNECTIONS_MAX = 16_384  # of one listener
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Listener:
     http: HttpHandler | None = None
     stream: StreamHandler | None = None
     address: str = ""  # empty: every address of the Pod; 127.0.0.1: only from inside
-    open: int = 0
+    serving: set[Task[None]] = field(default_factory=set)  # one for each connection that is open
 
 
 @dataclass(slots=True)
@@ -82,8 +82,11 @@ class Namespace:
         self.listeners[port] = listener
 
     def stop(self, listener: Listener) -> None:
+        """Its process has ended: nobody listens there any more, and its connections end too."""
         for port in [port for port, known in self.listeners.items() if known is listener]:
             del self.listeners[port]
+        for task in list(listener.serving):
+            task.kill(0)
 
 
 class NameService(Protocol):
@@ -141,7 +144,7 @@ class LocalNetwork:
         return ip in self._namespaces
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
-        listener = self._listener(source, ip, port)
+        listener = self.listener(source, ip, port)
         if listener.http is None:
             return await http_over(await self.connect(source, ip, port), request)
         source.sent_bytes += len(request.body) + 200
@@ -150,13 +153,17 @@ class LocalNetwork:
         return response
 
     async def connect(self, source: Namespace, ip: str, port: int) -> Connection:
-        listener = self._listener(source, ip, port)
-        if listener.open >= CONNECTIONS_MAX:
-            raise fault(errno.ECONNREFUSED)
+        listener = self.listener(source, ip, port)
         there, back = Pipe(), Pipe()
-        theirs = Connection(self._seen_as(source, ip), there, back)
-        self._kernel.spawn(self._serve(listener, theirs))
+        self.serve(listener, Connection(self._seen_as(source, ip), there, back))
         return Connection(f"{ip}:{port}", back, there)
+
+    def serve(self, listener: Listener, connection: Connection) -> None:
+        """Hands a connection to whoever listens."""
+        task = self._kernel.prepare(self._serve(listener, connection))
+        listener.serving.add(task)
+        task.finished.on_done(lambda: listener.serving.discard(task))
+        self._kernel.ready(task)
 
     async def exchange(self, source: Namespace, ip: str, port: int, data: bytes) -> bytes:
         handler = self._namespace(source, ip).datagrams.get(port)
@@ -176,9 +183,12 @@ class LocalNetwork:
             return [source.hosts[name]]
         return [name] if is_address(name) else []
 
-    def _listener(self, source: Namespace, ip: str, port: int) -> Listener:
+    def listener(self, source: Namespace, ip: str, port: int) -> Listener:
+        """Who takes connections there. OSError as connect(2) gives it."""
         listener = self._namespace(source, ip).listeners.get(port)
         if listener is None or (listener.address == "127.0.0.1" and not _is_inside(source, ip)):
+            raise fault(errno.ECONNREFUSED)
+        if len(listener.serving) >= CONNECTIONS_MAX:
             raise fault(errno.ECONNREFUSED)
         return listener
 
@@ -192,7 +202,6 @@ class LocalNetwork:
         return "127.0.0.1" if ip == "127.0.0.1" else source.ip
 
     async def _serve(self, listener: Listener, connection: Connection) -> None:
-        listener.open += 1
         try:
             if listener.stream is not None:
                 await listener.stream(connection)
@@ -201,7 +210,6 @@ class LocalNetwork:
         except BrokenPipeError:
             pass  # the client has gone
         finally:
-            listener.open -= 1
             connection.close()
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from random import Random
 from typing import Protocol
 
 from services.runtime.filesystem import Filesystem, fault
 from services.runtime.kernel import Future
 
 PIPE_BYTES_MAX = 64 * 1024
+NOISE_BYTES_MAX = 4096  # at a time, as of /dev/random
 
 
 class Stream(Protocol):
@@ -34,16 +36,17 @@ class Stream(Protocol):
 class Pipe:
     """A bounded buffer between one reading and one writing side."""
 
-    __slots__ = ("_buffer", "_changed", "reader_gone", "writer_gone")
+    __slots__ = ("_buffer", "_changed", "broken", "reader_gone", "writer_gone")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._changed: Future[None] | None = None
         self.reader_gone = self.writer_gone = False
+        self.broken = False  # its end is none in order: for whoever can tell a reset from an end
 
     async def read(self, size: int) -> bytes:
         while not self._buffer:
-            if self.writer_gone:
+            if self.writer_gone or self.reader_gone:
                 return b""
             await self._change()
         data = bytes(self._buffer[:size])
@@ -63,6 +66,11 @@ class Pipe:
             self._buffer += view[:room]
             view = view[room:]
             self._notify()
+
+    async def over(self) -> None:
+        """Until one of its sides is gone."""
+        while not (self.reader_gone or self.writer_gone):
+            await self._change()
 
     def close_reader(self) -> None:
         self.reader_gone = True
@@ -148,6 +156,15 @@ class Null(Counted):
 class Zero(Null):
     async def read(self, size: int) -> bytes:
         return bytes(size)
+
+
+class Noise(Zero):
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self._random = random
+
+    async def read(self, size: int) -> bytes:
+        return self._random.randbytes(min(size, NOISE_BYTES_MAX))
 
 
 NULL = Null()

@@ -88,6 +88,11 @@ class ClusterNetwork:
             return await self._local.connect(source, way.ip, way.port)
         return await self._dial(way.peer, source, way)
 
+    async def lead(self, source: Namespace, route: Route) -> Connection:
+        """A connection that came from outside, to the endpoint that was chosen for it."""
+        ip, port = await self._endpoint(route)
+        return await self.connect(source, ip, port)
+
     async def exchange(self, source: Namespace, ip: str, port: int, data: bytes) -> bytes:
         way = await self._way(source, ip, port, "UDP")
         if way.peer is None:
@@ -102,7 +107,11 @@ class ClusterNetwork:
         return await self.resolver.resolve(source, name)
 
     async def _dial(self, peer: Peer, source: Namespace, way: _Way) -> Connection:
-        return await self._kernel.outside(self._dialer.connect(peer, source.ip, way.ip, way.port))
+        try:
+            return await self._dialer.connect(peer, source.ip, way.ip, way.port)
+        except TimeoutError:
+            await self._hang()  # Nobody answers there, or a policy of that side swallows it.
+            raise
 
     async def _way(self, source: Namespace, ip: str, port: int, protocol: str = "TCP") -> _Way:
         if ip in LOOPBACK or ip == source.ip:

@@ -1,19 +1,20 @@
-"""Opens connections to Pods on other nodes: a PodNetwork stream behind the two pipes that a program sees.
+"""Opens connections to Pods on other nodes: one link to each node carries all that begin here.
 
-One channel a node, kept while it works. A node that cannot be reached is "no route to host", as in a real
-network where nobody answers for its address; a stream that breaks is a reset connection: what was read so far
-stays, the rest is gone. Back pressure goes through gRPC's flow control and the pipes.
+A node that cannot be reached is "no route to host", as in a real network where nobody answers for its
+address. A link that breaks resets its connections, and the next one makes a new link, at once. A node that is
+cut off without a word is noticed after a while: until then its connections wait, as TCP's would.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import grpc.aio
 
+from services.node.network.link import Link
 from services.node.network.routes import Peer
 from services.pb.network.v1 import network_pb2 as pb
 from services.pb.network.v1.network_pb2_grpc import PodNetworkStub
@@ -21,20 +22,24 @@ from services.process.grpc_server import OPTIONS
 from services.runtime.filesystem import fault
 from services.runtime.kernel import Kernel
 from services.runtime.network import Connection
-from services.runtime.streams import Pipe
 
-READ_BYTES = 64 * 1024
 OPEN_SECONDS_MAX = 10.0
-T = TypeVar("T")
-
-Call = Any  # grpc.aio's stream-stream call; its stubs know only the synchronous one
+CHANNEL_OPTIONS = (
+    *OPTIONS,
+    # A node that is back is reached at once: what others found out about its address does not count.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 120_000),
+)
 
 
 class Dialer:
-    """`run` must be running: it carries what the connections hold."""
+    """`run` must be running: it carries the links."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._links: dict[str, Link] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -50,26 +55,22 @@ class Dialer:
                     await channel.close(None)
 
     async def connect(self, peer: Peer, source_ip: str, ip: str, port: int) -> Connection:
-        """OSError as connect(2) gives it."""
-        if self._group is None:
-            raise fault(errno.ENETDOWN)
-        call: Call = self._stub(peer).Dial()
+        """Runs on the kernel. OSError as connect(2) gives it."""
+        end = self._link(peer).open(source_ip, ip, port)
+        opened, connection = end.opened, end.connection(f"{ip}:{port}")
+        assert opened is not None
+        timer = self._kernel.timer(OPEN_SECONDS_MAX)
+        timer.future.on_done(_expire(opened.set))
+        number = errno.ECONNABORTED
         try:
-            async with self._kernel.clock.timeout(OPEN_SECONDS_MAX):
-                await call.write(pb.DialRequest(open=pb.Open(source_ip=source_ip, ip=ip, port=port)))
-                answer = await call.read()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            call.cancel()
-            raise fault(errno.EHOSTUNREACH) from None
-        except TimeoutError:
-            call.cancel()
-            raise fault(errno.ETIMEDOUT) from None
-        if not isinstance(answer, pb.DialResponse) or answer.opened.errno:
-            call.cancel()
-            raise fault(answer.opened.errno if isinstance(answer, pb.DialResponse) else errno.EHOSTUNREACH)
-        there, back = Pipe(), Pipe()
-        self._group.create_task(self._carry(call, there, back))
-        return Connection(f"{ip}:{port}", back, there)
+            number = await opened
+        finally:
+            timer.cancel()
+            if number:
+                connection.close()
+        if number:
+            raise fault(number)
+        return connection
 
     async def exchange(self, peer: Peer, source_ip: str, ip: str, port: int, data: bytes) -> bytes:
         """One datagram there, one back."""
@@ -86,35 +87,55 @@ class Dialer:
     def _stub(self, peer: Peer) -> Any:
         channel = self._channels.get(peer.address)
         if channel is None:
-            channel = self._channels[peer.address] = grpc.aio.insecure_channel(peer.address, options=OPTIONS)
+            channel = grpc.aio.insecure_channel(peer.address, options=CHANNEL_OPTIONS)
+            self._channels[peer.address] = channel
         return PodNetworkStub(channel)
 
-    async def _carry(self, call: Call, there: Pipe, back: Pipe) -> None:
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(_send(call, there, self._kernel))
-            try:
-                while isinstance(answer := await call.read(), pb.DialResponse) and not answer.end:
-                    await on_kernel(self._kernel, back.write(answer.data))
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, BrokenPipeError):
-                sending.cancel()
-            finally:
-                back.close_writer()
-        there.close_reader()
+    def _link(self, peer: Peer) -> Link:
+        link = self._links.get(peer.address)
+        if link is None or link.broken:
+            if self._group is None:
+                raise fault(errno.ENETDOWN)
+            link = self._links[peer.address] = Link()
+            self._group.create_task(self._carry(peer.address, link), name=f"link to {peer.name}")
+        return link
+
+    async def _carry(self, address: str, link: Link) -> None:
+        """As long as the other node is there."""
+        try:
+            async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+                stub: Any = PodNetworkStub(channel)  # its types know only the synchronous one
+                call = stub.Link()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_send(call, link))
+                    await _receive(call, link)
+        finally:
+            link.break_off()
+            if self._links.get(address) is link:
+                del self._links[address]
+
+
+def _expire(tell: Callable[[int], None]) -> Callable[[], None]:
+    return lambda: tell(errno.ETIMEDOUT)
+
+
+async def _send(call: Any, link: Link) -> None:
+    try:
+        while (frames := await link.frames()) is not None:
+            await call.write(frames)
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        pass  # whoever reads learns it too
+    finally:
         call.cancel()
 
 
-async def _send(call: Call, there: Pipe, kernel: Kernel) -> None:
+async def _receive(call: Any, link: Link) -> None:
     try:
-        while data := await on_kernel(kernel, there.read(READ_BYTES)):
-            await call.write(pb.DialRequest(data=data))
-        await call.write(pb.DialRequest(end=True))
-        await call.done_writing()
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        there.close_reader()  # who writes on learns that nobody reads
-
-
-async def on_kernel(kernel: Kernel, work: Awaitable[T]) -> T:
-    """Waits, from asyncio, for what programs wait for."""
-    coroutine: Any = work
-    result: T = await kernel.call(coroutine)
-    return result
+        while isinstance(frames := await call.read(), pb.Frames):
+            link.receive(frames.frames)
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+    finally:
+        link.break_off()

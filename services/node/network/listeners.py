@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any, cast
 
 import orjson
 
@@ -19,19 +20,22 @@ from services.api.core_v1 import ObjectReference
 from services.api.object import ObjectKey
 from services.client.log import Logger
 from services.client.recorder import EventRecorder
-from services.kube_proxy.model import Rule
+from services.kube_proxy.model import Rule, Verdict
 from services.kube_proxy.table import Route, Table
-from services.node.network.bridge import carry, reset
+from services.node.network.bridge import Bridge
 from services.node.network.cluster_network import ClusterNetwork
 from services.runtime.http import Request, Response
 from services.runtime.kernel import Kernel
-from services.runtime.network import Connection, Namespace, serve_http
+from services.runtime.network import Connection, HttpHandler, Namespace, serve_http
 from services.runtime.streams import Pipe
 
 CONNECTIONS_MAX = 20_000  # of this process; further ones are reset
 BACKLOG = 1024
 
+HEALTH = "health"
+
 _Key = tuple[str, int]  # TCP, UDP or health, and the port
+Lead = Callable[[str], Coroutine[Any, Any, Connection]]
 
 
 class Listeners:
@@ -51,7 +55,7 @@ class Listeners:
         self._kernel, self._recorder, self._log = kernel, recorder, log
         self._open: dict[_Key, Callable[[], None]] = {}  # how to close it
         self._failed: set[_Key] = set()
-        self._connections = 0
+        self._bridges: set[Bridge] = set()
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
@@ -68,6 +72,8 @@ class Listeners:
         finally:
             for close in self._open.values():
                 close()
+            for bridge in list(self._bridges):
+                bridge.reset()
 
     async def _match(self) -> None:
         """Listens where the table says so, and nowhere else."""
@@ -76,7 +82,7 @@ class Listeners:
         }
         for rule in self._table.rules():
             if rule.health_check_port:
-                wanted["health", rule.health_check_port] = rule
+                wanted[HEALTH, rule.health_check_port] = rule
         for key in [key for key in self._open if key not in wanted]:
             self._open.pop(key)()
         self._failed &= wanted.keys()
@@ -86,22 +92,21 @@ class Listeners:
 
     async def _listen(self, key: _Key, rule: Rule) -> None:
         kind, port = key
+        loop = asyncio.get_running_loop()
         try:
-            if kind == "TCP":
-                server = await asyncio.start_server(
-                    partial(self._accept, port), self._ip, port, backlog=BACKLOG
-                )
-                self._open[key] = server.close
-            elif kind == "health":
-                answer = partial(self._check_health, rule.name.service)
-                server = await asyncio.start_server(partial(self._serve_health, answer), self._ip, port)
-                self._open[key] = server.close
-            elif kind == "UDP":
-                loop = asyncio.get_running_loop()
+            if kind == "UDP":
                 transport, _ = await loop.create_datagram_endpoint(
                     lambda: _Datagrams(partial(self._exchange, port)), (self._ip, port)
                 )
                 self._open[key] = transport.close
+            elif kind in ("TCP", HEALTH):
+                lead = partial(self._lead, port)
+                if kind == HEALTH:
+                    lead = partial(self._answer, partial(self._check_health, rule.name.service))
+                server = await loop.create_server(
+                    partial(self._bridge, lead), self._ip, port, backlog=BACKLOG
+                )
+                self._open[key] = server.close
         except OSError as error:
             self._complain(key, rule, error)
         else:
@@ -123,27 +128,19 @@ class Listeners:
 
     # -- connections -----------------------------------------------------------------------------
 
-    async def _accept(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= CONNECTIONS_MAX:
-            reset(writer)
-            return
-        self._connections += 1
-        try:
-            source = writer.get_extra_info("peername")[0]
-            connection = await self._connect(self._table.route_node_port(port, "TCP", source), source)
-            await carry(reader, writer, connection, self._kernel)
-        except OSError:
-            reset(writer)
-        finally:
-            self._connections -= 1
+    def _bridge(self, lead: Lead) -> Bridge:
+        bridge = Bridge(self._kernel, lead, self._bridges.discard)
+        self._bridges.add(bridge)
+        return bridge
 
-    async def _connect(self, route: Route | None, source: str) -> Connection:
-        """OSError where nobody is there."""
-        if route is None or route.target is None:
+    async def _lead(self, port: int, source: str) -> Connection:
+        """To an endpoint. OSError where nobody is there."""
+        if len(self._bridges) > CONNECTIONS_MAX:
+            raise OSError(errno.EMFILE, "too many connections")
+        route = self._table.route_node_port(port, "TCP", source)
+        if route is None or route.verdict is Verdict.REJECT:
             raise OSError(errno.ECONNREFUSED, "no endpoints")
-        seen = self._seen_as(route, source)
-        target = route.target
-        return await self._kernel.call(self._network.connect(seen, target.ip, target.port))
+        return await self._network.lead(self._seen_as(route, source), route)
 
     def _seen_as(self, route: Route, source: str) -> Namespace:
         """A Pod sees the client's own address only where traffic never leaves the node (policy Local)."""
@@ -158,21 +155,15 @@ class Listeners:
 
     # -- health checks ---------------------------------------------------------------------------
 
-    async def _serve_health(
-        self,
-        answer: Callable[[], Response],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _answer(self, answer: Callable[[], Response], source: str) -> Connection:
+        """A connection to a server of our own."""
+
         async def handle(request: Request, client: str) -> Response:
             return answer()
 
         there, back = Pipe(), Pipe()
-        task = self._kernel.spawn(serve_http(handle, Connection(self._ip, there, back)))
-        try:
-            await carry(reader, writer, Connection(self._ip, back, there), self._kernel)
-        finally:
-            task.kill(0)
+        self._kernel.spawn(_serve(handle, Connection(source, there, back)))
+        return Connection(self._ip, back, there)
 
     def _check_health(self, service: ObjectKey) -> Response:
         rules = [rule for rule in self._table.rules() if rule.name.service == service]
@@ -186,6 +177,15 @@ class Listeners:
         return Response(200 if count else 503, orjson.dumps(body), headers)
 
 
+async def _serve(handle: HttpHandler, connection: Connection) -> None:
+    try:
+        await serve_http(handle, connection)
+    except BrokenPipeError:
+        pass  # whoever asked has gone
+    finally:
+        connection.close()
+
+
 class _Datagrams(asyncio.DatagramProtocol):
     """Each datagram is answered on its own; those that nobody answers are lost, as datagrams are."""
 
@@ -195,8 +195,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # uvloop's is none by inheritance
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if len(self._tasks) < CONNECTIONS_MAX:

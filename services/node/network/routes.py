@@ -31,6 +31,7 @@ class Routes:
         self._ranges: dict[tuple[int, int, int], str] = {}  # (version, prefix length, network) → node
         self._of: dict[str, list[tuple[int, int, int]]] = {}
         self._by_ip: dict[str, dict[str, Peer]] = {}
+        self._lengths: list[tuple[int, int]] = []  # (version, prefix length) of the ranges, longest first
 
     def put(self, node: Node) -> None:
         name = node.key.name
@@ -46,6 +47,8 @@ class Routes:
             key = (network.version, network.prefixlen, int(network.network_address))
             self._ranges[key] = name
             self._of.setdefault(name, []).append(key)
+            if key[:2] not in self._lengths:
+                self._lengths = sorted((*self._lengths, key[:2]), reverse=True)
 
     def remove(self, name: str) -> None:
         peer = self._peers.pop(name, None)
@@ -59,7 +62,9 @@ class Routes:
         """The node to which a Pod's address belongs."""
         address = ip_address(ip)
         bits, number = address.max_prefixlen, int(address)
-        for length in sorted({key[1] for key in self._ranges if key[0] == address.version}, reverse=True):
+        for version, length in self._lengths:
+            if version != address.version:
+                continue
             network = number >> (bits - length) << (bits - length)
             name = self._ranges.get((address.version, length, network))
             if name is not None:

@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$services/pb/network/v1/network.proto\x12\nnetwork.v1\"Y\n\x0b\x44ialRequest\x12 \n\x04open\x18\x01 \x01(\x0b\x32\x10.network.v1.OpenH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x42\t\n\x07message\"3\n\x04Open\x12\x11\n\tsource_ip\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"^\n\x0c\x44ialResponse\x12$\n\x06opened\x18\x01 \x01(\x0b\x32\x12.network.v1.OpenedH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x42\t\n\x07message\"\x17\n\x06Opened\x12\r\n\x05\x65rrno\x18\x01 \x01(\x05\"L\n\x0f\x45xchangeRequest\x12\x11\n\tsource_ip\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"/\n\x10\x45xchangeResponse\x12\r\n\x05\x65rrno\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x32\x92\x01\n\nPodNetwork\x12=\n\x04\x44ial\x12\x17.network.v1.DialRequest\x1a\x18.network.v1.DialResponse(\x01\x30\x01\x12\x45\n\x08\x45xchange\x12\x1b.network.v1.ExchangeRequest\x1a\x1c.network.v1.ExchangeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$services/pb/network/v1/network.proto\x12\nnetwork.v1\"+\n\x06\x46rames\x12!\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x11.network.v1.Frame\"\xaf\x01\n\x05\x46rame\x12\x12\n\nconnection\x18\x01 \x01(\r\x12 \n\x04open\x18\x02 \x01(\x0b\x32\x10.network.v1.OpenH\x00\x12$\n\x06opened\x18\x03 \x01(\x0b\x32\x12.network.v1.OpenedH\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\r\n\x03\x65nd\x18\x05 \x01(\x08H\x00\x12\x0e\n\x04stop\x18\x06 \x01(\x08H\x00\x12\x10\n\x06window\x18\x07 \x01(\rH\x00\x42\t\n\x07\x63ontent\"3\n\x04Open\x12\x11\n\tsource_ip\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"\x17\n\x06Opened\x12\r\n\x05\x65rrno\x18\x01 \x01(\x05\"L\n\x0f\x45xchangeRequest\x12\x11\n\tsource_ip\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"/\n\x10\x45xchangeResponse\x12\r\n\x05\x65rrno\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x32\x87\x01\n\nPodNetwork\x12\x32\n\x04Link\x12\x12.network.v1.Frames\x1a\x12.network.v1.Frames(\x01\x30\x01\x12\x45\n\x08\x45xchange\x12\x1b.network.v1.ExchangeRequest\x1a\x1c.network.v1.ExchangeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.pb.network.v1.network_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIALREQUEST']._serialized_start=52
-  _globals['_DIALREQUEST']._serialized_end=141
-  _globals['_OPEN']._serialized_start=143
-  _globals['_OPEN']._serialized_end=194
-  _globals['_DIALRESPONSE']._serialized_start=196
-  _globals['_DIALRESPONSE']._serialized_end=290
-  _globals['_OPENED']._serialized_start=292
-  _globals['_OPENED']._serialized_end=315
-  _globals['_EXCHANGEREQUEST']._serialized_start=317
-  _globals['_EXCHANGEREQUEST']._serialized_end=393
-  _globals['_EXCHANGERESPONSE']._serialized_start=395
-  _globals['_EXCHANGERESPONSE']._serialized_end=442
-  _globals['_PODNETWORK']._serialized_start=445
-  _globals['_PODNETWORK']._serialized_end=591
+  _globals['_FRAMES']._serialized_start=52
+  _globals['_FRAMES']._serialized_end=95
+  _globals['_FRAME']._serialized_start=98
+  _globals['_FRAME']._serialized_end=273
+  _globals['_OPEN']._serialized_start=275
+  _globals['_OPEN']._serialized_end=326
+  _globals['_OPENED']._serialized_start=328
+  _globals['_OPENED']._serialized_end=351
+  _globals['_EXCHANGEREQUEST']._serialized_start=353
+  _globals['_EXCHANGEREQUEST']._serialized_end=429
+  _globals['_EXCHANGERESPONSE']._serialized_start=431
+  _globals['_EXCHANGERESPONSE']._serialized_end=478
+  _globals['_PODNETWORK']._serialized_start=481
+  _globals['_PODNETWORK']._serialized_end=616
 # @@protoc_insertion_point(module_scope)

@@ -4,12 +4,15 @@ isort:skip_file
 Traffic between nodes: how a connection inside the cluster reaches a Pod on another machine.
 
 The node on which a connection begins decides where it goes (kube-proxy's table) and dials the node
-that owns the destination; that node hands the bytes to whoever listens there. One stream is one
-connection; gRPC's flow control is the connection's.
+that owns the destination; that node hands the bytes to whoever listens there. A node holds one stream, a
+link, to each node that its Pods talk to, and all of these connections travel on it in frames: one that is
+idle costs nothing on the wire and no stream of its own.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,35 +25,75 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class DialRequest(_message.Message):
+class Frames(_message.Message):
+    """Frames that travel together, in order."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
+    FRAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]: ...
+    def __init__(
+        self,
+        *,
+        frames: _abc.Iterable[Global___Frame] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Frames: _TypeAlias = Frames  # noqa: Y015
+
+@_typing.final
+class Frame(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_FIELD_NUMBER: _builtins.int
     OPEN_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    connection: _builtins.int
     data: _builtins.bytes
+    """no more than the window allows: 256 KiB, and what `window` added"""
     end: _builtins.bool
     """nothing more comes from this side"""
+    stop: _builtins.bool
+    """this side reads no more"""
+    window: _builtins.int
+    """so many more bytes may come"""
     @_builtins.property
     def open(self) -> Global___Open:
-        """on the first message, and only there"""
+        """by the caller, first"""
+
+    @_builtins.property
+    def opened(self) -> Global___Opened:
+        """the answer to it"""
 
     def __init__(
         self,
         *,
+        connection: _builtins.int = ...,
         open: Global___Open | None = ...,
+        opened: Global___Opened | None = ...,
         data: _builtins.bytes = ...,
         end: _builtins.bool = ...,
+        stop: _builtins.bool = ...,
+        window: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "data", b"data", "end", b"end", "open", b"open", "opened", b"opened", "stop", b"stop", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "content", b"content", "data", b"data", "end", b"end", "open", b"open", "opened", b"opened", "stop", b"stop", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "data", "end"]  # noqa: Y015
-    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["open", "opened", "data", "end", "stop", "window"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
-Global___DialRequest: _TypeAlias = DialRequest  # noqa: Y015
+Global___Frame: _TypeAlias = Frame  # noqa: Y015
 
 @_typing.final
 class Open(_message.Message):
@@ -78,36 +121,6 @@ class Open(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Open: _TypeAlias = Open  # noqa: Y015
-
-@_typing.final
-class DialResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OPENED_FIELD_NUMBER: _builtins.int
-    DATA_FIELD_NUMBER: _builtins.int
-    END_FIELD_NUMBER: _builtins.int
-    data: _builtins.bytes
-    end: _builtins.bool
-    @_builtins.property
-    def opened(self) -> Global___Opened:
-        """the first answer"""
-
-    def __init__(
-        self,
-        *,
-        opened: Global___Opened | None = ...,
-        data: _builtins.bytes = ...,
-        end: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "message", b"message", "opened", b"opened"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "message", b"message", "opened", b"opened"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["opened", "data", "end"]  # noqa: Y015
-    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
-
-Global___DialResponse: _TypeAlias = DialResponse  # noqa: Y015
 
 @_typing.final
 class Opened(_message.Message):

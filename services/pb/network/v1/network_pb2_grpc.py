@@ -34,10 +34,10 @@ class PodNetworkStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Dial = channel.stream_stream(
-                '/network.v1.PodNetwork/Dial',
-                request_serializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialRequest.SerializeToString,
-                response_deserializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialResponse.FromString,
+        self.Link = channel.stream_stream(
+                '/network.v1.PodNetwork/Link',
+                request_serializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.SerializeToString,
+                response_deserializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.FromString,
                 _registered_method=True)
         self.Exchange = channel.unary_unary(
                 '/network.v1.PodNetwork/Exchange',
@@ -49,9 +49,9 @@ class PodNetworkStub:
 class PodNetworkServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def Dial(self, request_iterator, context):
-        """The first message of the caller opens the connection, the first answer says whether it stands.
-        Each side ends its own direction with `end`; the stream ends when both have.
+    def Link(self, request_iterator, context):
+        """The caller opens connections, by numbers of its choice; both sides send data, and each ends its own
+        direction. When the link breaks, its connections are reset.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -67,10 +67,10 @@ class PodNetworkServicer:
 
 def add_PodNetworkServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Dial': grpc.stream_stream_rpc_method_handler(
-                    servicer.Dial,
-                    request_deserializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialRequest.FromString,
-                    response_serializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialResponse.SerializeToString,
+            'Link': grpc.stream_stream_rpc_method_handler(
+                    servicer.Link,
+                    request_deserializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.FromString,
+                    response_serializer=services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.SerializeToString,
             ),
             'Exchange': grpc.unary_unary_rpc_method_handler(
                     servicer.Exchange,
@@ -89,7 +89,7 @@ class PodNetwork:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def Dial(request_iterator,
+    def Link(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -102,9 +102,9 @@ class PodNetwork:
         return grpc.experimental.stream_stream(
             request_iterator,
             target,
-            '/network.v1.PodNetwork/Dial',
-            services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialRequest.SerializeToString,
-            services_dot_pb_dot_network_dot_v1_dot_network__pb2.DialResponse.FromString,
+            '/network.v1.PodNetwork/Link',
+            services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.SerializeToString,
+            services_dot_pb_dot_network_dot_v1_dot_network__pb2.Frames.FromString,
             options,
             channel_credentials,
             insecure,

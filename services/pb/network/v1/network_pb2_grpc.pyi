@@ -4,8 +4,9 @@ isort:skip_file
 Traffic between nodes: how a connection inside the cluster reaches a Pod on another machine.
 
 The node on which a connection begins decides where it goes (kube-proxy's table) and dials the node
-that owns the destination; that node hands the bytes to whoever listens there. One stream is one
-connection; gRPC's flow control is the connection's.
+that owns the destination; that node hands the bytes to whoever listens there. A node holds one stream, a
+link, to each node that its Pods talk to, and all of these connections travel on it in frames: one that is
+idle costs nothing on the wire and no stream of its own.
 """
 
 from collections import abc as _abc
@@ -36,9 +37,9 @@ class PodNetworkStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PodNetworkAsyncStub: ...
-    Dial: _grpc.StreamStreamMultiCallable[_network_pb2.DialRequest, _network_pb2.DialResponse]
-    """The first message of the caller opens the connection, the first answer says whether it stands.
-    Each side ends its own direction with `end`; the stream ends when both have.
+    Link: _grpc.StreamStreamMultiCallable[_network_pb2.Frames, _network_pb2.Frames]
+    """The caller opens connections, by numbers of its choice; both sides send data, and each ends its own
+    direction. When the link breaks, its connections are reset.
     """
     Exchange: _grpc.UnaryUnaryMultiCallable[_network_pb2.ExchangeRequest, _network_pb2.ExchangeResponse]
     """One datagram to a Pod and the one that answers it (UDP as DNS uses it)."""
@@ -46,22 +47,22 @@ class PodNetworkStub:
 @_typing.type_check_only
 class PodNetworkAsyncStub(PodNetworkStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Dial: _aio.StreamStreamMultiCallable[_network_pb2.DialRequest, _network_pb2.DialResponse]  # type: ignore[assignment]
-    """The first message of the caller opens the connection, the first answer says whether it stands.
-    Each side ends its own direction with `end`; the stream ends when both have.
+    Link: _aio.StreamStreamMultiCallable[_network_pb2.Frames, _network_pb2.Frames]  # type: ignore[assignment]
+    """The caller opens connections, by numbers of its choice; both sides send data, and each ends its own
+    direction. When the link breaks, its connections are reset.
     """
     Exchange: _aio.UnaryUnaryMultiCallable[_network_pb2.ExchangeRequest, _network_pb2.ExchangeResponse]  # type: ignore[assignment]
     """One datagram to a Pod and the one that answers it (UDP as DNS uses it)."""
 
 class PodNetworkServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
-    def Dial(
+    def Link(
         self,
-        request_iterator: _MaybeAsyncIterator[_network_pb2.DialRequest],
+        request_iterator: _MaybeAsyncIterator[_network_pb2.Frames],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_network_pb2.DialResponse], _abc.AsyncIterator[_network_pb2.DialResponse]]:
-        """The first message of the caller opens the connection, the first answer says whether it stands.
-        Each side ends its own direction with `end`; the stream ends when both have.
+    ) -> _typing.Union[_abc.Iterator[_network_pb2.Frames], _abc.AsyncIterator[_network_pb2.Frames]]:
+        """The caller opens connections, by numbers of its choice; both sides send data, and each ends its own
+        direction. When the link breaks, its connections are reset.
         """
 
     @_abc_1.abstractmethod
