@@ -221,9 +221,9 @@ class Container:
         seconds = self.usage.seconds_until(limit, self.now_seconds()) if limit else None
         if seconds is not None and self.state is ContainerState.RUNNING:
             self.oom_timer = self.kernel.timer(seconds)
-            self.oom_timer.future.on_done(self._out_of_memory)
+            self.oom_timer.future.on_done(self.out_of_memory)
 
-    def _out_of_memory(self) -> None:
+    def out_of_memory(self) -> None:
         if self.state is ContainerState.RUNNING:
             self.reason = "OOMKilled"
             self.kill()

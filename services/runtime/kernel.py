@@ -79,6 +79,45 @@ class Future(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
+class Unless(Generic[T]):
+    """`await Unless(coroutine, disturbed)`: its value, or None when it still waited as `disturbed` came.
+
+    The coroutine runs inside whoever awaits, as if it were awaited plainly, and is closed when given up.
+    """
+
+    __slots__ = ("_coroutine", "_disturbed")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], disturbed: Future[None]) -> None:
+        self._coroutine, self._disturbed = coroutine, disturbed
+
+    def __await__(self) -> Generator[Future[None], None, T | None]:
+        try:
+            while True:
+                try:
+                    waiting = self._coroutine.send(None)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]
+                yield from self._either(waiting)
+                if self._disturbed.done and not waiting.done:
+                    return None
+        finally:
+            self._coroutine.close()
+
+    def _either(self, waiting: Future[Any]) -> Generator[Future[None], None, None]:
+        either: Future[None] = Future()
+
+        def come() -> None:
+            either.set(None)
+
+        waiting.on_done(come)
+        self._disturbed.on_done(come)
+        try:
+            yield from either.__await__()
+        finally:
+            waiting.forget(come)
+            self._disturbed.forget(come)
+
+
 class Task(Generic[T]):
     """A coroutine being driven."""
 

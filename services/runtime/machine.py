@@ -70,6 +70,8 @@ class Machine:
         self._sandbox_names: dict[str, str] = {}  # the id of whom a name is reserved for
         self.subscribers: list[Subscriber] = []
         self.host = Namespace("", name, name)  # what Pods with host network share
+        # Processes beyond a container's own that its `kill` reaches: a machine's console sees all of them.
+        self.beyond: Callable[[int], Process | None] = lambda number: None
         self._host_pids = PidNamespace()
         self._local = local
         self._addresses = Addresses()

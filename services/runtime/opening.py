@@ -6,7 +6,7 @@ import errno
 
 from services.runtime.filesystem import fault, normal
 from services.runtime.processes import Process
-from services.runtime.streams import NULL, OpenFile, Stream, Zero
+from services.runtime.streams import NULL, Noise, OpenFile, Stream, Zero
 
 
 def open_file(process: Process, target: str, operator: str) -> Stream:
@@ -16,8 +16,10 @@ def open_file(process: Process, target: str, operator: str) -> Stream:
     devices = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2, "/proc/1/fd/1": -1, "/proc/1/fd/2": -2}
     if path == "/dev/null":
         return NULL
-    if path in ("/dev/zero", "/dev/urandom", "/dev/random"):
+    if path == "/dev/zero":
         return Zero()
+    if path in ("/dev/urandom", "/dev/random"):
+        return Noise(process.container.machine.random)
     if path.startswith(("/dev/fd/", "/proc/self/fd/")):
         digits = path.rpartition("/")[2]
         opened = process.streams.get(int(digits[:6])) if digits.isascii() and digits.isdigit() else None

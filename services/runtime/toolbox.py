@@ -26,6 +26,7 @@ from services.runtime.programs import (
     sed,
     signals,
     sorting,
+    tail,
     text,
 )
 from services.runtime.shell import shell_program
@@ -54,5 +55,6 @@ PROGRAMS: dict[str, Program] = {
     **sed.PROGRAMS,
     **signals.PROGRAMS,
     **sorting.PROGRAMS,
+    **tail.PROGRAMS,
     **text.PROGRAMS,
 }

@@ -88,7 +88,7 @@ def test_a_container_deleted_behind_kubernetes_back_comes_back(cluster: Cluster)
     find = "docker container ls -q --filter label=io.kubernetes.container.name=behind"
     cluster.orrery("ssh", "node-1", f"docker rm -f $({find})")
     cluster.until(Pod, lambda pods: is_running(pods, "behind", restarts=1))
-    cluster.orrery("ssh", "node-1", f"/usr/bin/kill -9 $(crictl inspect $({find}) | grep pid | tr -dc 0-9)")
+    cluster.orrery("ssh", "node-1", f"kill -9 $(crictl inspect $({find}) | grep pid | tr -dc 0-9)")
     cluster.until(Pod, lambda pods: is_running(pods, "behind", restarts=2))
 
 

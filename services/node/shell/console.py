@@ -78,6 +78,7 @@ def open_console(host: Host, machines: Machines, random: Random) -> Container:
         log=host.runtime.log,
     )
     machine.host = host.runtime.host
+    machine.beyond = host.container_process
     machines.consoles[name] = machine
     container = _start(machine)
     _mount(container, host)

@@ -1,4 +1,4 @@
-"""`ps`, `kill` and `top` of a machine: its daemons, a shim for each sandbox, and what runs in containers."""
+"""`ps` of a machine: its daemons, a shim for each sandbox, and what runs in containers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.node.shell.host import MEBIBYTE, Host
-from services.runtime.model import SandboxState, signal_number
+from services.runtime.model import SandboxState
 from services.runtime.processes import Process, Program
 
 _RESIDENT = {"init": 12, "containerd": 52, "kubelet": 96, "stress": 4}  # MiB of what is no container
@@ -100,10 +100,7 @@ def process_programs(host: Host) -> dict[str, Program]:
             await process.write(_short(shown))
         return 0
 
-    async def kill(process: Process) -> int:
-        return await _kill(host, process)
-
-    return {"ps": ps, "kill": kill}
+    return {"ps": ps}
 
 
 def _wide(found: list[Row], memory_bytes: int) -> str:
@@ -139,30 +136,3 @@ def _short(found: list[Row]) -> str:
 
 def _clock(row: Row) -> str:
     return f"{datetime.fromtimestamp(row.started, UTC):%H:%M}"
-
-
-async def _kill(host: Host, process: Process) -> int:
-    """Any process of the machine, those in containers by their numbers here."""
-    words = list(process.argv[1:])
-    number = 15
-    if words and words[0] == "-s" and len(words) > 1:
-        words.pop(0)
-        words[0] = f"-{words[0]}"
-    if words and words[0].startswith("-") and len(words[0]) > 1:
-        found = signal_number(words.pop(0)[1:])
-        if found is None:
-            await process.complain("kill: unknown signal")
-            return 1
-        number = found
-    status = 0
-    for word in words:
-        pid = int(word) if word.isdigit() else -1
-        target = process.container.processes.alive.get(pid) or host.container_process(pid)
-        if target is None:
-            await process.complain(f"kill: ({word}) - No such process")
-            status = 1
-        elif target.container is not process.container and number == 9:
-            target.end(128 + 9)  # From outside, KILL reaches the first process of a container too.
-        else:
-            target.signal(number)
-    return status

@@ -68,6 +68,7 @@ async def dd(process: Process) -> int:
         source = open_file(process, given["if"], "<") if "if" in given else process.stdin
         await read_all(source, size * amounts["skip"]) if amounts["skip"] else None
         target = open_file(process, given["of"], ">") if "of" in given else None
+        process.hold(min(size, limit))  # a block lies in memory
         copied = await _copied(process, source, target, min(limit, DD_BYTES_MAX), size)
     except OSError as error:
         await process.complain(f"dd: can't open '{given.get('if') or given.get('of')}': {words_of(error)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from services.runtime.bytes_in_text import as_byte
 from services.runtime.processes import Process, Program
 from services.runtime.programs.input import Lines, Pace, contents, joined, lines_of
 from services.runtime.programs.options import busybox, numeric, options, usage
@@ -126,7 +127,7 @@ def _set(text: str) -> str:
             match = re.compile(r"\\([0-7]{1,3}|.)", re.DOTALL).match(text, at)
             assert match is not None
             at = match.end()
-            return unescape(match[0])[0][:1] or match[1][:1]
+            return as_byte(unescape(match[0])[0][:1]) or match[1][:1]
         at += 1
         return text[at - 1]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Sequence
 
 from services.runtime.filesystem import normal
 from services.runtime.opening import open_file
-from services.runtime.processes import Process
+from services.runtime.processes import Exit, Process
 from services.runtime.programs.options import busybox
 from services.runtime.streams import Null, Stream, Zero, read_all
 
+HELD_STEP_PIECES = 16
 INPUT_BYTES_MAX = 16 * 1024 * 1024
 BREATH_CHARACTERS = 200_000
+_SIZE = re.compile(r"([-+]?)(\d{1,12})([kKmMgG]?)[bB]?")
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 class Pace:
@@ -55,9 +59,11 @@ async def contents(
     for operand in operands or ("-",):
         if operand == "-":
             found.append(("-", await read_all(process.stdin, INPUT_BYTES_MAX)))
+            process.hold(process.held + len(found[-1][1]))
             continue
         try:
             found.append((operand, await read_file(process, operand)))
+            process.hold(process.held + len(found[-1][1]))
         except OSError as error:
             if not quiet:
                 named = f"can't open '{operand}'" if worded else operand
@@ -71,9 +77,35 @@ async def read_file(process: Process, operand: str) -> bytes:
     if path.startswith("/dev/"):
         stream = open_file(process, operand, "<")
         data = bytes(65536) if isinstance(stream, Zero) else await read_all(stream, INPUT_BYTES_MAX)
-        stream.release() if not isinstance(stream, Zero | Null) else None
+        stream.release() if not isinstance(stream, Null) else None
         return data
     return process.container.filesystem.read(path)
+
+
+def let_go(process: Process, stream: Stream) -> None:
+    if stream is not process.stdin and not isinstance(stream, Null):
+        stream.release()
+
+
+async def size_of_option(process: Process, text: str) -> tuple[str, int]:
+    """The sign and the amount of -n and -c."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        gnu = f"invalid number of lines: ‘{text}’"
+        await process.complain(
+            f"{process.argv[0]}: " + (f"invalid number '{text}'" if busybox(process) else gnu)
+        )
+        raise Exit(1)
+    return match[1], int(match[2]) * _UNITS[match[3].lower()]
+
+
+def numbered_words(words: list[str]) -> list[str]:
+    """-5 is -n 5."""
+    out: list[str] = []
+    for at, word in enumerate(words):
+        value = at > 0 and words[at - 1] in ("-n", "-c")
+        out.append(f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) and not value else word)
+    return out
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -135,6 +167,8 @@ class Lines:
             self.complete = True
         if rest:
             self._pieces.append(rest)
+            if len(self._pieces) % HELD_STEP_PIECES == 0:  # a line without end, as of /dev/zero
+                self._process.hold(self._process.held + HELD_STEP_PIECES * len(rest))
             if sum(map(len, self._pieces)) > INPUT_BYTES_MAX:
                 raise OSError(errno.ENOMEM, "Cannot allocate memory")
         return True
@@ -158,8 +192,8 @@ class Lines:
 
     def _close(self) -> None:
         stream = self._stream
-        if stream is not None and stream is not self._process.stdin and not isinstance(stream, Zero | Null):
-            stream.release()
+        if stream is not None:
+            let_go(self._process, stream)
         self._stream = None
 
 

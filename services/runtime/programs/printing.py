@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
+from services.runtime.bytes_in_text import byte_sign, code_sign, first_byte, rejoined
 from services.runtime.dialect import Dialect
 from services.runtime.processes import Process, Program
 from services.runtime.programs.options import busybox, options, usage
@@ -41,15 +42,14 @@ def unescape(text: str, *, hexadecimal: bool = True, octal_only: bool = False) -
         code = match[1]
         if code == "c":
             return "".join(out), True
-        if (code[0] == "x" and len(code) > 1 and hexadecimal) or (
-            code[0] == "u" and len(code) > 1 and hexadecimal
-        ):
-            out.append(chr(int(code[1:], 16)))
+        if code[0] in "xu" and len(code) > 1 and hexadecimal:
+            value = int(code[1:], 16)
+            out.append(byte_sign(value) if code[0] == "x" else code_sign(value))
         elif code[0] in "01234567":
-            out.append(chr(int(code, 8) & 0xFF))
+            out.append(byte_sign(int(code, 8) & 0xFF))
         else:
             out.append(_SIMPLE.get(code, match[0]))
-    return "".join(out) + text[at:], False
+    return rejoined("".join(out) + text[at:]), False
 
 
 async def echo(process: Process, words: Sequence[str], *, escapes: bool = False) -> int:
@@ -173,7 +173,7 @@ class Formatter:
         limit = f".{min(int(precision), WIDTH_MAX)}" if precision is not None else ""
         if kind in "sbqc":
             text, cut = unescape(value or "", octal_only=True) if kind == "b" else (value or "", False)
-            text = text[:1] if kind == "c" else text
+            text = first_byte(text) if kind == "c" else text
             text = _quoted(text) if kind == "q" else text
             return _padded(form, limit, text), cut
         number = self._number(kind, value)

@@ -59,18 +59,29 @@ async def kill_processes(
         table = process.container.processes.alive
         if word == "-1":
             targets = [one for one in table.values() if one.pid not in (1, process.pid)]
-        elif word.lstrip("-").isdigit() and int(word.lstrip("-")[:9]) in table:
-            targets = [table[int(word.lstrip("-")[:9])]]
+        elif target := _named(process, word.lstrip("-")):
+            targets = [target]
         else:
             await complain((wording[2] if word.lstrip("-").isdigit() else wording[4]).format(word))
             status = 1
             continue
         for target in targets:
-            # The kernel does not let process 1 be killed from inside.
-            if not (number == SIGKILL and target.pid == 1):
+            outside = target.container is not process.container
+            # The kernel does not let process 1 be killed from inside; from outside it does.
+            if number == SIGKILL and outside:
+                target.end(128 + SIGKILL)
+            elif not (number == SIGKILL and target.pid == 1):
                 target.signal(number)
     await process.sleep(0)  # who signals itself does not go on
     return status
+
+
+def _named(process: Process, digits: str) -> Process | None:
+    if not digits.isdigit():
+        return None
+    number = int(digits[:9])
+    container = process.container
+    return container.processes.alive.get(number) or container.machine.beyond(number)
 
 
 async def _list_signals(process: Process, words: Sequence[str]) -> int:

@@ -1,19 +1,24 @@
-"""Tools that pass text on: cat, head, tail, wc, tee, split, truncate. All but split read as they go."""
+"""Tools that pass text on: cat, head, wc, tee, split, truncate. All but split read as they go."""
 
 from __future__ import annotations
 
-import re
-from collections import deque
-
 from services.runtime.opening import open_file
-from services.runtime.processes import Exit, Process, Program
-from services.runtime.programs.input import Lines, Pace, contents, path_of, words_of
+from services.runtime.processes import Process, Program
+from services.runtime.programs.input import (
+    Lines,
+    Pace,
+    contents,
+    let_go,
+    numbered_words,
+    path_of,
+    size_of_option,
+    words_of,
+)
 from services.runtime.programs.options import busybox, numeric, options, usage
-from services.runtime.streams import Null, Stream, Zero, read_all
+from services.runtime.streams import Stream, Zero, read_all
 
 TAIL_BYTES_MAX = 16 * 1024 * 1024
-_SIZE = re.compile(r"([-+]?)(\d{1,12})([kKmMgG]?)[bB]?")
-_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_FIRST_BYTES = bytes(code for code in range(256) if code & 0xC0 != 0x80)  # those that begin a character
 
 
 async def cat(process: Process) -> int:
@@ -31,7 +36,7 @@ async def cat(process: Process) -> int:
                 await process.write(data)
                 if endless:
                     await process.container.kernel.breathe()
-            _release(process, stream)
+            let_go(process, stream)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -40,11 +45,6 @@ async def cat(process: Process) -> int:
             await process.complain(f"cat: {named}: {words_of(error)}")
             status = 1
     return status
-
-
-def _release(process: Process, stream: Stream) -> None:
-    if stream is not process.stdin and not isinstance(stream, Zero | Null):
-        stream.release()
 
 
 async def _decorated(process: Process, found: dict[str, str], operands: list[str]) -> int:
@@ -71,37 +71,16 @@ def _visible(sign: str) -> str:
     return "^" + chr(code + 64) if code < 32 and sign != "\t" else "^?" if code == 127 else sign
 
 
-async def _size(process: Process, text: str) -> tuple[str, int]:
-    """The sign and the amount of -n and -c."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        gnu = f"invalid number of lines: ‘{text}’"
-        await process.complain(
-            f"{process.argv[0]}: " + (f"invalid number '{text}'" if busybox(process) else gnu)
-        )
-        raise Exit(1)
-    return match[1], int(match[2]) * _UNITS[match[3].lower()]
-
-
-def _short(words: list[str]) -> list[str]:
-    """-5 is -n 5."""
-    out: list[str] = []
-    for at, word in enumerate(words):
-        value = at > 0 and words[at - 1] in ("-n", "-c")
-        out.append(f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) and not value else word)
-    return out
-
-
 async def head(process: Process) -> int:
     found, operands = await options(
         process,
         "n:c:qv",
-        words=_short(list(process.argv[1:])),
+        words=numbered_words(list(process.argv[1:])),
         synopsis="[OPTIONS] [FILE]...",
         long={"lines": "n", "bytes": "c", "quiet": "q", "verbose": "v"},
     )
     by_bytes = "c" in found
-    sign, count = await _size(process, found.get("c") or found.get("n") or "10")
+    sign, count = await size_of_option(process, found.get("c") or found.get("n") or "10")
     status, shown = 0, False
     for operand in operands or ["-"]:
         try:
@@ -123,7 +102,7 @@ async def head(process: Process) -> int:
             )
         else:
             await _first(process, stream, count, by_bytes=by_bytes)
-        _release(process, stream)
+        let_go(process, stream)
     return status
 
 
@@ -145,96 +124,6 @@ async def _first(process: Process, stream: Stream, count: int, *, by_bytes: bool
         await process.write(data)
 
 
-async def tail(process: Process) -> int:
-    words = _short(list(process.argv[1:]))
-    words = [
-        f"-n{word}" if re.fullmatch(r"\+\d+", word) and at == 0 else word for at, word in enumerate(words)
-    ]
-    found, operands = await options(
-        process,
-        "n:c:fFqvs:",
-        words=words,
-        synopsis="[-fFqv] [-c [+]N[bkm]] [-n [+]N] [FILE]...",
-        long={"lines": "n", "follow": "f", "bytes": "c", "retry": "F"},
-    )
-    sign, count = await _size(process, found.get("c") or found.get("n") or "10")
-    status, shown, followed = 0, False, None
-    for operand in operands or ["-"]:
-        try:
-            stream = process.stdin if operand == "-" else open_file(process, operand, "<")
-        except OSError as error:
-            named = f"can't open '{operand}'" if busybox(process) else f"cannot open '{operand}' for reading"
-            await process.complain(f"tail: {named}: {words_of(error)}")
-            status = 1
-            continue
-        if "v" in found or (len(operands) > 1 and "q" not in found):
-            name = "standard input" if operand == "-" else operand
-            await process.write(("\n" if shown else "") + f"==> {name} <==\n")
-        shown = True
-        await _last(process, stream, sign, count, by_bytes="c" in found)
-        followed = stream
-    if not shown:
-        await process.complain("tail: no files" if busybox(process) else "tail: no files remaining") if (
-            busybox(process) or found.keys() & {"f", "F"}
-        ) else None
-        return 1
-    if found.keys() & {"f", "F"} and operands and followed is not None:
-        while True:
-            await process.sleep(1.0)
-            if data := await followed.read(65536):
-                await process.write(data)
-    return status
-
-
-async def _last(process: Process, stream: Stream, sign: str, count: int, *, by_bytes: bool) -> None:
-    """The end of a stream, of which no more is kept than that."""
-    pace = Pace(process)
-    kept: deque[bytes] = deque()
-    size = skipped = 0
-    rest = b""
-    while data := await stream.read(65536):
-        await pace.spend(len(data) // 4)
-        if sign == "+":
-            skipped = await _after(process, data, max(count - 1, 0), skipped, by_bytes=by_bytes)
-            continue
-        if by_bytes:
-            kept.append(data)
-            size += len(data)
-            while kept and size - len(kept[0]) >= count:
-                size -= len(kept.popleft())
-            continue
-        *whole, rest = (rest + data).split(b"\n")
-        kept.extend(whole[-count:] if count else ())
-        size += sum(map(len, whole[-count:])) if count else 0
-        while len(kept) > count or (kept and size > TAIL_BYTES_MAX):
-            size -= len(kept.popleft())
-    if sign == "+":
-        return
-    if by_bytes:
-        await process.write(b"".join(kept)[-count:] if count else b"")
-        return
-    lines = [line + b"\n" for line in kept] + ([rest] if rest else [])
-    await process.write(b"".join(lines[len(lines) - min(count, len(lines)) :]))
-
-
-async def _after(process: Process, data: bytes, wanted: int, skipped: int, *, by_bytes: bool) -> int:
-    """Writes what stands behind so many lines or bytes; the answer is how many have been passed."""
-    if skipped >= wanted:
-        await process.write(data)
-        return skipped
-    if by_bytes:
-        await process.write(data[wanted - skipped :])
-        return skipped + len(data)
-    at = 0
-    while skipped < wanted:
-        end = data.find(b"\n", at)
-        if end < 0:
-            return skipped
-        at, skipped = end + 1, skipped + 1
-    await process.write(data[at:])
-    return skipped
-
-
 async def wc(process: Process) -> int:
     found, operands = await options(
         process,
@@ -253,7 +142,7 @@ async def wc(process: Process) -> int:
             status = 1
             continue
         counts = await _counted(process, stream)
-        _release(process, stream)
+        let_go(process, stream)
         rows.append(([counts[letter] for letter in chosen], operand if operands else ""))
     if len(operands) > 1:
         sums = [sum(row[0][at] for row in rows) for at in range(len(chosen))]
@@ -277,7 +166,7 @@ async def _counted(process: Process, stream: Stream) -> dict[str, int]:
         await pace.spend(len(data) // 4)
         counts["c"] += len(data)
         counts["l"] += data.count(b"\n")
-        counts["m"] += sum(1 for code in data if code & 0xC0 != 0x80)
+        counts["m"] += len(data) - len(data.translate(None, _FIRST_BYTES))
         words = data.split()
         counts["w"] += len(words) - (1 if inside and words and not data[:1].isspace() else 0)
         inside = not data[-1:].isspace()
@@ -304,7 +193,7 @@ async def tee(process: Process) -> int:
                 await stream.write(data)
     finally:
         for stream in streams:
-            _release(process, stream)
+            let_go(process, stream)
     return status
 
 
@@ -315,7 +204,7 @@ async def split(process: Process) -> int:
     data = inputs[0][1] if inputs else b""
     prefix = operands[1] if len(operands) > 1 else "x"
     if "b" in found:
-        size = max((await _size(process, found["b"]))[1], 1)
+        size = max((await size_of_option(process, found["b"]))[1], 1)
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
     else:
         count = max(int(await numeric(process, found.get("l", "1000"))), 1)
@@ -336,7 +225,7 @@ async def truncate(process: Process) -> int:
     found, operands = await options(process, "s:c", synopsis="[-c] -s SIZE FILE...", long={"size": "s"})
     if "s" not in found or not operands:
         raise await usage(process, "[-c] -s SIZE FILE...")
-    sign, size = await _size(process, found["s"])
+    sign, size = await size_of_option(process, found["s"])
     filesystem = process.container.filesystem
     for operand in operands:
         path = path_of(process, operand)
@@ -355,5 +244,5 @@ async def truncate(process: Process) -> int:
 
 
 PROGRAMS: dict[str, Program] = {
-    "cat": cat, "head": head, "tail": tail, "wc": wc, "tee": tee, "split": split, "truncate": truncate,
+    "cat": cat, "head": head, "wc": wc, "tee": tee, "split": split, "truncate": truncate,
 }  # fmt: skip

@@ -13,11 +13,8 @@ from services.runtime.shell.builtins.values import change_option, switch
 from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.interactive import converse
 from services.runtime.shell.interpreter import Shell
+from services.runtime.shell.piped import run_piped
 from services.runtime.shell.state import OPTIONS
-from services.runtime.streams import read_all
-
-SCRIPT_BYTES_MAX = 1024 * 1024
-
 
 _LONG = ("--login", "--norc", "--noprofile", "--posix", "--noediting")
 _BASH_ONLY = "lBEHTkptP"
@@ -52,8 +49,7 @@ async def shell_program(process: Process) -> int:
     shell.arguments = words
     if "s" not in flags and (process.stdin.terminal or "i" in flags):
         return await converse(shell)
-    data = await read_all(process.stdin, SCRIPT_BYTES_MAX)
-    return await shell.run(data.decode("utf-8", "surrogateescape"))
+    return await run_piped(shell)
 
 
 def _illegal(shell: Shell, letter: str) -> str:

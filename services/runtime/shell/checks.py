@@ -55,7 +55,9 @@ def _searched(shell: Shell, text: str, pattern: str) -> bool:
     except BadPattern as error:
         raise ExpansionFault(f"syntax error in conditional expression: {error}", 2) from error
     groups = [] if match is None else [match.group(number) for number in range(regex.groups + 1)]
-    shell.arrays["BASH_REMATCH"] = {number: group or "" for number, group in enumerate(groups)}
+    shell.forget("BASH_REMATCH")
+    for number, group in enumerate(groups):
+        shell.put("BASH_REMATCH", number, group or "")
     return match is not None
 
 

@@ -112,7 +112,7 @@ class Commands(State):
                 new.extend((None, one) for one in await self.fields((word,)))
         array: Array = self.array(node.name)
         if not node.append:
-            array.clear()
+            self.empty(array)
         following = max((key for key in array if isinstance(key, int)), default=-1) + 1
         for given, value in new:
             place: Key = following if given is None else given
@@ -240,6 +240,7 @@ class Commands(State):
         self.forget(name)
         if array is not None:
             self.arrays[name] = array
+            self.held += sum(map(len, array.values()))
         elif value is not None:
             self.variables[name] = value
             self.held += len(value)

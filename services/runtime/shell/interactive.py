@@ -13,7 +13,7 @@ from services.runtime.processes import Exit
 from services.runtime.shell import builtins
 from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.interpreter import Shell
-from services.runtime.shell.parser import parse
+from services.runtime.shell.piped import parse_lines
 from services.runtime.shell.state import Break, Return, ShellFault
 from services.runtime.shell.syntax import ScriptError
 from services.runtime.streams import Sink
@@ -36,6 +36,7 @@ async def converse(shell: Shell) -> int:
                 stream.deliver(stream.name, _prompt(shell, more=False))
         else:
             shell.interrupted = True
+            shell.disturb()
 
     shell.process.handlers[SIGINT] = interrupted
     shell.process.handlers[SIGTERM] = None
@@ -82,10 +83,9 @@ async def _evaluate(shell: Shell, source: str) -> None:
 
 def _incomplete(source: str, dialect: Dialect) -> bool:
     try:
-        parse(source, dialect)
-    except ScriptError as error:
-        return error.incomplete
-    return False
+        return bool(parse_lines(source, dialect).rest)
+    except ScriptError:
+        return False
 
 
 def candidates(shell: Shell, before: str) -> tuple[int, list[str]]:

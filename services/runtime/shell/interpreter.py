@@ -7,14 +7,14 @@ pauses, longer and longer while it does nothing but compute, so that no script c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from services.runtime.processes import Exit, Process
 from services.runtime.shell import checks
 from services.runtime.shell.compounds import Compounds
 from services.runtime.shell.dialect import Dialect, syntax_error
 from services.runtime.shell.parser import parse
-from services.runtime.shell.state import BREATHS, Break, Return, ShellFault
+from services.runtime.shell.state import BREATHS, HELD_STEP_CHARACTERS, Break, Return, ShellFault
 from services.runtime.shell.syntax import (
     AndOr,
     Calculation,
@@ -48,11 +48,18 @@ class Shell(Compounds):
     async def substitute(self, body: List) -> str:
         captured = bytearray()
 
+        before = came = self.process.held
+
         def deliver(_: str, data: bytes) -> None:
+            nonlocal came
             captured.extend(data[: CAPTURED_BYTES_MAX - len(captured)])
+            came += len(data)  # what a real shell would keep
+            if came - self.process.held > HELD_STEP_CHARACTERS:
+                self.process.hold(came)
 
         child = self.fork(body, {**self.process.streams, 1: Sink("stdout", deliver)})
         self.substituted = await child.exit
+        self.process.hold(before)
         return captured.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 
     def substitute_process(self, body: List, *, reads: bool) -> str:
@@ -73,9 +80,13 @@ class Shell(Compounds):
 
     async def run(self, source: str) -> int:
         """A whole script, its EXIT trap included."""
+        return await self.whole(self.evaluate(source))
+
+    async def whole(self, script: Awaitable[None]) -> int:
+        """All of a script, however it comes, with its EXIT trap."""
         try:
             try:
-                await self.evaluate(source)
+                await script
             except Return as back:
                 self.status = back.status
             except Break:
@@ -191,7 +202,9 @@ class Shell(Compounds):
         if self.pipefail:
             self.status = next((status for status in reversed(statuses) if status), 0)
         if self.dialect is Dialect.BASH:
-            self.arrays["PIPESTATUS"] = {number: str(status) for number, status in enumerate(statuses)}
+            self.forget("PIPESTATUS")
+            for number, status in enumerate(statuses):
+                self.put("PIPESTATUS", number, str(status))
         await self.mourn(children[-1])
 
     def fork(self, body: List, streams: Mapping[int, Stream]) -> Process:  # type: ignore[override]
@@ -208,6 +221,7 @@ class Shell(Compounds):
         shell.aliases, shell.calling = dict(self.aliases), list(self.calling)
         shell.traps = {number: text for number, text in self.traps.items() if number and not text}
         shell.children, shell.pending, shell.disturbed = {}, [], None
+        shell.inherited = shell.held  # what a fork shares with its parent is no memory of its own
         # What a function made local stays so in its subshells.
         shell.locals = [dict(scope) for scope in self.locals]
         shell.borrowed = []
@@ -242,6 +256,9 @@ class Shell(Compounds):
             node = body[0].command
             if not node.rest and len(node.first.commands) == 1 and not node.first.negated:
                 command = node.first.commands[0]
+                if isinstance(command, Subshell) and not self.traps:
+                    await self.in_place_of_process(command.body)
+                    return
                 if isinstance(command, Simple) and not self.traps and not self.noexec:
                     await self.breathe()
                     await self.simple(command, replace=True)

@@ -53,12 +53,7 @@ def parse(source: str, dialect: Dialect = Dialect.DASH) -> List:
     body: List = ()
     try:
         while True:
-            before = parser.at
-            whole = parser.commands(frozenset(), line=True)
-            parser.finish_heredocs()
-            if parser.at < len(source) and (parser.at == before or source[parser.at - 1] != "\n"):
-                parser.unexpected()
-            body += whole
+            body += parser.line_of_commands()
             if parser.at >= len(source):
                 return body
     except RecursionError:
@@ -69,9 +64,15 @@ def parse(source: str, dialect: Dialect = Dialect.DASH) -> List:
 
 
 class Parser(ExtensionParser):
-    """One pass over one text."""
-
     # -- blanks and lines ---------------------------------------------------------------------
+
+    def line_of_commands(self) -> List:
+        before = self.at
+        whole = self.commands(frozenset(), line=True)
+        self.finish_heredocs()
+        if self.at < len(self.source) and (self.at == before or self.source[self.at - 1] != "\n"):
+            self.unexpected()
+        return whole
 
     def blanks(self) -> None:
         source = self.source

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from services.runtime.filesystem import Filesystem
-from services.runtime.kernel import Future
+from services.runtime.kernel import Future, Killed
+from services.runtime.model import SIGKILL
 from services.runtime.processes import Process
 from services.runtime.shell.dialect import Dialect, dialect_of
 from services.runtime.shell.syntax import Command
@@ -15,6 +16,7 @@ VARIABLES_MAX = 5_000
 ELEMENTS_MAX = 50_000  # of all arrays
 VALUE_CHARACTERS_MAX = 4_000_000
 HELD_CHARACTERS_MAX = 32_000_000  # by all variables of one shell
+HELD_STEP_CHARACTERS = 64 * 1024  # less than this is not worth a word to the container
 TRAPS_WAITING_MAX = 64
 
 # Letter and long name of what `set` changes; those that change nothing here are kept and shown.
@@ -65,7 +67,7 @@ class State:
         self.variables: dict[str, str] = dict(process.env)
         self.variables.setdefault("PWD", process.cwd)
         self.variables.setdefault("OPTIND", "1")
-        self.held = sum(map(len, self.variables.values()))
+        self.held = self.inherited = sum(map(len, self.variables.values()))
         self.arrays: dict[str, Array] = {}
         self.maps: set[str] = set()  # arrays whose keys are words
         self.integers: set[str] = set()
@@ -78,7 +80,7 @@ class State:
         self.traps: dict[int, str] = {}  # 0 is EXIT
         self.error_trap = ""  # bash: what to run where `set -e` would end
         self.pending: list[int] = []
-        self.disturbed: Future[None] | None = None  # what `wait` waits for beside children
+        self.disturbed: Future[None] | None = None  # what `wait` and `read` wait for beside their own
         self.children: dict[int, Process] = {}
         self.last_child = 0
         self.root_pid = process.pid  # $$, the same in subshells
@@ -162,18 +164,34 @@ class State:
             return
         if name not in self.variables and len(self.variables) >= VARIABLES_MAX:
             raise ShellFault("too many variables")
-        self.held += len(value) - len(self.variables.get(name, ""))
-        if len(value) > VALUE_CHARACTERS_MAX or self.held > HELD_CHARACTERS_MAX:
-            self.held -= len(value) - len(self.variables.get(name, ""))
-            raise ShellFault("out of memory")
+        self.hold(value, self.variables.get(name, ""))
         self.variables[name] = value
         if self.allexport:
             self.exported.add(name)
 
     def forget(self, name: str) -> None:
         self.held -= len(self.variables.pop(name, ""))
-        self.arrays.pop(name, None)
+        self.empty(self.arrays.pop(name, {}))
         self.maps.discard(name)
+        self.tell_held()
+
+    def hold(self, value: str, old: str) -> None:
+        """Counts a value that takes the place of another, for the process' memory too."""
+        held = self.held + len(value) - len(old)
+        if len(value) > VALUE_CHARACTERS_MAX or held > HELD_CHARACTERS_MAX:
+            # A real shell would go on growing: until its container's limit, where there is one.
+            container = self.process.container
+            if container.resources.memory_limit_bytes:
+                container.out_of_memory()
+                raise Killed(128 + SIGKILL)
+            raise ShellFault("out of memory")
+        self.held = held
+        self.tell_held()
+
+    def tell_held(self) -> None:
+        own = max(self.held - self.inherited, 0)
+        if abs(own - self.process.held) > HELD_STEP_CHARACTERS or (own == 0 and self.process.held):
+            self.process.hold(own)
 
     # -- arrays -------------------------------------------------------------------------------
 
@@ -192,7 +210,12 @@ class State:
         array = self.array(name)
         if key not in array and sum(map(len, self.arrays.values())) >= ELEMENTS_MAX:
             raise ShellFault("out of memory")
+        self.hold(value, array.get(key, ""))
         array[key] = value
+
+    def empty(self, array: Array) -> None:
+        self.held -= sum(map(len, array.values()))
+        array.clear()
 
     def elements(self, name: str) -> Array:
         """What ${name[@]} goes through, in order."""
@@ -222,6 +245,10 @@ class State:
     def caught(self, number: int) -> None:
         if len(self.pending) < TRAPS_WAITING_MAX:
             self.pending.append(number)
+        self.disturb()
+
+    def disturb(self) -> None:
+        """A `wait` or a `read` does not go on waiting."""
         if self.disturbed is not None:
             self.disturbed.set(None)
 

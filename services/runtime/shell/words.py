@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from services.runtime.bytes_in_text import byte_sign, code_sign, rejoined
 from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.syntax import (
     Arithmetic,
@@ -45,6 +46,7 @@ class WordParser:
         self.depth = depth
         self.dialect = dialect
         self.heredocs: list[Callable[[], None]] = []
+        self.unfinished = False  # a here-document was not ended
 
     def commands(self, until: frozenset[str], *, needed: bool = False, line: bool = False) -> List:
         raise NotImplementedError
@@ -357,6 +359,8 @@ class WordParser:
             if line == delimiter:
                 break
             lines.append(line + ("\n" if whole else ""))
+        else:
+            self.unfinished = True
         return "".join(lines)
 
 
@@ -370,9 +374,10 @@ def _unescape(text: str) -> str:
     def one(match: re.Match[str]) -> str:
         code = match[1]
         if code[0] in "xu" and len(code) > 1:
-            return chr(int(code[1:], 16))
+            value = int(code[1:], 16)
+            return byte_sign(value) if code[0] == "x" else code_sign(value)
         if code[0] in "01234567":
-            return chr(int(code, 8) & 0xFF)
+            return byte_sign(int(code, 8) & 0xFF)
         return _ESCAPES.get(code, code if code in "\\'\"?" else match[0])
 
-    return _ESCAPE.sub(one, text)
+    return rejoined(_ESCAPE.sub(one, text))

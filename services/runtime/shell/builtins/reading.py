@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from services.runtime.kernel import Future, Unless
 from services.runtime.programs.process_tools import seconds_of
 from services.runtime.shell.dialect import Dialect
 from services.runtime.shell.expand import split_fields
+from services.runtime.shell.state import ShellFault
 from services.runtime.streams import read_all
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ async def read(shell: Shell, words: Sequence[str]) -> int:
         await shell.process.streams[2].write(flags["p"].encode("utf-8", "surrogateescape"))
     if "t" in flags and seconds_of(flags["t"]) == 0:
         return 0
-    data, status = await _read_data(shell, flags)
+    data, status = await _undisturbed(shell, flags)
     line = data.decode("utf-8", "surrogateescape").replace("\0", "")
     separators = shell.get("IFS")
     if "a" in flags:
         pieces = [piece for piece, _ in split_fields(line, separators) if piece is not None]
-        shell.array(flags["a"]).clear()
+        shell.empty(shell.array(flags["a"]))
         for at, piece in enumerate(pieces):
             shell.put(flags["a"], at, piece)
         return status
@@ -47,21 +49,53 @@ async def read(shell: Shell, words: Sequence[str]) -> int:
     return status
 
 
-async def _read_data(shell: Shell, flags: dict[str, str]) -> tuple[bytes, int]:
+async def _undisturbed(shell: Shell, flags: dict[str, str]) -> tuple[bytes, int]:
+    """Input, unless a signal or the end of -t comes first. bash runs its trap and reads on."""
+    data, late = bytearray(), False
+
+    def too_late() -> None:
+        nonlocal late
+        late = True
+        shell.disturb()
+
+    seconds = seconds_of(flags["t"]) if "t" in flags else None
+    timer = shell.process.container.kernel.timer(seconds) if seconds is not None else None
+    if timer is not None:
+        timer.future.on_done(too_late)
+    try:
+        while True:
+            shell.disturbed = Future()
+            status = await Unless(_read_data(shell, flags, data), shell.disturbed)
+            if shell.interrupted:
+                raise ShellFault("interrupted", 130)
+            if status is not None:
+                return bytes(data), status
+            if late:
+                return bytes(data), 142 if shell.dialect is Dialect.BASH else 1
+            if shell.dialect is not Dialect.BASH:
+                return b"", 1
+            await shell.run_traps()
+    finally:
+        shell.disturbed = None
+        if timer is not None:
+            timer.cancel()
+
+
+async def _read_data(shell: Shell, flags: dict[str, str], data: bytearray) -> int:
+    """Adds what comes to `data`; the answer is the status."""
     ending = (flags["d"][:1].encode("utf-8", "surrogateescape") or b"\0") if "d" in flags else b"\n"
     wanted = (
         int(flags.get("n") or flags.get("N") or 0)
         if (flags.get("n") or flags.get("N") or "0").isdigit()
         else 0
     )
-    data = bytearray()
     stream = shell.process.stdin
     while len(data) <= READ_LINE_BYTES_MAX:
         byte = await stream.read(1)
         if not byte:
-            return bytes(data), 1
+            return 1
         if byte == ending and "N" not in flags:
-            return bytes(data), 0
+            return 0
         if byte == b"\\" and "r" not in flags:
             following = await stream.read(1)
             # What a backslash quotes is not a separator: it is hidden until the line is split.
@@ -69,8 +103,8 @@ async def _read_data(shell: Shell, flags: dict[str, str]) -> tuple[bytes, int]:
             continue
         data += b"\\\\" if byte == b"\\" else byte
         if wanted and len(data) >= wanted:
-            return bytes(data), 0
-    return bytes(data), 0
+            return 0
+    return 0
 
 
 def _assigned(line: str, count: int, separators: str | None) -> list[str]:
@@ -126,7 +160,7 @@ async def mapfile(shell: Shell, words: Sequence[str]) -> int:
     name = next((word for word in words[1:] if not word.startswith("-")), "MAPFILE")
     text = (await read_all(shell.process.stdin, READ_LINE_BYTES_MAX)).decode("utf-8", "surrogateescape")
     lines = text.splitlines(keepends=True)[:LINES_MAX]
-    shell.array(name).clear()
+    shell.empty(shell.array(name))
     for at, line in enumerate(lines):
         shell.put(name, at, line.rstrip("\n") if "-t" in words else line)
     return 0

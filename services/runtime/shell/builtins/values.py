@@ -128,7 +128,8 @@ async def unset(shell: Shell, words: Sequence[str]) -> int:
             raise Exit(2)
         if bracket and name in shell.arrays:
             key = subscript.rstrip("]")
-            shell.arrays[name].pop(key if name in shell.maps else shell.calculated(key), None)
+            gone = shell.arrays[name].pop(key if name in shell.maps else shell.calculated(key), "")
+            shell.held -= len(gone)
             continue
         if name not in shell.variables and name not in shell.arrays:
             shell.functions.pop(name, None) if shell.dialect is Dialect.BASH else None
