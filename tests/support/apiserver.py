@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -19,6 +21,7 @@ from services.apiserver.storage.etcd import EtcdStorage
 from services.machinery.clock import Clock
 from services.process.clock import SystemClock
 from services.process.healthcheck import check
+from services.process.keys import make_missing
 from services.process.logging import get_logger
 from tests.support.etcd import ROOT, Etcd, free_ports
 
@@ -26,15 +29,17 @@ START_SECONDS = 30.0
 
 
 @contextmanager
-def apiserver_process(etcd: Etcd, log: Path, port: int = 0) -> Iterator[str]:
+def apiserver_process(etcd: Etcd, log: Path, port: int = 0, flags: tuple[str, ...] = ()) -> Iterator[str]:
     """A process that serves when the block begins; yields its address."""
     address = f"127.0.0.1:{port or free_ports(1)[0]}"
     command = [
         *(sys.executable, "-m", "services.apiserver"),
         *("--etcd-servers", etcd.endpoint, "--port", address.rpartition(":")[2]),
+        *flags,
     ]
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+    log.with_name(f"{log.name}.pid").write_text(str(process.pid))
     try:
         deadline = time.monotonic() + START_SECONDS
         while trouble := check(address):
@@ -75,5 +80,45 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         with apiserver_process(etcd, folder / "apiserver.log") as address:
             yield address
+    finally:
+        etcd.stop()
+
+
+@dataclass(frozen=True)
+class Https:
+    """An API server's HTTPS port, its gRPC one, its etcd, and the folder of the keys."""
+
+    base: str
+    grpc: str
+    etcd: str
+    keys: Path
+    pid: int
+
+    def context(self, name: str = "admin") -> ssl.SSLContext:
+        """As the user whose certificate has that name; `""`: as nobody."""
+        context = ssl.create_default_context(cafile=str(self.keys / "ca.crt"))
+        if name:
+            context.load_cert_chain(str(self.keys / f"{name}.crt"), str(self.keys / f"{name}.key"))
+        return context
+
+
+@pytest.fixture(scope="module")
+def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Https]:
+    """An API server with its HTTPS port and an empty etcd, both of the module's own; no controllers."""
+    folder = tmp_path_factory.mktemp("https")
+    keys = folder / "keys"
+    make_missing(keys, SystemClock().now())
+    etcd = Etcd(folder / "etcd", "--unsafe-no-fsync")
+    etcd.start()
+    (port,) = free_ports(1)
+    flags = (
+        *("--secure-port", str(port), "--client-ca-file", str(keys / "ca.crt")),
+        *("--tls-cert-file", str(keys / "apiserver.crt")),
+        *("--tls-private-key-file", str(keys / "apiserver.key")),
+    )
+    try:
+        with apiserver_process(etcd, folder / "apiserver.log", flags=flags) as address:
+            pid = int((folder / "apiserver.log.pid").read_text())
+            yield Https(f"https://127.0.0.1:{port}", address, etcd.endpoint, keys, pid)
     finally:
         etcd.stop()

@@ -7,13 +7,13 @@ and with `force` a takeover. Upstream: structured-merge-diff's `merge.Updater.Ap
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from services.api.errors import ApiError, bad_request, failure, invalid
+from services.machinery import yaml_documents
 from services.machinery.clock import rfc3339
 from services.machinery.patch import field_set, managed_fields, typed, validate
 from services.machinery.patch.field_set import FieldSet
@@ -36,34 +36,10 @@ def parse(body: bytes) -> Json:
 
 
 def _parse_yaml(body: bytes) -> Any:
-    """YAML 1.1 as upstream reads it: times stay text, and keys become text, `y` that of a boolean."""
-    import yaml  # Few clients send YAML.
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {
-            first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:y|Y|n|N)$"), list("yYnN"))
-    booleans = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
-    Loader.bool_values = booleans
     try:
-        return _with_text_keys(yaml.load(body, Loader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        return yaml_documents.read(body)[0]
+    except yaml_documents.Unreadable as error:
         raise bad_request(f"error decoding YAML: {error}") from None
-
-
-def _with_text_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_key_text(key): _with_text_keys(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_text_keys(item) for item in value]
-    return value
-
-
-def _key_text(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def apply(

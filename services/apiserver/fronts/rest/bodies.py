@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import orjson
 from aiohttp import web
 
 from services.api import errors
+from services.api.kinds import Resource
 from services.apiserver.fronts.calls import BODY_BYTES_MAX
 from services.apiserver.fronts.rest.negotiation import PROTOBUF, YAML, body_media
+from services.apiserver.registry.request import FieldValidation
+
+
+class Body(NamedTuple):
+    """`repeated`: a notice for each key that YAML has twice in one map."""
+
+    json: bytes
+    repeated: tuple[str, ...] = ()
 
 
 async def read(request: web.Request) -> bytes:
@@ -23,13 +34,20 @@ async def read(request: web.Request) -> bytes:
     return bytes(body)
 
 
-async def read_object(request: web.Request, kind: str) -> bytes:
+async def read_object(request: web.Request, kind: str) -> Body:
     """As JSON. ApiError (400, 413, 415)."""
     media = body_media(request.headers.get("Content-Type", ""))
     body = await read(request)
     if media == YAML:
         return from_yaml(body, kind)
-    return from_protobuf(body, kind) if media == PROTOBUF else body
+    return Body(from_protobuf(body, kind) if media == PROTOBUF else body)
+
+
+def check_repeated(body: Body, validation: FieldValidation, resource: Resource) -> None:
+    """ApiError (400) where keys stand twice and that is not to be."""
+    if body.repeated and validation == "Strict":
+        named = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+        raise errors.bad_request(f"{named}: strict decoding error: {', '.join(body.repeated)}")
 
 
 def from_protobuf(body: bytes, kind: str) -> bytes:
@@ -46,16 +64,15 @@ def from_protobuf(body: bytes, kind: str) -> bytes:
         ) from None
 
 
-def from_yaml(body: bytes, kind: str) -> bytes:
+def from_yaml(body: bytes, kind: str) -> Body:
     """The first document, as JSON."""
-    import yaml
+    from services.machinery import yaml_documents
 
     try:
-        value = next(iter(yaml.safe_load_all(body)), None)
-        return orjson.dumps(value)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error)
-        what = f"yaml: {problem} ({body[:16].hex()})"
-    except (TypeError, ValueError, RecursionError) as error:
+        value, repeated = yaml_documents.read(body)
+        return Body(orjson.dumps(value), tuple(repeated))
+    except yaml_documents.Unreadable as error:
+        what = f"yaml: {error} ({body[:16].hex()})"
+    except (TypeError, ValueError) as error:
         what = f"yaml: {error}"
     raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): {what}")

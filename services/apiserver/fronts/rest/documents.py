@@ -17,13 +17,14 @@ from services.apiserver.registry.request import Item, Listing
 
 Json = dict[str, Any]
 
+_STATUS = b'{"kind":"Status"'  # what became of a request: no version of an object
 _METADATA = b'"metadata":{'
 _HEAD_BYTES_MAX = 200  # kind and apiVersion stand before the metadata, and nothing else
 
 
 def document(item: Item) -> bytes:
     """The whole object."""
-    if not item.revision:
+    if not item.revision or item.value.startswith(_STATUS):
         return item.value
     at = item.value.find(_METADATA, 0, _HEAD_BYTES_MAX)
     if at < 0:

@@ -16,24 +16,21 @@ from services.apiserver.fronts import representation
 from services.apiserver.fronts.grpc import PATCH_TYPES
 from services.apiserver.fronts.rest import bodies, documents
 from services.apiserver.fronts.rest.negotiation import JSON, YAML, Written, negotiate
+from services.apiserver.fronts.rest.options import (
+    TRUE,
+    delete_options,
+    dry_run_of,
+    include_of,
+    list_options,
+    write_options,
+)
 from services.apiserver.fronts.rest.paths import Path
 from services.apiserver.registry.registry import Registry
-from services.apiserver.registry.request import (
-    FieldValidation,
-    Item,
-    Listing,
-    ListOptions,
-    Target,
-    WriteOptions,
-)
-from services.apiserver.tables import IncludeObject
+from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
 from services.machinery.clock import Clock
 from services.machinery.patch import APPLY
 
 Json = dict[str, Any]
-TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_VALIDATIONS: tuple[FieldValidation, ...] = ("Ignore", "Warn", "Strict")
-_INCLUDES: tuple[IncludeObject, ...] = ("Metadata", "None", "Object")
 
 
 class Verbs:
@@ -107,16 +104,21 @@ class Verbs:
         if target.name and not target.subresource:
             raise _not_allowed()
         body = await bodies.read_object(request, target.resource.kind)
-        answer = await self._registry.create(target, body, write_options(request))
+        options = write_options(request)
+        bodies.check_repeated(body, options.field_validation, target.resource)
+        answer = await self._registry.create(target, body.json, options)
         shown = self._one(request, target, answer.item, written)
-        return respond(shown, written, status=201, warnings=answer.warnings)
+        return respond(shown, written, status=201, warnings=_warnings(body, answer, options))
 
     async def _update(self, request: web.Request, target: Target) -> web.Response:
         written = negotiate(request.headers.get("Accept", ""))
         body = await bodies.read_object(request, target.resource.kind)
-        answer = await self._registry.update(target, body, write_options(request))
+        options = write_options(request)
+        bodies.check_repeated(body, options.field_validation, target.resource)
+        answer = await self._registry.update(target, body.json, options)
         shown = self._one(request, target, answer.item, written)
-        return respond(shown, written, status=201 if answer.created else 200, warnings=answer.warnings)
+        warnings = _warnings(body, answer, options)
+        return respond(shown, written, status=201 if answer.created else 200, warnings=warnings)
 
     async def _patch(self, request: web.Request, target: Target) -> web.Response:
         written = negotiate(request.headers.get("Accept", ""))
@@ -144,91 +146,6 @@ class Verbs:
             target, list_options(request), options, dry_run_of(request)
         )
         return respond(documents.list_document(target.resource, listing), written)
-
-
-# -- options -------------------------------------------------------------------------------------
-
-
-def list_options(request: web.Request) -> ListOptions:
-    query = request.query
-    match = query.get("resourceVersionMatch", "")
-    if match not in ("", "NotOlderThan", "Exact"):
-        why = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
-        cause = {"reason": "FieldValueNotSupported", "message": why, "field": "resourceVersionMatch"}
-        raise errors.invalid("meta.k8s.io", "ListOptions", "", [cause])
-    return ListOptions(
-        labels=query.get("labelSelector", ""),
-        fields=query.get("fieldSelector", ""),
-        resource_version=query.get("resourceVersion", ""),
-        version_match=match,  # type: ignore[arg-type]
-        limit=max(number_of(request, "limit"), 0),
-        continue_token=query.get("continue", ""),
-    )
-
-
-def number_of(request: web.Request, name: str) -> int:
-    """0 where it is not given. ApiError (400)."""
-    text = request.query.get(name, "")
-    if not text:
-        return 0
-    try:
-        return int(text)
-    except ValueError:
-        why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise errors.bad_request(why) from None
-
-
-def write_options(request: web.Request, *, applies: bool = False) -> WriteOptions:
-    query = request.query
-    validation = query.get("fieldValidation", "Warn") or "Warn"
-    known = next((each for each in _VALIDATIONS if each == validation), None)
-    if known is None:
-        shown = ", ".join(f'"{each}"' for each in ("Ignore", "Strict", "Warn"))
-        why = f'Unsupported value: "{validation}": supported values: {shown}'
-        cause = {"reason": "FieldValueNotSupported", "message": why, "field": "fieldValidation"}
-        kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
-        raise errors.invalid("meta.k8s.io", kind, "", [cause])
-    agent = request.headers.get("User-Agent", "").partition("/")[0] or "unknown"
-    return WriteOptions(
-        dry_run=dry_run_of(request),
-        field_validation=known,
-        field_manager=query.get("fieldManager", "") or ("" if applies else agent),
-        force=query.get("force", "") in TRUE,
-    )
-
-
-def dry_run_of(request: web.Request) -> bool:
-    """ApiError (422) for what is not `All`."""
-    for value in request.query.getall("dryRun", []):
-        if value != "All":
-            why = f'Unsupported value: "{value}": supported values: "All"'
-            cause = {"reason": "FieldValueNotSupported", "message": why, "field": "dryRun"}
-            kinds = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
-            raise errors.invalid("meta.k8s.io", kinds.get(request.method, "DeleteOptions"), "", [cause])
-    return bool(request.query.getall("dryRun", []))
-
-
-async def delete_options(request: web.Request) -> bytes:
-    """The body's DeleteOptions, else those of the query."""
-    body = await bodies.read_object(request, "DeleteOptions")
-    if body.strip() not in (b"", b"null"):
-        return body
-    query, options = request.query, dict[str, Any]()
-    for name, make in (("gracePeriodSeconds", int), ("propagationPolicy", str), ("orphanDependents", bool)):
-        if text := query.get(name, ""):
-            try:
-                options[name] = text in TRUE if make is bool else make(text)
-            except ValueError:
-                raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
-    return orjson.dumps({"kind": "DeleteOptions", "apiVersion": "v1", **options}) if options else b""
-
-
-def include_of(request: web.Request) -> IncludeObject:
-    wanted = request.query.get("includeObject", "") or "Metadata"
-    known = next((each for each in _INCLUDES if each == wanted), None)
-    if known is None:
-        raise errors.bad_request(f'unrecognized includeObject value: "{wanted}"')
-    return known
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -262,7 +179,12 @@ def at_version(body: bytes, written: Written) -> bytes:
     """A view of meta.k8s.io in the version that was asked for."""
     if written.version == "v1":
         return body
-    return body.replace(b'"meta.k8s.io/v1"', f'"meta.k8s.io/{written.version}"'.encode(), 1)
+    wanted = f'"apiVersion":"meta.k8s.io/{written.version}"'.encode()
+    return body.replace(b'"apiVersion":"meta.k8s.io/v1"', wanted)
+
+
+def _warnings(body: bodies.Body, answer: Answer, options: WriteOptions) -> Iterable[str]:
+    return (*(body.repeated if options.field_validation == "Warn" else ()), *answer.warnings)
 
 
 def _not_allowed() -> errors.ApiError:
@@ -285,4 +207,4 @@ def _bare(error: errors.ApiError) -> errors.ApiError:
     return error
 
 
-__all__ = ["JSON", "Listing", "Verbs", "respond"]
+__all__ = ["JSON", "TRUE", "Verbs", "respond"]

@@ -7,21 +7,23 @@ too old, gets an ERROR event with the Status and the end of the stream, as clien
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import orjson
 from aiohttp import web
 
 from services.api.errors import ApiError, is_expired
 from services.apiserver.fronts import representation
-from services.apiserver.fronts.grpc import WATCH_SECONDS, WATCH_SECONDS_MAX
+from services.apiserver.fronts.grpc import GATHER_SECONDS, WATCH_SECONDS, WATCH_SECONDS_MAX, next_pause
 from services.apiserver.fronts.rest import documents
 from services.apiserver.fronts.rest.negotiation import Written
-from services.apiserver.fronts.rest.verbs import TRUE, include_of, number_of
+from services.apiserver.fronts.rest.options import include_of, watch_options
 from services.apiserver.registry.registry import Registry
-from services.apiserver.registry.request import Item, Target, WatchOptions
+from services.apiserver.registry.request import Item, Target
 from services.apiserver.storage.entries import Delivery
 from services.machinery.clock import Clock
 
+PIECE_BYTES_MAX = 1024 * 1024
 SHARED = "rest"  # under which the bytes of an event are kept with it
 
 
@@ -31,15 +33,7 @@ class Watching:
 
     async def handle(self, request: web.Request, target: Target, written: Written) -> web.StreamResponse:
         """ApiError for what is refused before the stream begins."""
-        query = request.query
-        options = WatchOptions(
-            labels=query.get("labelSelector", ""),
-            fields=query.get("fieldSelector", ""),
-            resource_version=query.get("resourceVersion", ""),
-            bookmarks=query.get("allowWatchBookmarks", "") in TRUE,
-            timeout_seconds=number_of(request, "timeoutSeconds"),
-            send_initial_events=query.get("sendInitialEvents", "") in TRUE,
-        )
+        options = watch_options(request)
         view = View(target, written, request, self._clock)
         response = web.StreamResponse(
             headers={"Content-Type": written.media, "Cache-Control": "no-cache, private"}
@@ -58,8 +52,13 @@ class Watching:
         try:
             await response.prepare(request)
             async with self._clock.timeout(seconds):
+                pause = GATHER_SECONDS
                 while True:
-                    await response.write(b"".join(map(view.line, await watcher.next())))
+                    deliveries = await watcher.next()
+                    for piece in pieces(deliveries, view):
+                        await response.write(piece)
+                    pause = next_pause(pause, len(deliveries))
+                    await self._clock.sleep(pause)
         except ApiError as error:
             await response.write(_error(error))
         except (TimeoutError, ConnectionError):
@@ -67,6 +66,24 @@ class Watching:
         finally:
             self._registry.leave(target, watcher)
         return response
+
+
+def pieces(deliveries: list[Delivery], view: View) -> Iterator[bytes]:
+    """What is written at once, of bounded size; events of one revision stay together.
+
+    Whoever resumes at a revision has seen all of its events.
+    """
+    lines: list[bytes] = []
+    size, revision = 0, 0
+    for delivery in deliveries:
+        line = view.line(delivery)
+        if size + len(line) > PIECE_BYTES_MAX and lines and delivery.event.revision != revision:
+            yield b"".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+        revision = delivery.event.revision
+    yield b"".join(lines)
 
 
 def _error(error: ApiError) -> bytes:
