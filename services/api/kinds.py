@@ -195,10 +195,26 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "networking.k8s.io/v1",
+        "IPAddress",
+        "ipaddresses",
+        "ipaddress",
+        namespaced=False,
+        short_names=("ip",),
+    ),
+    Resource(
+        "networking.k8s.io/v1",
         "NetworkPolicy",
         "networkpolicies",
         "networkpolicy",
         short_names=("netpol",),
+    ),
+    Resource(
+        "networking.k8s.io/v1",
+        "ServiceCIDR",
+        "servicecidrs",
+        "servicecidr",
+        namespaced=False,
+        subresources=(STATUS,),
     ),
     Resource("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "runtimeclass", namespaced=False),
     Resource(
@@ -234,6 +250,31 @@ RESOURCES: tuple[Resource, ...] = (
     ),
 )
 
+# Questions that are answered at once and never stored: who am I, may I. Asked over REST only.
+REVIEWS: tuple[Resource, ...] = tuple(
+    Resource(
+        f"{group}.k8s.io/v1",
+        kind,
+        f"{kind.lower()}s",
+        kind.lower(),
+        namespaced=kind.startswith("Local"),
+        verbs=("create",),
+    )
+    for group, kinds in (
+        ("authentication", ("SelfSubjectReview", "TokenReview")),
+        (
+            "authorization",
+            (
+                *("LocalSubjectAccessReview", "SelfSubjectAccessReview"),
+                *("SelfSubjectRulesReview", "SubjectAccessReview"),
+            ),
+        ),
+    )
+    for kind in kinds
+)
+SERVED = RESOURCES + REVIEWS
+
+_REVIEWS_BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in REVIEWS}
 _BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
 
@@ -245,6 +286,10 @@ def resource_of(kind: type[Any]) -> Resource:
 
 def resource_named(group: str, version: str, plural: str) -> Resource | None:
     return _BY_NAME.get((group, version, plural))
+
+
+def review_named(group: str, version: str, plural: str) -> Resource | None:
+    return _REVIEWS_BY_NAME.get((group, version, plural))
 
 
 def resource_of_kind(api_version: str, kind: str) -> Resource | None:

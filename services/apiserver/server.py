@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from services.apiserver.authorization.bootstrap import reconcile
 from services.apiserver.fronts.discovery import DiscoveryFront
 from services.apiserver.fronts.grpc import ResourceFront
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.node import NodeFront
 from services.apiserver.registry import bootstrap
+from services.apiserver.registry.address_repair import AddressRepair
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
@@ -45,12 +47,13 @@ class ApiServer:
         self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
-        self.registry = Registry(storage, self.caches, clock, chance, log, issuer)
+        self._issuer = issuer or TokenIssuer()
+        self.registry = Registry(storage, self.caches, clock, chance, log, self._issuer)
         self._kubelets = Kubelets(self.registry, clock)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, log),
             DiscoveryFront(chance, log),
-            NodeFront(self._kubelets, chance, log),
+            NodeFront(self._kubelets, clock, chance, log),
         )
         self.health = Health()
         self.serving = asyncio.Event()
@@ -60,7 +63,9 @@ class ApiServer:
         from services.apiserver.fronts.rest.server import RestFront
 
         is_ready = self.serving.is_set
-        return RestFront(self.registry, self._clock, self._random, self._log, is_ready, self._kubelets)
+        return RestFront(
+            self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self._issuer
+        )
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:
@@ -79,6 +84,8 @@ class ApiServer:
             group.create_task(self.caches.run())
             await self.caches.ready()
             await bootstrap.make_all(self.registry, self._clock, self._log)
+            await reconcile(self.registry, self._clock, self._log)
             await self.health.set_serving(True)
             self.serving.set()
             self._log.info("Serving")
+            group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

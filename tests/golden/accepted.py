@@ -21,6 +21,7 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("quota-scopes", -1): NO_POLICY,
     ("vap-deny", -1): NO_POLICY,
     ("webhook-failing", -1): NO_POLICY,
+    ("apis-without-columns", 2): "the recorded cluster has another range for Services",
     ("continue-and-expired", 15): COMPACTED,
     ("continue-and-expired", 16): COMPACTED,
     ("continue-and-expired", 17): COMPACTED,

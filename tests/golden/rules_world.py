@@ -70,6 +70,8 @@ def play(case: Json) -> Iterator[tuple[int, Json, Json]]:
 def _answer(world: World, request: Json, body: bytes) -> Json:
     split = urlsplit(request["path"])
     resource, target = locate(split.path)
+    if resource.kind == "Service":
+        raise NotAsked("its addresses come from the books, which the store keeps")
     validation = dict(parse_qsl(split.query)).get("fieldValidation", "Warn")
     if request["method"] not in ("POST", "PUT") or target.subresource in (
         "scale",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
@@ -18,7 +18,10 @@ from services.api.kinds import RESOURCES, STREAMED, Resource
 from services.api.object import Object
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.cluster_ips import IP_ADDRESSES, ClusterIps
+from services.apiserver.registry.deleted import deleted_answer
 from services.apiserver.registry.journal import Journal
+from services.apiserver.registry.node_ports import NodePorts
 from services.apiserver.registry.ownership import check_manager
 from services.apiserver.registry.reading import Reader, parse_version, too_large_version
 from services.apiserver.registry.request import (
@@ -32,6 +35,7 @@ from services.apiserver.registry.request import (
     WatchOptions,
     WriteOptions,
 )
+from services.apiserver.registry.service_addresses import ServiceAddresses
 from services.apiserver.registry.store import Store, Written, answer, item
 from services.apiserver.registry.tokens import TokenRequests
 from services.apiserver.rules.strategy import Strategy, strategy_for
@@ -41,6 +45,7 @@ from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 
+Json = dict[str, Any]
 # Parts of the object itself, each with a strategy of its own.
 PARTS = ("status", "finalize", "resize", "ephemeralcontainers")
 
@@ -64,10 +69,17 @@ class Registry:
             self._readers[resource.type] = Reader(resource, storage, caches.of(resource))
             for part in (each for each in resource.subresources if each.name not in STREAMED):
                 self._parts[resource.type, part.name] = strategy_for(resource, part.name)
+        self.addresses = ServiceAddresses(ClusterIps(self.store(IP_ADDRESSES)), NodePorts(storage), chance)
+        self._stores[Service].allocations = self.addresses
         self._tokens = TokenRequests(self._stores[ServiceAccount], issuer or TokenIssuer())
 
     def store(self, resource: Resource) -> Store:
         return self._stores[resource.type]
+
+    def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """An object as last seen, or None."""
+        entry = self._stores[resource.type].find(namespace, name)
+        return orjson.loads(entry.value) if entry is not None else None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -167,7 +179,7 @@ class Registry:
         written, gone = await store.delete(target, options, dry_run or options.dry_run)
         self._journal.deleted(target, written, gone, dry_run or options.dry_run)
         written.warnings += deprecation(target.resource)
-        return store.deleted_answer(written, gone)
+        return deleted_answer(target.resource, written, gone)
 
     async def delete_collection(
         self, target: Target, selection: ListOptions, raw_options: bytes, dry_run: bool = False

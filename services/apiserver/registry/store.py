@@ -19,10 +19,11 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import Resource
 from services.apiserver.registry import deletion, keys, metadata
+from services.apiserver.registry.allocations import NOTHING, Allocations, Holding
 from services.apiserver.registry.caches import Caches, attributes_of
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.ownership import Ownership
-from services.apiserver.registry.request import Answer, Deleted, Item, Target, WriteOptions
+from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
 from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Decoded, Strategy, strategy_for
 from services.apiserver.storage.entries import Entry
@@ -33,11 +34,6 @@ from services.machinery.clock import Clock
 Json = dict[str, Any]
 EVENT_TTL_SECONDS = 3600
 SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
-# A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
-ANSWERS_DELETED = {
-    *("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims"),
-    *("csidrivers", "csinodes", "storageclasses", "volumeattachments"),
-}
 
 
 @dataclass(slots=True)
@@ -72,6 +68,7 @@ class Store:
         self.ownership = Ownership(resource)
         self.cache = caches.of(resource)
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
+        self.allocations: Allocations | None = None
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
 
     def context(self) -> RequestContext:
@@ -110,21 +107,30 @@ class Store:
         if not tracked:
             self.ownership.track(None, obj, options.field_manager, "", self._clock.now())
         ctx = await self._admitted("create", target, obj, None)
+        if options.guard is not None:
+            options.guard(obj, None)
         metadata.before_create(obj, ctx.now, ctx.random)
         strategy.prepare_create(obj, ctx)
         self._raise_if_invalid(obj, strategy.validate_create(obj))
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
-        name = obj["metadata"]["name"]
-        key, value = self.key(target.namespace, name), orjson.dumps(obj)
+        if obj["metadata"].get("resourceVersion") and not options.dry_run:
+            raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
+        return await self._insert(self.key(target.namespace, obj["metadata"]["name"]), obj, options)
+
+    async def _insert(self, key: str, obj: Json, options: WriteOptions) -> Written:
+        taken, name = NOTHING, obj["metadata"]["name"]
+        if self.allocations is not None:
+            taken = await self.allocations.take(obj, None, dry_run=options.dry_run)
+        value = orjson.dumps(obj)
         if options.dry_run:
             if (await self._storage.get(key)).stored is not None:
                 raise self._taken(obj, name)
             return Written(obj, Stored(key, value, 0))
-        if obj["metadata"].get("resourceVersion"):
-            raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
         self._note(key, value, obj)
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
+            if self.allocations is not None:
+                await self.allocations.failed(taken, outcome.current)
             raise self._taken(obj, name, outcome.current)
         return Written(obj, Stored(key, value, outcome.revision))
 
@@ -211,6 +217,8 @@ class Store:
         if not tracked:
             self.ownership.track(old, new, options.field_manager, target.subresource, ctx.now)
         admission.mutate("update", self.resource, target.subresource, new, old, ctx)
+        if options.guard is not None:
+            options.guard(new, old)
         strategy.prepare_update(new, old, ctx)
         self._raise_if_invalid(new, strategy.validate_update(new, old))
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
@@ -252,9 +260,12 @@ class Store:
         current, fresh = (start, True) if start is not None else await self._current(key, target.name)
         certain = False  # whether a refusal would rest on the present, and not on what a cache lacked
         for _ in range(SWAPS_MAX):
-            ctx = self.context()
+            ctx, taken = self.context(), NOTHING
             try:
                 change = update(orjson.loads(current.value), current, ctx)
+                if self.allocations is not None and not change.delete:
+                    old = orjson.loads(current.value)
+                    taken = await self.allocations.take(change.obj, old, dry_run=options.dry_run)
             except ApiError:
                 if certain:
                     raise
@@ -270,12 +281,29 @@ class Store:
                 current, fresh = again, True
                 continue
             written, current_or_none = await self._swap(key, change, value, current, options)
+            if self.allocations is not None and not options.dry_run:
+                await self._settle(self.allocations, written, taken, current, current_or_none)
             if written is not None:
                 return written
             if current_or_none is None:
                 raise errors.not_found(self.resource, target.name)
             current, fresh, certain = current_or_none, True, False
         raise errors.conflict(self.resource, target.name, errors.STALE)
+
+    async def _settle(
+        self,
+        allocations: Allocations,
+        written: Written | None,
+        taken: Holding,
+        before: Stored,
+        present: Stored | None,
+    ) -> None:
+        if written is None:
+            await allocations.failed(taken, present)
+        elif written.deleted:
+            await allocations.gone(orjson.loads(before.value))
+        else:
+            await allocations.changed(written.obj, orjson.loads(before.value))
 
     async def _current(self, key: str, name: str) -> tuple[Stored, bool]:
         """What to start from, and whether it is surely the present."""
@@ -343,25 +371,6 @@ class Store:
                 raise
             return written, True  # somebody else was faster
         return last, last.deleted
-
-    def deleted_answer(self, written: Written, gone: bool) -> Deleted:
-        if not gone or self.resource.plural in ANSWERS_DELETED:
-            return Deleted(item(written), gone, tuple(written.warnings))
-        meta = written.obj["metadata"]
-        details = {
-            "name": meta["name"],
-            "group": self.resource.group,
-            "kind": self.resource.plural,
-            "uid": meta["uid"],
-        }
-        status = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Success",
-            "details": {name: value for name, value in details.items() if value},
-        }
-        return Deleted(Item(orjson.dumps(status), 0), True, tuple(written.warnings))
 
 
 def _same(value: bytes, obj: Json, before: bytes) -> bool:

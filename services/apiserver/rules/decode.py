@@ -97,6 +97,9 @@ def _decoded(raw: bytes, value: Json, target: Target, field_validation: FieldVal
         obj = normaliser(target.schema)(value)
     except Irregular:
         obj, warnings = _inspected(raw, value, target, field_validation)
+    for name in EMPTY_IS_GIVEN.get(target.kind, ()):
+        if value.get(name) == []:
+            obj[name] = []  # Until its owner is noted; what is stored says null.
     obj["apiVersion"], obj["kind"] = target.api_version, target.kind
     return Decoded(obj, warnings)
 
@@ -139,6 +142,13 @@ def _require_header(raw: bytes, value: Any, target: Target) -> None:
         reason = f'no kind "{kind}" is registered for version "{api_version}" in scheme "{_SCHEME}"'
     raise _unhandled(value, target, reason)
 
+
+# Lists that are always written: whoever sends an empty one owns it, and who sends none does not.
+EMPTY_IS_GIVEN = {
+    "EndpointSlice": ("endpoints", "ports"),
+    "ClusterRole": ("rules",),
+    "Role": ("rules",),
+}
 
 # Kinds that upstream knows and this cluster does not serve.
 _OTHERS = {

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from services.apiserver.rules.validation.pod import quality_of_service
-from services.apiserver.rules.validation.service import needs_health_check
+from services.apiserver.rules.validation.service import externally_accessible, needs_health_check
 from services.machinery.clock import rfc3339
 
 Json = dict[str, Any]
@@ -265,6 +265,10 @@ def volume_attachment_create(obj: Json) -> None:
     obj["status"] = {"attached": False}
 
 
+def service_cidr_create(obj: Json) -> None:
+    obj["status"] = {}
+
+
 def service_create(obj: Json) -> None:
     """One address, and the list of addresses that it is the first of."""
     spec = obj["spec"]
@@ -296,16 +300,38 @@ def service_update(new: Json, old: Json) -> None:
             if not spec.get(field) and before.get(field):
                 spec[field] = before[field]
         _keep_node_ports(spec, before)
+    _drop_what_the_type_lacks(spec, before)
     _both_cluster_ips(spec)
+
+
+_OF_BALANCERS = ("allocateLoadBalancerNodePorts", "loadBalancerClass")
+
+
+def _drop_what_the_type_lacks(spec: Json, before: Json) -> None:
+    """What the former type brought goes with it, unless the caller changed it and so means it."""
+    kind, was = spec.get("type"), before.get("type")
+    has_node_ports = ("NodePort", "LoadBalancer")
+    if was in has_node_ports and kind not in has_node_ports:
+        old = {port.get("nodePort") for port in before.get("ports") or ()}
+        ports = spec.get("ports") or []
+        if all(not port.get("nodePort") or port["nodePort"] in old for port in ports):
+            for port in ports:
+                port.pop("nodePort", None)
+    gone = list[str]()
+    if needs_health_check(before) and not needs_health_check(spec):
+        gone.append("healthCheckNodePort")
+    if was == "LoadBalancer" and kind != "LoadBalancer":
+        gone += _OF_BALANCERS
+    if externally_accessible(before) and not externally_accessible(spec):
+        gone.append("externalTrafficPolicy")
+    for field in gone:
+        if spec.get(field) == before.get(field):
+            spec.pop(field, None)
 
 
 def _keep_node_ports(spec: Json, before: Json) -> None:
     """A port that is still there keeps the node port it was given."""
     if spec.get("type") not in ("NodePort", "LoadBalancer"):
-        old = {port.get("nodePort") for port in before.get("ports", ())}
-        for port in spec.get("ports", ()):
-            if before.get("type") != spec.get("type") and port.get("nodePort") in old:
-                port.pop("nodePort", None)
         return
     held = {
         (port.get("protocol"), port.get("port")): port.get("nodePort") for port in before.get("ports", ())

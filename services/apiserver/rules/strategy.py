@@ -13,7 +13,7 @@ from typing import Any
 
 from services.api import kinds
 from services.api.errors import Cause
-from services.apiserver.rules import addresses, decode, defaults, prepare, selectable, warnings
+from services.apiserver.rules import decode, defaults, prepare, selectable, warnings
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
 from services.apiserver.rules.validation import (
@@ -24,6 +24,7 @@ from services.apiserver.rules.validation import (
     rbac,
     runtime_class,
     service,
+    service_network,
     storage,
     workloads,
 )
@@ -142,6 +143,10 @@ _KINDS: dict[str, Rules] = {
     "IngressClass": Rules(
         networking.ingress_class, networking.ingress_class_update, prepare.counted_create, prepare.spec_update
     ),
+    "IPAddress": Rules(service_network.address, service_network.address_update),
+    "ServiceCIDR": Rules(
+        service_network.cidr, service_network.cidr_update, prepare.service_cidr_create, prepare.keep_status
+    ),
     "NetworkPolicy": Rules(
         networking.network_policy,
         networking.network_policy_update,
@@ -173,6 +178,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
     ("Ingress", "status"): _status(networking.ingress_status),
+    ("ServiceCIDR", "status"): _status(service_network.cidr_status),
     ("Service", "status"): _status(service.service_status),
     ("PersistentVolume", "status"): _status(storage.persistent_volume_status),
     ("PersistentVolumeClaim", "status"): _status(storage.claim_status),
@@ -227,25 +233,21 @@ class Strategy:
 
     def prepare_create(self, obj: Json, ctx: Context) -> None:
         """Resets, in place, what a creator may not set (status, generation)."""
+        self._null_lists(obj)
         self._rules.prepare(obj)
-        if self.resource.kind == "Service" and not self.subresource:
-            self._allocate(obj, ctx)
 
     def prepare_update(self, new: Json, old: Json, ctx: Context) -> None:
         """Keeps, in place, what this update may not change; moves the generation with the spec."""
+        self._null_lists(new)
         prepare.metadata_update(new, old)
         self._rules.prepare_update(new, old)
         if self.resource.kind == "PersistentVolume" and self.subresource == "status":
             prepare.note_phase(new["status"], old["status"], ctx.now)
-        if self.resource.kind == "Service" and not self.subresource and new["spec"] != old["spec"]:
-            self._allocate(new, ctx)
 
-    def _allocate(self, obj: Json, ctx: Context) -> None:
-        """Addresses are given to valid Services only: an invalid one is refused for what it says."""
-        out: Causes = []
-        service.service(obj, out)
-        if not out:
-            addresses.allocate(obj, ctx)
+    def _null_lists(self, obj: Json) -> None:
+        """An empty list and none are stored alike; only their owners tell them apart."""
+        for name in decode.EMPTY_IS_GIVEN.get(self.resource.kind, ()):
+            obj[name] = obj.get(name) or None
 
     def validate_create(self, obj: Json) -> list[Cause]:
         out: Causes = []

@@ -1,4 +1,4 @@
-"""Columns and cells of EndpointSlices, Ingresses, their classes, and NetworkPolicies."""
+"""Columns and cells of what leads traffic: EndpointSlices, Ingresses, NetworkPolicies, Service addresses."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ DESCRIPTIONS = {
     "ingress.Ports": "Ports of TLS configurations that open",
     "ingressclass.Controller": "Controller that is responsible for handling this class",
     "ingressclass.Parameters": "A reference to a resource with additional parameters",
+    "ipaddress.ParentRef": (
+        "ParentRef references the resource that an IPAddress is attached to. An IPAddress must reference a "
+        "parent object."
+    ),
+    "servicecidr.CIDRs": (
+        'CIDRs defines the IP blocks in CIDR notation (e.g. "192.168.0.0/24" or "2001:db8::/64") from which '
+        "to assign service cluster IPs. Max of two CIDRs is allowed, one of each IP family. This field is "
+        "immutable."
+    ),
     "networkpolicy.Pod-Selector": (
         "podSelector selects the pods to which this NetworkPolicy object applies. The array of rules is "
         "applied to any pods selected by this field. An empty selector matches all pods in the policy's "
@@ -69,7 +78,9 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "Ingress": [_NAME, *(_of("ingress", name) for name in ("Class", "Hosts", "Address", "Ports")), AGE],
     "IngressClass": [_NAME, *(_of("ingressclass", name) for name in ("Controller", "Parameters")), AGE],
+    "IPAddress": [_NAME, _of("ipaddress", "ParentRef")],
     "NetworkPolicy": [_NAME, _of("networkpolicy", "Pod-Selector"), AGE],
+    "ServiceCIDR": [_NAME, _of("servicecidr", "CIDRs"), AGE],
 }
 
 
@@ -139,9 +150,23 @@ def _network_policy(obj: Json, now: datetime) -> Cells:
     return [obj["metadata"].get("name", ""), selector, _age(obj, now)]
 
 
+def _address(obj: Json, now: datetime) -> Cells:
+    parent = obj.get("spec", {}).get("parentRef") or {}
+    group = f".{parent['group']}" if parent.get("group") else ""
+    parts = (parent.get("resource", "") + group, parent.get("namespace"), parent.get("name", ""))
+    return [obj["metadata"].get("name", ""), "/".join(part for part in parts if part) or NONE]
+
+
+def _service_cidr(obj: Json, now: datetime) -> Cells:
+    cidrs = ",".join(obj.get("spec", {}).get("cidrs") or ())
+    return [obj["metadata"].get("name", ""), cidrs, _age(obj, now)]
+
+
 ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
     "EndpointSlice": _endpoint_slice,
     "Ingress": _ingress,
     "IngressClass": _ingress_class,
+    "IPAddress": _address,
     "NetworkPolicy": _network_policy,
+    "ServiceCIDR": _service_cidr,
 }
