@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import orjson
 
-from services.api.kinds import RESOURCES, Resource, Subresource
+from services.api.kinds import SERVED, Resource, Subresource
 from services.apiserver.fronts.calls import Caller, Calls
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.process.logging import Logger
@@ -47,7 +47,7 @@ class DiscoveryFront:
     def __init__(self, chance: random.Random, log: Logger) -> None:
         self._calls = Calls(chance, log)
         self._version = orjson.dumps(version_document())
-        self._resources = orjson.dumps(resource_lists(RESOURCES))
+        self._resources = orjson.dumps(resource_lists(SERVED))
 
     def add_to(self, server: grpc.aio.Server) -> None:
         handlers = {

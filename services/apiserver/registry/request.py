@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +35,8 @@ class WriteOptions:
     field_validation: FieldValidation = "Warn"
     field_manager: str = "unknown"
     force: bool = False
+    # Whether the caller may write this object over that one (None: a creation). ApiError where he may not.
+    guard: Callable[[Json, Json | None], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,11 @@ class Watcher:
         self._backlog.clear()
         self._wake.set()
 
+    def take(self) -> list[Delivery]:
+        """All that has gathered, without waiting; for who looks only when somebody asks."""
+        gathered, self._backlog = self._backlog, []
+        return gathered
+
     async def next(self) -> list[Delivery]:
         """All that has gathered, waiting for the first. ApiError when the watch has been ended."""
         if not self._backlog and self.ended is None:

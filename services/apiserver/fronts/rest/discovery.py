@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from services.api.kinds import RESOURCES, Resource, Subresource
+from services.api.kinds import SERVED, Resource, Subresource
 from services.apiserver.fronts.discovery import GROUPS, resource_lists
 
 Json = dict[str, Any]
@@ -23,13 +23,13 @@ def legacy_versions(address: str) -> Json:
 def group_names() -> list[str]:
     """Every group but the core one, in upstream's order."""
     order = {name: index for index, name in enumerate(GROUPS)}
-    names = {resource.group for resource in RESOURCES if resource.group}
+    names = {resource.group for resource in SERVED if resource.group}
     return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
 def versions(group_name: str) -> list[str]:
     """Those of a group, the one that clients should prefer first."""
-    return sorted({r.version for r in RESOURCES if r.group == group_name}, key=_preference, reverse=True)
+    return sorted({r.version for r in SERVED if r.group == group_name}, key=_preference, reverse=True)
 
 
 def _preference(version: str) -> tuple[int, int, int]:
@@ -58,7 +58,7 @@ def groups() -> Json:
 
 
 def every_list() -> list[Json]:
-    return resource_lists(RESOURCES)
+    return resource_lists(SERVED)
 
 
 def resources(group_name: str, version: str) -> Json | None:
@@ -83,7 +83,7 @@ def aggregated(legacy: bool) -> Json:
 
 
 def _of(name: str, version: str) -> list[Resource]:
-    found = (r for r in RESOURCES if r.group == name and r.version == version)
+    found = (r for r in SERVED if r.group == name and r.version == version)
     return sorted(found, key=lambda resource: resource.plural)
 
 

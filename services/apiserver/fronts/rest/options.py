@@ -137,6 +137,7 @@ def write_options(request: web.Request, *, applies: bool = False) -> WriteOption
         field_validation=known,
         field_manager=query.get("fieldManager", "") or ("" if applies else agent),
         force=flag(request, "force"),
+        guard=request.get("guard"),
     )
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.api.kinds import RESOURCES
+from services.api.kinds import SERVED
 from services.apiserver.fronts.rest.negotiation import by_quality
 from services.apiserver.openapi.documents import Document, Documents
 
@@ -27,7 +27,7 @@ FOREVER_SECONDS = 365 * 24 * 3600
 
 class Schemas:
     def __init__(self) -> None:
-        self._documents = Documents(lambda: RESOURCES)
+        self._documents = Documents(lambda: SERVED)
         self._making = asyncio.Lock()
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:

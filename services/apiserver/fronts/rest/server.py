@@ -7,6 +7,7 @@ inside.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -16,19 +17,24 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from services.api import errors
+from services.api import errors, kinds
 from services.api.errors import ApiError
+from services.apiserver.authentication.tokens import TokenAuthenticator
+from services.apiserver.authorization import escalation
+from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.fronts.kubelets import Kubelets
-from services.apiserver.fronts.rest import identity
 from services.apiserver.fronts.rest.about import About
+from services.apiserver.fronts.rest.identity import Gate
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.paths import Path, parse
+from services.apiserver.fronts.rest.reviews import Reviews
 from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import TRUE, Verbs, encode
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target
+from services.apiserver.token_issuer import TokenIssuer
 from services.machinery import trace
 from services.machinery.clock import Clock
 from services.process.logging import Logger
@@ -47,8 +53,14 @@ class RestFront:
         log: Logger,
         is_ready: Callable[[], bool],
         kubelets: Kubelets,
+        issuer: TokenIssuer,
     ) -> None:
         self._random, self._log, self._clock = chance, log, clock
+        self._registry = registry
+        tokens = TokenAuthenticator(issuer, registry.lookup, clock.now)
+        authorizer = Authorizer(lambda resource: registry.store(resource).cache)
+        self._gate = Gate(tokens, authorizer)
+        self._reviews = Reviews(authorizer, tokens, clock)
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
         self._streams = Streams(kubelets, clock)
@@ -114,12 +126,13 @@ class RestFront:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path
-        user = identity.of(request)
         path = parse(raw_path)
-        identity.check(user, request, raw_path, path)
+        user = await self._gate.admit(request, raw_path, path)
         described = await self._about.answer(request, raw_path)
         if described is not None:
             return described
+        if path is not None and (review := kinds.review_named(path.group, path.version, path.plural)):
+            return await self._reviews.handle(request, path, review, user)
         resource = path.resource if path else None
         if path is None or resource is None:
             return _unknown_path(path)
@@ -129,7 +142,14 @@ class RestFront:
         if watched(request, path):
             written = negotiate(request.headers.get("Accept", ""))
             return await self._watching.handle(request, target, written)
-        return await self._verbs.handle(request, path, target)
+        if resource.group != escalation.GROUP or request.method == "GET":
+            return await self._verbs.handle(request, path, target)
+        request["guard"] = self._gate.guard(user, resource)
+        response = await self._verbs.handle(request, path, target)
+        # Who was granted something may use it from now on: the next request already knows.
+        with contextlib.suppress(TimeoutError):
+            await self._registry.store(resource).cache.catch_up()
+        return response
 
 
 def watched(request: web.Request, path: Path | None) -> bool:

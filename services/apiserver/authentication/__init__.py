@@ -1,0 +1,1 @@
+"""Authentication: who asks. A certificate, a token, or nobody in particular; never whether he may."""

@@ -1,0 +1,134 @@
+"""Gives a cluster its default roles and bindings, and gives them back what somebody took away.
+
+At start, before the server says that it serves. What is missing is made; roles lack no rule, bindings no
+subject, that the defaults have, whatever else was added; the annotation
+`rbac.authorization.kubernetes.io/autoupdate: "false"` keeps an object as it is. Upstream:
+`rbac/reconciliation`, the post-start hook `rbac/bootstrap-roles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from services.api import errors
+from services.api.kinds import resource_of_kind
+from services.apiserver.authorization import default_roles
+from services.apiserver.registry.registry import Registry
+from services.apiserver.registry.request import Target, WriteOptions
+from services.machinery.clock import Clock
+from services.machinery.policy_rules import uncovered
+from services.process.logging import Logger
+
+Json = dict[str, Any]
+
+GROUP = "rbac.authorization.k8s.io"
+AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+OPTIONS = WriteOptions(field_manager="kube-apiserver")
+RETRY_SECONDS = 0.5
+
+
+def wanted() -> Iterator[Json]:
+    """All default roles and bindings, roles first."""
+    for name, lines in default_roles.CLUSTER_ROLES.items():
+        obj = _object("ClusterRole", "", name)
+        if label := default_roles.LABELS.get(name):
+            obj["metadata"]["labels"][label] = "true"
+        if label := default_roles.AGGREGATES.get(name):
+            obj["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]}
+        obj["rules"] = [default_roles.rule(line) for line in lines] or None
+        yield obj
+    for (namespace, name), lines in default_roles.ROLES.items():
+        yield {**_object("Role", namespace, name), "rules": [default_roles.rule(line) for line in lines]}
+    for name, subjects in default_roles.CLUSTER_BINDINGS.items():
+        yield _binding(_object("ClusterRoleBinding", "", name), "ClusterRole", name, subjects)
+    for (namespace, name), (role, subjects) in default_roles.BINDINGS.items():
+        yield _binding(_object("RoleBinding", namespace, name), "Role", role, subjects)
+
+
+def _object(kind: str, namespace: str, name: str) -> Json:
+    meta: Json = {
+        "name": name,
+        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+        "annotations": {AUTO_UPDATE: "true"},
+    }
+    if namespace:
+        meta["namespace"] = namespace
+    return {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": meta}
+
+
+def _binding(obj: Json, role_kind: str, role: str, subjects: Iterable[str]) -> Json:
+    obj["roleRef"] = {"apiGroup": GROUP, "kind": role_kind, "name": role}
+    if found := [_subject(*text.split()) for text in subjects]:
+        obj["subjects"] = found
+    return obj
+
+
+def _subject(kind: str, name: str) -> Json:
+    if kind == "ServiceAccount":
+        namespace, _, name = name.partition("/")
+        return {"kind": kind, "name": name, "namespace": namespace}
+    return {"kind": kind, "apiGroup": GROUP, "name": name}
+
+
+def completed(found: Json, default: Json) -> Json | None:
+    """`found` with what it lacks of the default; None where it lacks nothing or is to be left alone. Pure."""
+    meta, model = found["metadata"], default["metadata"]
+    if meta.get("annotations", {}).get(AUTO_UPDATE) == "false":
+        return None
+    new = orjson.loads(orjson.dumps(found))
+    # Labels decide which roles are gathered: those of the default always hold.
+    new["metadata"]["labels"] = {**meta.get("labels", {}), **model["labels"]}
+    new["metadata"]["annotations"] = {**model["annotations"], **meta.get("annotations", {})}
+    if "roleRef" in default:
+        held = found.get("subjects") or []
+        missing = [each for each in default.get("subjects", ()) if each not in held]
+        if missing:
+            new["subjects"] = [*held, *missing]
+    elif "aggregationRule" in default:
+        new["aggregationRule"] = default["aggregationRule"]
+    else:
+        held = found.get("rules") or []
+        lacking = [rule for rule in default["rules"] if uncovered([rule], held)]
+        if lacking:
+            new["rules"] = [*held, *lacking]
+    return new if new != found else None
+
+
+async def reconcile(registry: Registry, clock: Clock, log: Logger) -> None:
+    """Returns once all of it is there; waits for etcd as long as it takes."""
+    for default in wanted():
+        resource = resource_of_kind(default["apiVersion"], default["kind"])
+        assert resource is not None
+        meta = default["metadata"]
+        collection = Target(resource, meta.get("namespace", ""))
+        target = Target(resource, collection.namespace, meta["name"])
+        while True:
+            try:
+                await _reconcile(registry, collection, target, default)
+                break
+            except errors.ApiError as error:
+                if errors.is_already_exists(error) or errors.is_conflict(error):
+                    break
+                name = meta["name"]
+                log.warning("Cannot make a default role yet", name=name, reason=error.message)
+                await clock.sleep(RETRY_SECONDS)
+
+
+async def _reconcile(registry: Registry, collection: Target, target: Target, default: Json) -> None:
+    entry = registry.store(target.resource).find(target.namespace, target.name)
+    if entry is None:
+        await registry.create(collection, orjson.dumps(default), OPTIONS)
+        return
+    found = orjson.loads(entry.value)
+    if "roleRef" in default and found.get("roleRef") != default["roleRef"]:
+        # What a binding is bound to cannot change: it is made anew.
+        await registry.delete(target, b"")
+        await registry.create(collection, orjson.dumps(default), OPTIONS)
+        return
+    new = completed(found, default)
+    if new is not None:
+        new["metadata"]["resourceVersion"] = str(entry.revision)
+        await registry.update(target, orjson.dumps(new), OPTIONS)
