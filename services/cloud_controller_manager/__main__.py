@@ -11,6 +11,7 @@ from services.client.informer import InformerFactory
 from services.client.recorder import EventRecorder
 from services.cloud_controller_manager.addresses import AddressPool
 from services.cloud_controller_manager.balancer import LoadBalancer
+from services.cloud_controller_manager.health_checks import HealthChecks
 from services.cloud_controller_manager.service_controller import ServiceController
 from services.process.grpc_server import grpc_server
 from services.process.run import Fatal, Process, run
@@ -49,8 +50,9 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         informers = InformerFactory(client, clock, random, log)
         recorder = EventRecorder(client, clock, COMPONENT, log=log)
         context = ControllerContext(client, informers, recorder, clock, random, log)
+        health = HealthChecks(clock)
         controller = ServiceController(
-            context, pool, flags.provision_seconds, lambda ip: LoadBalancer(ip, clock)
+            context, pool, flags.provision_seconds, lambda ip: LoadBalancer(ip, clock, health)
         )
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,8 +1,8 @@
 """Load balancers: listeners on the cloud's addresses that lead connections to nodes, one after the other.
 
 Layer four: bytes are passed on as they come, in both directions, each ending on its own. A node that cannot
-be reached is passed over; when none can, the client's connection is reset. Connections that are open stay
-when the set of nodes changes, and end with their load balancer.
+be reached or fails its health check is passed over; when none can, the client's connection is reset.
+Connections that are open stay when the set of nodes changes, and end with their load balancer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import partial
 
+from services.cloud_controller_manager.health_checks import HealthChecks
 from services.machinery.clock import Clock
 
 READ_BYTES = 256 * 1024
@@ -47,8 +48,10 @@ class _Door:
 class LoadBalancer:
     """The one of a Service: one address, any number of ports."""
 
-    def __init__(self, ip: str, clock: Clock) -> None:
+    def __init__(self, ip: str, clock: Clock, health: HealthChecks | None = None) -> None:
+        """`health` is shared by the load balancers of a cloud."""
         self.ip, self._clock = ip, clock
+        self._health = health or HealthChecks(clock)
         self._doors: dict[int, _Door] = {}
 
     async def ensure(self, ports: dict[int, tuple[Backend, ...]]) -> None:
@@ -103,6 +106,8 @@ class LoadBalancer:
         for _ in backends:
             door.turn += 1
             backend = backends[door.turn % len(backends)]
+            if not await self._health.healthy(backend.ip):
+                continue
             try:
                 async with self._clock.timeout(CONNECT_SECONDS_MAX):
                     return await asyncio.open_connection(backend.ip, backend.port)

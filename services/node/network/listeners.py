@@ -14,20 +14,16 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
-import orjson
-
 from services.api.core_v1 import ObjectReference
-from services.api.object import ObjectKey
 from services.client.log import Logger
 from services.client.recorder import EventRecorder
 from services.kube_proxy.model import Rule, Verdict
 from services.kube_proxy.table import Route, Table
+from services.node.network import health
 from services.node.network.bridge import Bridge
 from services.node.network.cluster_network import ClusterNetwork
-from services.runtime.http import Request, Response
 from services.runtime.kernel import Kernel
-from services.runtime.network import Connection, HttpHandler, Namespace, serve_http
-from services.runtime.streams import Pipe
+from services.runtime.network import Connection, Namespace
 
 CONNECTIONS_MAX = 20_000  # of this process; further ones are reset
 BACKLOG = 1024
@@ -65,6 +61,7 @@ class Listeners:
     async def run(self) -> None:
         """Until cancelled."""
         try:
+            await self._listen_for_health()
             while True:
                 await self._match()
                 await self._changed.wait()
@@ -83,7 +80,8 @@ class Listeners:
         for rule in self._table.rules():
             if rule.health_check_port:
                 wanted[HEALTH, rule.health_check_port] = rule
-        for key in [key for key in self._open if key not in wanted]:
+        kept = {*wanted, (HEALTH, health.PROXY_PORT)}
+        for key in [key for key in self._open if key not in kept]:
             self._open.pop(key)()
         self._failed &= wanted.keys()
         for key, rule in wanted.items():
@@ -102,11 +100,9 @@ class Listeners:
             elif kind in ("TCP", HEALTH):
                 lead = partial(self._lead, port)
                 if kind == HEALTH:
-                    lead = partial(self._answer, partial(self._check_health, rule.name.service))
-                server = await loop.create_server(
-                    partial(self._bridge, lead), self._ip, port, backlog=BACKLOG
-                )
-                self._open[key] = server.close
+                    answer = health.of_service(self._table, rule.name.service)
+                    lead = partial(health.connect, self._kernel, answer)
+                self._open[key] = await self._serve(lead, port)
         except OSError as error:
             self._complain(key, rule, error)
         else:
@@ -127,6 +123,20 @@ class Listeners:
         )  # fmt: skip
 
     # -- connections -----------------------------------------------------------------------------
+
+    async def _serve(self, lead: Lead, port: int) -> Callable[[], None]:
+        """Listens; how to stop."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(partial(self._bridge, lead), self._ip, port, backlog=BACKLOG)
+        return server.close
+
+    async def _listen_for_health(self) -> None:
+        """A port that another cluster on this address has is no fault of a Service's."""
+        lead = partial(health.connect, self._kernel, health.of_proxy(self._kernel.clock.now))
+        try:
+            self._open[HEALTH, health.PROXY_PORT] = await self._serve(lead, health.PROXY_PORT)
+        except OSError as error:
+            self._log.warning("kube-proxy's health port is taken", port=health.PROXY_PORT, reason=str(error))
 
     def _bridge(self, lead: Lead) -> Bridge:
         bridge = Bridge(self._kernel, lead, self._bridges.discard)
@@ -152,38 +162,6 @@ class Listeners:
             return b""
         target, seen = route.target, self._seen_as(route, source)
         return await self._kernel.call(self._network.exchange(seen, target.ip, target.port, data))
-
-    # -- health checks ---------------------------------------------------------------------------
-
-    async def _answer(self, answer: Callable[[], Response], source: str) -> Connection:
-        """A connection to a server of our own."""
-
-        async def handle(request: Request, client: str) -> Response:
-            return answer()
-
-        there, back = Pipe(), Pipe()
-        self._kernel.spawn(_serve(handle, Connection(source, there, back)))
-        return Connection(self._ip, back, there)
-
-    def _check_health(self, service: ObjectKey) -> Response:
-        rules = [rule for rule in self._table.rules() if rule.name.service == service]
-        count = max((len(rule.local) for rule in rules), default=0)
-        body = {
-            "service": {"namespace": service.namespace, "name": service.name},
-            "localEndpoints": count,
-            "serviceProxyHealthy": True,
-        }
-        headers = (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"))
-        return Response(200 if count else 503, orjson.dumps(body), headers)
-
-
-async def _serve(handle: HttpHandler, connection: Connection) -> None:
-    try:
-        await serve_http(handle, connection)
-    except BrokenPipeError:
-        pass  # whoever asked has gone
-    finally:
-        connection.close()
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -31,11 +31,13 @@ from services.client.informer import InformerFactory
 from services.client.recorder import EventRecorder
 from services.cloud_controller_manager.addresses import AddressPool
 from services.cloud_controller_manager.balancer import Backend, CannotListen, LoadBalancer
+from services.cloud_controller_manager.health_checks import HealthChecks
 from services.cloud_controller_manager.service_controller import FINALIZER, ServiceController
 from services.process.clock import SystemClock
 from services.process.logging import get_logger
 from tests.support.clock import ManualClock, settle
 from tests.support.fake_api import FakeApi
+from tests.support.ports import free_port
 
 WEB = ObjectKey("default", "web")
 
@@ -232,13 +234,6 @@ async def test_a_local_policy_leads_only_to_nodes_with_endpoints() -> None:
 # -- bytes ---------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def backend(name: bytes) -> AsyncIterator[Backend]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -272,6 +267,21 @@ async def test_connections_take_turns_and_pass_over_the_dead() -> None:
         with pytest.raises(ConnectionError):
             await ask(port, b"x")
     balancer.close()
+
+
+async def test_a_node_that_accepts_and_says_nothing_is_passed_over() -> None:
+    clock = SystemClock()
+    with socket.socket() as frozen, socket.socket() as silent:
+        silent.bind(("127.0.0.2", 0))  # its health port: connections wait there for ever
+        silent.listen()
+        frozen.bind(("127.0.0.2", 0))
+        frozen.listen()
+        health = HealthChecks(clock, silent.getsockname()[1])
+        balancer, port = LoadBalancer("127.0.0.1", clock, health), free_port()
+        async with backend(b"a:") as alive:
+            await balancer.ensure({port: (Backend(*frozen.getsockname()), alive)})
+            assert [await ask(port, b"x") for _ in range(4)] == [b"a:x"] * 4
+        balancer.close()
 
 
 async def test_a_taken_port_is_told_in_words() -> None:
