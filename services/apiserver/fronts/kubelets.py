@@ -100,6 +100,10 @@ class Kubelets:
         answer: pb.StatsResponse = await method(request.SerializeToString(), metadata=_metadata())
         return answer
 
+    async def reach(self, node: str) -> None:
+        """Whether a node's kubelet answers. ApiError."""
+        await self._channel(node)
+
     # -- connections -----------------------------------------------------------------------------
 
     async def _join(self, method: str, node: str, first: Any, messages: AsyncIterator[bytes] | None) -> Call:

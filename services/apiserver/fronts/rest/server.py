@@ -63,7 +63,7 @@ class RestFront:
         self._reviews = Reviews(authorizer, tokens, clock)
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
-        self._streams = Streams(kubelets, clock)
+        self._streams = Streams(kubelets, registry, clock, chance)
         self._metrics = Metrics()
         self._about = About(is_ready, self._metrics)
 

@@ -18,6 +18,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from services.api import errors
+from services.api.errors import ApiError
 from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
 from services.apiserver.fronts.rest.streams import channels, upgrades
 from services.apiserver.fronts.rest.streams.spdy import Session, Stream
@@ -122,6 +123,14 @@ class Commands:
 
 
 async def opened(call: Call) -> None:
+    """Until the kubelet has begun. ApiError or PlainRefusal where it refuses."""
+    try:
+        await begun(call)
+    except ApiError as error:
+        raise upgrades.not_upgraded(error) from error
+
+
+async def begun(call: Call) -> None:
     """Until the kubelet has begun. ApiError where it refuses."""
     try:
         await call.initial_metadata()
@@ -129,7 +138,7 @@ async def opened(call: Call) -> None:
             async for _ in call:
                 pass
     except grpc.aio.AioRpcError as error:
-        raise upgrades.not_upgraded(refusal_of(error)) from error
+        raise refusal_of(error) from error
 
 
 async def run(call: Call, client: Client, subresource: str) -> None:
@@ -154,6 +163,7 @@ async def _output(call: Call, client: Client, subresource: str) -> channels.Json
                     await client.output(channels.STDERR, message.stderr)
                 case "exit_code":
                     code = message.exit_code
+                    break  # the kubelet waits for us to hang up
     except grpc.aio.AioRpcError as error:
         return channels.failed(refusal_of(error))
     # How the main process ends is told by the Pod's status; to have been attached to it went well.

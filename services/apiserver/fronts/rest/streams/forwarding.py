@@ -108,7 +108,8 @@ class Connection:
         try:
             await self._connect(port, data)
         except ApiError as refusal:
-            what = f"error forwarding port {port} to pod {self._pod}, uid : {refusal.message}"
+            why = refusal.message.removeprefix("Internal error occurred: ")
+            what = f"error forwarding port {port} to pod {self._pod}, uid : {why}"
             await _quietly(error.write(what.encode()))
         except ConnectionError:
             await _quietly(data.reset())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from aiohttp import web
 
 from services.apiserver.fronts.kubelets import Kubelets
@@ -9,13 +11,16 @@ from services.apiserver.fronts.rest.paths import Path
 from services.apiserver.fronts.rest.streams import logs
 from services.apiserver.fronts.rest.streams.commands import Commands
 from services.apiserver.fronts.rest.streams.forwarding import Forwarding
+from services.apiserver.fronts.rest.streams.proxy import Proxy
 from services.apiserver.fronts.rest.streams.upgrades import PlainRefusal
+from services.apiserver.registry.registry import Registry
 from services.machinery.clock import Clock
 
 
 class Streams:
-    def __init__(self, kubelets: Kubelets, clock: Clock) -> None:
+    def __init__(self, kubelets: Kubelets, registry: Registry, clock: Clock, chance: random.Random) -> None:
         self._kubelets = kubelets
+        self._proxy = Proxy(kubelets, registry, chance)
         self._commands, self._forwarding = Commands(kubelets, clock), Forwarding(kubelets, clock)
 
     async def handle(self, request: web.Request, path: Path) -> web.StreamResponse | None:
@@ -26,7 +31,11 @@ class Streams:
             return web.Response(text=refusal.text, status=refusal.code)
 
     async def _handle(self, request: web.Request, path: Path) -> web.StreamResponse | None:
-        if (path.group, path.version, path.plural) != ("", "v1", "pods") or not path.name:
+        if (path.group, path.version) != ("", "v1") or not path.name:
+            return None
+        if path.subresource == "proxy" and path.plural in ("pods", "services", "nodes"):
+            return await self._proxy.handle(request, path)
+        if path.plural != "pods":
             return None
         match path.subresource:
             case "log":
