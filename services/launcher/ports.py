@@ -20,7 +20,7 @@ from pathlib import Path
 from services.machinery.clock import Clock
 
 RESERVED_SECONDS = 60.0  # more than a cluster takes to listen on all its ports
-ATTEMPTS = 50
+SPARE = range(27_500, 30_000)  # below node ports and the system's own
 
 Reservation = tuple[float, str]  # when, and for which cluster
 
@@ -41,8 +41,15 @@ def choose(
 
 
 def free_port(preferred: int, taken: set[int]) -> int:
-    """`preferred` when nobody has it, else one that the system has to spare; added to `taken`."""
-    for candidate in (preferred, *[0] * ATTEMPTS):
+    """`preferred` when nobody has it, else another that is free; added to `taken`.
+
+    Not one that the system chooses: those it also gives to outgoing connections, which come and go.
+    """
+    start = os.getpid() * 7
+    others = (SPARE.start + (start + step) % len(SPARE) for step in range(len(SPARE)))
+    for candidate in (preferred, *others):
+        if not candidate or candidate in taken:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -50,9 +57,8 @@ def free_port(preferred: int, taken: set[int]) -> int:
             except OSError:
                 continue
             port = int(probe.getsockname()[1])
-        if port not in taken:
-            taken.add(port)
-            return port
+        taken.add(port)
+        return port
     raise OSError("no free port on 127.0.0.1")
 
 

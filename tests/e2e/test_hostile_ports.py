@@ -18,6 +18,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from services.launcher.addresses import Addresses
 from services.pb.node.v1 import node_pb2
 from services.pb.registry.v1 import registry_pb2
 from services.pb.resource.v1 import resource_pb2
@@ -60,7 +61,8 @@ def greetings() -> Iterator[bytes]:
 def component(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """A component and its address; looks afterwards whether anything is left of what the test did."""
     name = str(request.param)
-    address = f"127.0.0.1:{cluster.record['ports'][name]}"
+    host = Addresses.from_json(cluster.record["addresses"]).node(name)
+    address = f"{host}:{cluster.record['ports'][name]}"
     pid, log = cluster.pids()[name], len(cluster.log(name))
     open_before = sockets(pid)
     yield name, address

@@ -23,7 +23,8 @@ from services.process.clock import SystemClock
 from services.process.healthcheck import check
 from services.process.keys import make_missing
 from services.process.logging import get_logger
-from tests.support.etcd import ROOT, Etcd, free_ports
+from tests.support.etcd import ROOT, Etcd
+from tests.support.ports import free_ports
 
 START_SECONDS = 30.0
 

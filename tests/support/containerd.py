@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,7 +61,9 @@ def why_not() -> str:
 @contextmanager
 def containerd(root: Path) -> Iterator[Containerd]:
     """A containerd that serves the CRI until the block ends. Raises TimeoutError with its log."""
-    socket, plugins = root / "containerd.sock", _plugins()
+    # The address of a unix socket is short, a test's folder may not be.
+    place = Path(tempfile.mkdtemp(prefix="orrery-"))
+    socket, plugins = place / "containerd.sock", _plugins()
     config = root / "config.toml"
     config.write_text(_config(root, socket, plugins or Path("/nonexistent")))
     if plugins is not None:
@@ -82,6 +85,7 @@ def containerd(root: Path) -> Iterator[Containerd]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=START_SECONDS_MAX)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 async def _remove_all(socket: Path) -> None:

@@ -6,7 +6,6 @@ Every process dies with the test process, writes its log into `root`, and is end
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,16 +17,10 @@ from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.plan import etcd_argv
 from services.launcher.tether import tethered
 from services.process import healthcheck
+from tests.support.ports import free_port
 
 START_SECONDS_MAX = 60.0
 REPOSITORY = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class ControlPlane:

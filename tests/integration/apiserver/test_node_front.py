@@ -15,7 +15,8 @@ from services.client.client import Client, connect
 from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1 import node_pb2_grpc
 from tests.support.apiserver import apiserver_here
-from tests.support.etcd import Etcd, free_ports
+from tests.support.etcd import Etcd
+from tests.support.ports import free_ports
 
 CONTAINER = pb.ContainerReference(namespace="default", pod="p")
 META = meta_v1.ObjectMeta(name="p", namespace="default")

@@ -16,7 +16,8 @@ from services.client.leader import LeaderElector
 from services.client.transport import Unavailable
 from services.process.clock import SystemClock
 from tests.support.apiserver import apiserver_process
-from tests.support.etcd import Etcd, free_ports
+from tests.support.etcd import Etcd
+from tests.support.ports import free_ports
 
 SECONDS = 30
 

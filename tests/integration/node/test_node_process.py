@@ -17,7 +17,8 @@ from services.api.meta_v1 import ObjectMeta
 from services.client.client import Client, connect
 from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1.node_pb2_grpc import NodeServiceStub
-from tests.support.control_plane import ControlPlane, control_plane, free_port
+from tests.support.control_plane import ControlPlane, control_plane
+from tests.support.ports import free_port
 
 PATIENCE_SECONDS = 60.0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.launcher.ports import RESERVED_SECONDS, choose, free_port
+from tests.support.ports import free_port as any_port
 from tests.support.clock import ManualClock
 
 
@@ -18,7 +19,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spare() -> int:
-    return free_port(0, set())
+    return any_port()
 
 
 def test_a_taken_port_is_passed_over() -> None:
