@@ -208,7 +208,7 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
     from services.machinery import trace
 
     _check_globals(flags)
-    address, state = _address(flags, world)
+    address, state, cluster = _address(flags, world)
     namespace = flags["namespace"] or state.get("namespace") or "default"
     cause = trace.start(world.random)
     if flags["v"].isdigit() and int(flags["v"]) >= 6:
@@ -216,7 +216,7 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
     assert command.run is not None
     with trace.scope(cause):
         async with world.connect(address) as transport:
-            link = Link(transport, address, lambda text: session.warn(text))
+            link = Link(transport, address, lambda text: session.warn(text), cluster=cluster)
             session = Session(world, flags, address, namespace, RawClient(link), path)
             try:
                 async with world.clock.timeout(timeout_seconds(flags) if command.name != "get" else None):
@@ -248,14 +248,18 @@ def timeout_seconds(flags: Parsed) -> float | None:
         ) from error
 
 
-def _address(flags: Parsed, world: World) -> tuple[str, dict[str, Any]]:
-    """Where the API server is, and what is stored beside it."""
+def _address(flags: Parsed, world: World) -> tuple[str, dict[str, Any], bool]:
+    """Where the API server is, what is stored beside it, and whether there is a cluster to ask at all.
+
+    A home that was named and has no cluster is an empty one: what listens at the default port belongs to
+    somebody else. Nobody named a home: that port is where compose puts its cluster.
+    """
     state = _read(world.home() / "ok.json")
     given = flags["server"] or world.environ.get("ORRERY_SERVER", "")
     if given:
-        return given.removeprefix("https://").removeprefix("http://").rstrip("/"), state
-    cluster = _read(world.home() / "cluster.json")
-    return str(cluster.get("apiserver") or DEFAULT_ADDRESS), state
+        return given.removeprefix("https://").removeprefix("http://").rstrip("/"), state, True
+    known = str(_read(world.home() / "cluster.json").get("apiserver") or "")
+    return known or DEFAULT_ADDRESS, state, bool(known) or not world.environ.get("ORRERY_HOME")
 
 
 def _read(path: Path) -> dict[str, Any]:

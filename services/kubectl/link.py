@@ -28,14 +28,19 @@ from services.kubectl.errors import Refused
 
 
 class Link:
-    def __init__(self, transport: Transport, address: str, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, transport: Transport, address: str, warn: Callable[[str], None], *, cluster: bool = True
+    ) -> None:
+        """Without a `cluster` nobody is asked: whoever listens at that address is another one's."""
         self._transport = transport
-        self._address = address
+        self._address, self._cluster = address, cluster
         self._warn = warn
         self._warned: set[str] = set()
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
+        if not self._cluster:
+            raise Refused(self._address)
         try:
             yield
         except Unavailable as error:

@@ -6,6 +6,7 @@ trailing metadata becomes ApiError, a broken connection Unavailable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class ExecStream:
             await self._call.write(message)
         except grpc.aio.AioRpcError as error:
             raise _translate(error) from error
-        except grpc.aio.UsageError:
+        except (grpc.aio.UsageError, asyncio.InvalidStateError):
             return  # The process has ended; what it said is still to be read.
 
     async def output(self) -> AsyncIterator[tuple[str, Any]]:
@@ -108,6 +109,7 @@ class ExecStream:
                 which = message.WhichOneof("message")
                 if which == "exit_code":
                     yield "exit", message.exit_code
+                    return  # who is served hangs up: what it still types would break the stream
                 elif which:
                     yield which, getattr(message, which)
         except grpc.aio.AioRpcError as error:

@@ -32,6 +32,7 @@ from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1.node_pb2_grpc import NodeServiceServicer
 
 NAME = "node.v1.NodeService"
+LINGER_SECONDS = 1.0
 STATUS_KEY = "kubernetes-status-bin"
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -146,6 +147,10 @@ class NodeService(NodeServiceServicer):
                 async for stream, data, code in output:
                     if stream == "exit":
                         yield pb.ExecResponse(exit_code=code)
+                        if start.stdin or start.tty:
+                            # The caller hangs up. If we did, what it still types would break its call, and
+                            # with it the answers that it has not read yet.
+                            await self._clock.sleep(LINGER_SECONDS)
                     elif stream == "stdout":
                         yield pb.ExecResponse(stdout=data)
                     else:

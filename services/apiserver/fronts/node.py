@@ -7,7 +7,7 @@ is handed on as it came.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import grpc.aio
@@ -15,13 +15,18 @@ import grpc.aio
 from services.api import errors
 from services.apiserver.fronts.calls import Caller, Calls, Context, parse
 from services.apiserver.fronts.kubelets import SERVICE, Call, Kubelets
+from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
 from services.process.logging import Logger
 
 
+LINGER_SECONDS = 1.0
+EXIT_BYTES_MAX = 16  # of a message that says how a command ended: only short ones are looked into
+
+
 class NodeFront:
-    def __init__(self, kubelets: Kubelets, chance: random.Random, log: Logger) -> None:
-        self._kubelets = kubelets
+    def __init__(self, kubelets: Kubelets, clock: Clock, chance: random.Random, log: Logger) -> None:
+        self._kubelets, self._clock = kubelets, clock
         self._calls = Calls(chance, log)
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -50,7 +55,12 @@ class NodeFront:
         first = parse(pb.ExecRequest, await _first(messages))
         if first.WhichOneof("message") != "start":
             raise errors.bad_request("the first message must say what to start")
-        await _pass_on(await self._kubelets.command(method, first.start, messages), context)
+        interactive = first.start.stdin or first.start.tty
+        call = await self._kubelets.command(method, first.start, messages)
+        if await _pass_on(call, context, _says_exit) and interactive:
+            # The client hangs up. If we did, what it still types would break its call, and with it the
+            # answers that it has not read yet.
+            await self._clock.sleep(LINGER_SECONDS)
 
     async def _port_forward(self, messages: AsyncIterator[bytes], context: Context) -> None:
         first = parse(pb.PortForwardRequest, await _first(messages))
@@ -60,13 +70,20 @@ class NodeFront:
         return await self._kubelets.stats(request)
 
 
-async def _pass_on(call: Call, context: Context) -> None:
-    """Until the kubelet has ended the call."""
+async def _pass_on(call: Call, context: Context, ends: Callable[[bytes], bool] = lambda _: False) -> bool:
+    """Until the kubelet has ended the call, or with a message that `ends` it: whether there was one."""
     try:
         async for message in call:
             await context.write(message)
+            if ends(message):
+                return True
+        return False
     finally:
         call.cancel()
+
+
+def _says_exit(message: bytes) -> bool:
+    return len(message) <= EXIT_BYTES_MAX and pb.ExecResponse.FromString(message).HasField("exit_code")
 
 
 async def _first(messages: AsyncIterator[bytes]) -> bytes:
