@@ -21,7 +21,12 @@ T = TypeVar("T", bound=Object)
 _encoder = msgspec.json.Encoder()
 # Lists that the server writes even when there are none. As text, they can be nothing but these keys:
 # inside a string the quotes would be escaped.
-_NULL_LISTS = {"EndpointSlice": ((b'"endpoints":null', b'"endpoints":[]'), (b'"ports":null', b'"ports":[]'))}
+_NO_RULES = ((b'"rules":null', b'"rules":[]'),)
+_NULL_LISTS = {
+    "EndpointSlice": ((b'"endpoints":null', b'"endpoints":[]'), (b'"ports":null', b'"ports":[]')),
+    "ClusterRole": _NO_RULES,
+    "Role": _NO_RULES,
+}
 
 
 @lru_cache(maxsize=256)
