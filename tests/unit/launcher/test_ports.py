@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.launcher.ports import RESERVED_SECONDS, choose, free_port
-from tests.support.ports import free_port as any_port
 from tests.support.clock import ManualClock
+from tests.support.ports import free_port as any_port
 
 
 @pytest.fixture(autouse=True)
