@@ -1,7 +1,7 @@
 """`make bench`: prints every figure beside its budget; exits 1 when one is missed.
 
 Times depend on the machine: compare ratios, and CPU per Pod, rather than single seconds.
-    python -m bench [--only start|idle|api|deployments|density] [--runs N]
+    python -m bench [--only start|idle|api|deployments|density|traffic] [--runs N]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bench.cluster import running_cluster
 from bench.density import CONTAINERS, density
 from bench.machine import slowness
 from bench.scenarios import Figure, api, deployment, idle
+from bench.traffic import traffic
 
 SIZES = (100, 500, 1000)
 HOLLOW_NODES = (10, 100)
@@ -47,7 +48,8 @@ def deployments() -> Iterator[Figure]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("--only", choices=("start", "idle", "api", "deployments", "density"), default="")
+    parts = ("start", "idle", "api", "deployments", "density", "traffic")
+    parser.add_argument("--only", choices=parts, default="")
     parser.add_argument("--runs", type=int, default=3, help="starts to take the median of")
     parser.add_argument("--containers", type=int, default=CONTAINERS, help="of the density scenario")
     flags = parser.parse_args()
@@ -74,6 +76,8 @@ def figures(only: str, runs: int, containers: int) -> Iterator[Figure]:
         yield from deployments()
     if only in ("", "density"):
         yield from density(containers)
+    if only in ("", "traffic"):
+        yield from traffic()
 
 
 if __name__ == "__main__":
