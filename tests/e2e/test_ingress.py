@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("curl"), reason="asks with curl"),
 ]
 NAMESPACE = "ingress-nginx"
-NODE_PORTS = 30080, 30443
+NODE_PORTS = 32080, 32443
 MANIFEST = """
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -98,24 +98,24 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 
 def test_names_and_paths_lead_to_services(front: Front) -> None:
-    assert front.until("http://plain.example.com:30080/", "You've hit kubia-").endswith(" 200 ")
-    hit = {front.get("http://plain.example.com:30080/").split()[2] for _ in range(4)}
+    assert front.until("http://plain.example.com:32080/", "You've hit kubia-").endswith(" 200 ")
+    hit = {front.get("http://plain.example.com:32080/").split()[2] for _ in range(4)}
     assert len(hit) == 2  # one after the other
-    assert "404 Not Found" in front.get("http://plain.example.com:30080/other")
-    assert "503 Service Temporarily Unavailable" in front.get("http://plain.example.com:30080/gone")
-    assert "404 Not Found" in front.get("http://other.example.com:30080/")
+    assert "404 Not Found" in front.get("http://plain.example.com:32080/other")
+    assert "503 Service Temporarily Unavailable" in front.get("http://plain.example.com:32080/gone")
+    assert "404 Not Found" in front.get("http://other.example.com:32080/")
 
 
 def test_tls_with_the_certificate_of_its_secret(front: Front) -> None:
     trusting = "--cacert", str(front.certificate)
-    said = front.until("https://kubia.example.com:30443/", "You've hit kubia-", *trusting)
+    said = front.until("https://kubia.example.com:32443/", "You've hit kubia-", *trusting)
     assert said.endswith(" 200 ")
-    redirect = front.get("http://kubia.example.com:30080/a?b=c")
+    redirect = front.get("http://kubia.example.com:32080/a?b=c")
     assert redirect.endswith(" 308 https://kubia.example.com/a?b=c")
-    stranger = front.get("https://plain.example.com:30443/", *trusting)
+    stranger = front.get("https://plain.example.com:32443/", *trusting)
     assert stranger.startswith("curl:")
-    assert "You've hit" in front.get("https://plain.example.com:30443/", "--insecure")
-    assert "The plain HTTP request was sent to HTTPS port" in front.get("http://plain.example.com:30443/")
+    assert "You've hit" in front.get("https://plain.example.com:32443/", "--insecure")
+    assert "The plain HTTP request was sent to HTTPS port" in front.get("http://plain.example.com:32443/")
 
 
 def test_its_class_address_and_event_are_told(front: Front) -> None:
@@ -138,21 +138,21 @@ def _is_settled(service: Service) -> bool:
 
 def test_what_changes_counts_at_once(front: Front) -> None:
     front.cluster.ok("delete", "service", "kubia")
-    front.until("http://plain.example.com:30080/", "503 Service Temporarily Unavailable")
+    front.until("http://plain.example.com:32080/", "503 Service Temporarily Unavailable")
     front.cluster.ok("apply", "-f", "-", stdin=SERVICE)
-    front.until("http://plain.example.com:30080/", "You've hit kubia-")
+    front.until("http://plain.example.com:32080/", "You've hit kubia-")
 
 
 def test_without_its_pod_there_is_no_ingress_and_a_new_one_heals_it(front: Front) -> None:
     cluster = front.cluster
     cluster.ok("-n", NAMESPACE, "scale", "deployment", "ingress-nginx-controller", "--replicas=0")
     cluster.until(Pod, lambda pods: not pods, NAMESPACE)
-    front.until("http://plain.example.com:30080/", "curl: ")
+    front.until("http://plain.example.com:32080/", "curl: ")
     cluster.ok("-n", NAMESPACE, "scale", "deployment", "ingress-nginx-controller", "--replicas=1")
-    front.until("http://plain.example.com:30080/", "You've hit kubia-")
+    front.until("http://plain.example.com:32080/", "You've hit kubia-")
 
 
 def test_a_nodes_proxy_rules_can_be_read(front: Front) -> None:
     rules = front.cluster.orrery("proxy-rules", "node-1")
     assert rules.startswith("*filter\n")
-    assert '"ingress-nginx/ingress-nginx-controller:http" -m tcp --dport 30080 -j KUBE-EXT-' in rules
+    assert '"ingress-nginx/ingress-nginx-controller:http" -m tcp --dport 32080 -j KUBE-EXT-' in rules
