@@ -161,7 +161,7 @@ class ResourceFront:
             resource_version=request.resource_version,
             bookmarks=request.allow_bookmarks,
             timeout_seconds=request.timeout_seconds,
-            send_initial_events=request.send_initial_events,
+            send_initial_events=request.send_initial_events or None,
         )
         watcher = await self._registry.watch(target, options)
         view = View(target.resource, request, self._clock)

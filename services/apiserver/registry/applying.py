@@ -57,5 +57,6 @@ async def apply(
             raise
         obj = merged(None, store.context())
         written = await store.create_decoded(target, obj, options, tracked=True)
+        written.created = True
     written.warnings[:0] = warnings
     return written

@@ -159,6 +159,8 @@ class Reader:
         elif revision and options.send_initial_events:
             await self._wait_for(revision)
         after = None if options.send_initial_events or not revision else revision
+        if options.send_initial_events is False and not revision:
+            after = self._cache.revision
         watcher = self._cache.watch(selection, after, bookmarks=options.bookmarks)
         if options.send_initial_events and options.bookmarks:
             watcher.mark(self._cache.revision, initial_events_end=True)

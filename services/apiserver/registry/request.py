@@ -56,7 +56,7 @@ class WatchOptions:
     resource_version: str = ""
     bookmarks: bool = False
     timeout_seconds: int = 0
-    send_initial_events: bool = False
+    send_initial_events: bool | None = None  # False: nothing that is there already, only what changes
 
 
 class Item(NamedTuple):

@@ -50,6 +50,7 @@ class Written:
     stored: Stored
     changed: bool = True
     deleted: bool = False
+    created: bool = False  # by an update or an apply of what was not there
     warnings: list[str] = field(default_factory=list)
 
 
@@ -193,7 +194,9 @@ class Store:
             absent = errors.is_not_found(error) and strategy.allows_create_on_update
             if not absent or decoded.obj["metadata"].get("resourceVersion", "0") not in ("", "0"):
                 raise
-            return await self.create(target, decode(), options)
+            written = await self.create(target, decode(), options)
+            written.created = True
+            return written
         written.warnings[:0] = warnings
         return written
 
@@ -392,4 +395,4 @@ def item(written: Written) -> Item:
 
 
 def answer(written: Written) -> Answer:
-    return Answer(item(written), tuple(written.warnings))
+    return Answer(item(written), tuple(written.warnings), written.created)

@@ -76,6 +76,6 @@ def partial_list(items: Iterable[Item], listing: Listing, version: str) -> bytes
         "kind": "PartialObjectMetadataList",
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": list_meta(listing),
-        "items": entries,
+        "items": entries or None,
     }
     return orjson.dumps(made)

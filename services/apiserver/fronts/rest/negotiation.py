@@ -75,6 +75,13 @@ def _shape_refused() -> ApiError:
     return error
 
 
+def not_a_stream() -> ApiError:
+    offered = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+    error = errors.failure(406, "NotAcceptable", f"only the following media types are accepted: {offered}")
+    error.status.pop("details", None)
+    return error
+
+
 def body_media(content_type: str) -> str:
     """JSON, YAML or protobuf. ApiError (415)."""
     media = content_type.partition(";")[0].strip().lower()

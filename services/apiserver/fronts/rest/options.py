@@ -95,7 +95,7 @@ def watch_options(request: web.Request) -> WatchOptions:
         resource_version=query.get("resourceVersion", ""),
         bookmarks=flag(request, "allowWatchBookmarks"),
         timeout_seconds=timeout_seconds,
-        send_initial_events=flag(request, "sendInitialEvents"),
+        send_initial_events=flag(request, "sendInitialEvents") if initial else None,
     )
 
 
@@ -115,7 +115,8 @@ def include_of(request: web.Request) -> IncludeObject:
     wanted = request.query.get("includeObject", "") or "Metadata"
     known = next((each for each in _INCLUDES if each == wanted), None)
     if known is None:
-        raise errors.bad_request(f'unrecognized includeObject value: "{wanted}"')
+        why = f"includeObject: Invalid value: \"{wanted}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise errors.bad_request(f"Unable to convert to Table as requested: {why}")
     return known
 
 

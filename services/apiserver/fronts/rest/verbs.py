@@ -5,6 +5,7 @@ The same options mean the same as over gRPC; what is allowed, and the words of r
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,6 +32,7 @@ from services.machinery.clock import Clock
 from services.machinery.patch import APPLY
 
 Json = dict[str, Any]
+GZIP_BYTES_MIN = 128 * 1024  # as upstream: what is shorter costs more to compress than to send
 
 
 class Verbs:
@@ -95,7 +97,7 @@ class Verbs:
                 raise is_a_list(target.resource.kind)
             case _:
                 body = documents.list_document(target.resource, listing)
-        return respond(body, written, warnings=listing.warnings)
+        return respond(body, written, warnings=listing.warnings, request=request)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -152,12 +154,27 @@ class Verbs:
 
 
 def respond(
-    body: bytes, written: Written, *, status: int = 200, warnings: Iterable[str] = ()
+    body: bytes,
+    written: Written,
+    *,
+    status: int = 200,
+    warnings: Iterable[str] = (),
+    request: web.Request | None = None,
 ) -> web.Response:
-    response = web.Response(body=encode(body, written), status=status, content_type=written.media)
+    """`request`: whose answer may be long enough to be worth compressing."""
+    shown = encode(body, written)
+    response = web.Response(body=shown, status=status, content_type=written.media)
+    if request is not None and len(shown) >= GZIP_BYTES_MIN and _takes_gzip(request):
+        response.body = gzip.compress(shown, 1, mtime=0)
+        response.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
     for warning in dict.fromkeys(warnings):
         response.headers.add("Warning", warning_header(warning))
     return response
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    offered = request.headers.get("Accept-Encoding", "").split(",")
+    return any(each.strip().partition(";")[0] == "gzip" for each in offered)
 
 
 def warning_header(text: str) -> str:

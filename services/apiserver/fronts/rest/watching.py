@@ -16,8 +16,9 @@ from services.api.errors import ApiError, is_expired
 from services.apiserver.fronts import representation
 from services.apiserver.fronts.grpc import GATHER_SECONDS, WATCH_SECONDS, WATCH_SECONDS_MAX, next_pause
 from services.apiserver.fronts.rest import documents
-from services.apiserver.fronts.rest.negotiation import Written
+from services.apiserver.fronts.rest.negotiation import YAML, Written, not_a_stream
 from services.apiserver.fronts.rest.options import include_of, watch_options
+from services.apiserver.fronts.rest.verbs import at_version
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Item, Target
 from services.apiserver.storage.entries import Delivery
@@ -33,6 +34,8 @@ class Watching:
 
     async def handle(self, request: web.Request, target: Target, written: Written) -> web.StreamResponse:
         """ApiError for what is refused before the stream begins."""
+        if written.media == YAML:
+            raise not_a_stream()
         options = watch_options(request)
         view = View(target, written, request, self._clock)
         response = web.StreamResponse(
@@ -114,7 +117,10 @@ class View:
         return line
 
     def _viewed(self, delivery: Delivery) -> bytes:
-        item = _item(delivery)
+        body = self._shaped(_item(delivery))
+        return b'{"type":"%s","object":%s}\n' % (delivery.type.encode(), body)
+
+    def _shaped(self, item: Item) -> bytes:
         if self._written.shape == "Table":
             body = representation.table_of_one(
                 self._resource, item, self._include, self._clock.now(), columns=not self._columns_shown
@@ -122,14 +128,17 @@ class View:
             self._columns_shown = True
         else:
             body = representation.partial(item)
-        return b'{"type":"%s","object":%s}\n' % (delivery.type.encode(), body)
+        return at_version(body, self._written)
 
     def _bookmark(self, delivery: Delivery) -> bytes:
-        meta: dict[str, object] = {"resourceVersion": str(delivery.event.revision), "creationTimestamp": None}
+        meta: dict[str, object] = {"resourceVersion": str(delivery.event.revision)}
         if delivery.initial_events_end:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
         named = {"kind": self._resource.kind, "apiVersion": self._resource.api_version}
-        return orjson.dumps({"type": "BOOKMARK", "object": {**named, "metadata": meta}}) + b"\n"
+        body = orjson.dumps({**named, "metadata": meta})
+        if self._written.shape:
+            body = self._shaped(Item(body, delivery.event.revision))
+        return b'{"type":"BOOKMARK","object":%s}\n' % body
 
 
 def _item(delivery: Delivery) -> Item:

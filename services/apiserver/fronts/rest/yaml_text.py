@@ -27,7 +27,7 @@ _Dumper.add_representer(str, _represent)
 
 def to_yaml(body: bytes) -> bytes:
     text: str = yaml.dump(
-        orjson.loads(body), Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=10**9,
+        orjson.loads(body), Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=80,
         allow_unicode=True,
     )  # fmt: skip
     return text.encode()
