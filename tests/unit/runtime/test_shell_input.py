@@ -168,6 +168,7 @@ async def test_what_tools_and_variables_keep_is_memory(it: Bench) -> None:
     assert await ended_by(it, "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done", 50) == "OOMKilled"
     assert await ended_by(it, "x=$(head -c 6000000 /dev/zero | tr '\\0' x); sleep 1", 5) == "OOMKilled"
     assert await ended_by(it, "dd if=/dev/zero of=/dev/null bs=100M count=1; sleep 1", 50) == "OOMKilled"
+    assert await ended_by(it, "awk 'BEGIN { while (1) a[i++] = i }'", 8) == "OOMKilled"
     assert await ended_by(it, "tail -n 1 /etc/passwd; head -c 9000000 /dev/zero | wc -c", 8) == "Completed"
 
 

@@ -1,6 +1,6 @@
 """awk: POSIX' language, with the handful of additions that busybox and gawk share.
 
-parser.py reads a program into a tree, machine.py runs it, values.py holds what numbers and strings
+parser.py and expressions.py read a program into a tree, machine.py and evaluation.py run it, values.py holds what numbers and strings
 are to it, channels.py its files, pipes and records. Bounded in steps between breaths, in memory and in depth.
 """
 

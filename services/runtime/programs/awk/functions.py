@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from services.runtime.programs.awk.parser import Node
+from services.runtime.programs.awk.expressions import Node
 from services.runtime.programs.awk.values import (
     NOTHING,
     STRING_CHARACTERS_MAX,

@@ -19,11 +19,13 @@ from services.runtime.programs.patterns import Pattern, extended
 
 FIELDS_MAX = 20_000
 ELEMENTS_MAX = 200_000
+ELEMENTS_COUNTED, ELEMENT_BYTES = 4096, 128  # how often, and for how much, the container's memory hears of it
 Array = dict[str, Value]
 
 
 class Memory:
     def __init__(self, process: Process, operands: list[str]) -> None:
+        self.process = process
         self.globals: dict[str, Any] = {
             "FS": " ",
             "OFS": " ",
@@ -93,6 +95,8 @@ class Memory:
             self._elements += 1
             if self._elements > ELEMENTS_MAX:
                 raise AwkFault("out of memory")
+            if self._elements % ELEMENTS_COUNTED == 0:
+                self.process.hold(self._elements * ELEMENT_BYTES)
         array[key] = value
 
     # -- the record and its fields ------------------------------------------------------------
