@@ -27,6 +27,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=6444, help="gRPC port; 0 chooses one")
     parser.add_argument("--secure-port", type=int, default=-1, help="HTTPS port of the REST API; -1: none")
+    parser.add_argument(
+        "--advertise-address", default="", help="where others reach the HTTPS port; by default found out"
+    )
     parser.add_argument("--tls-cert-file", default="", help="certificate of the HTTPS port")
     parser.add_argument("--tls-private-key-file", default="", help="its key")
     parser.add_argument("--client-ca-file", default="", help="who signs the certificates of clients")
@@ -48,6 +51,19 @@ async def _rest(flags: argparse.Namespace, server: ApiServer) -> AsyncIterator[i
         yield port
 
 
+async def _advertise(flags: argparse.Namespace, process: Process, server: ApiServer, port: int) -> None:
+    """Says in the endpoints of the Service `kubernetes` that this server is there."""
+    from services.apiserver.registry.api_endpoints import ApiEndpoints, advertised
+
+    await server.serving.wait()
+    try:
+        address = await advertised(flags.advertise_address, flags.bind_address)
+    except ValueError as error:
+        raise Fatal(f"--advertise-address, --bind-address: {error}") from error
+    storage = server.storage
+    await ApiEndpoints(server.registry, storage, process.clock, process.log, address, port).run()
+
+
 async def serve(flags: argparse.Namespace, process: Process) -> None:
     log = process.log
     storage = EtcdStorage(flags.etcd_servers, process.clock, log)
@@ -62,6 +78,8 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         log.info("Listening", port=port, **https, etcd=flags.etcd_servers)
         group.create_task(storage.run())
         group.create_task(Compactor(storage, process.clock, log).run())
+        if secure_port:
+            group.create_task(_advertise(flags, process, server, secure_port))
         await server.run()
 
 

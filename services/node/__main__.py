@@ -173,7 +173,8 @@ def _config(flags: argparse.Namespace, names: list[str], root: Path, boot_id: st
 
 def _network(flags: argparse.Namespace, client: Client, names: list[str], process: Process) -> NetworkAgent:
     ip = "" if flags.nodes else flags.node_ip or _own_address(flags.bind_address)
-    return NetworkAgent(names, ip, client, process.clock, process.random, process.log)
+    api_host = flags.apiserver.partition(",")[0].rpartition(":")[0]
+    return NetworkAgent(names, ip, client, process.clock, process.random, process.log, api_host)
 
 
 @asynccontextmanager

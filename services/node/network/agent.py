@@ -21,6 +21,7 @@ from services.client.log import Logger
 from services.client.recorder import EventRecorder
 from services.kube_proxy import rules_text
 from services.machinery.clock import Clock
+from services.node.network.api_gateway import ApiGateway
 from services.node.network.cluster_network import ClusterNetwork
 from services.node.network.dialer import Dialer
 from services.node.network.ingress import ClusterIngress
@@ -40,9 +41,20 @@ class NetworkAgent:
     """`wrap` is for the runtime, `add_to` for the node's server, `run` for as long as both last."""
 
     def __init__(
-        self, names: Sequence[str], ip: str, client: Client, clock: Clock, random: Random, log: Logger
+        self,
+        names: Sequence[str],
+        ip: str,
+        client: Client,
+        clock: Clock,
+        random: Random,
+        log: Logger,
+        api_host: str = "",
     ) -> None:
-        """`ip` is the node's own address, empty where several nodes share this process."""
+        """`ip` is the node's own address, empty where several nodes share this process.
+
+        `api_host` is where this process found the API server, for Pods that ask it by its Service.
+        """
+        self._api_host = api_host
         self._names, self._ip, self._log = list(names), ip, log
         self.informers = InformerFactory(client, clock, random, log)
         self.tables = Tables(self.informers, clock, random, log)
@@ -75,6 +87,7 @@ class NetworkAgent:
             egress=self.policies.rules.allows_egress,
             ingress=self.policies.rules.allows_ingress,
         )
+        self.network.gateway = ApiGateway(local.kernel, self.informers, self._api_host).dial
         library = Library(local.kernel)
         self.network.resolver = Resolver(self.network, library)
         self.network.name_service = self._names_of_services = ClusterNames(

@@ -113,7 +113,8 @@ class Bridge(asyncio.Protocol):
         if connection.incoming.broken:
             reset(transport)
         elif not self._lost:
-            transport.write_eof()
+            if transport.can_write_eof():  # TLS knows no half-closed connections
+                transport.write_eof()
             await connection.outgoing.over()
             transport.close()
 

@@ -2,15 +2,16 @@
 
 For each connection, in this order: a Service's address is replaced by one of its endpoints (kube-proxy's
 table of the node on which it begins); an address of this process is handed over without a wire; an address of
-another node's range is dialled there; a node's own address means its node ports and host network. Anything
-else is not in the cluster: no route. A connection that a policy or a table swallows hangs, as it does where
-packets are dropped, until the caller or the system's own limit ends it.
+another node's range is dialled there; a node's own address means its node ports and host network. The API
+server is outside: its endpoint is dialled with a real socket. Anything else is not in the cluster: no route.
+A connection that a policy or a table swallows hangs, as it does where packets are dropped, until the caller
+or the system's own limit ends it.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,13 +41,18 @@ class Resolver(Protocol):
         ...
 
 
+Dial = Callable[[bool], Awaitable[Connection]]  # whether with TLS; for the event loop
+Gateway = Callable[[str, int], Dial | None]  # out of the cluster; None: there is no way
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Where a connection goes; without a peer, to an address of this process."""
+    """Where a connection goes; without a peer, to an address of this process, or out of the cluster."""
 
     ip: str
     port: int
     peer: Peer | None = None
+    out: Dial | None = None
 
 
 class ClusterNetwork:
@@ -68,15 +74,16 @@ class ClusterNetwork:
         self._local, self._kernel = local, kernel
         self._table_of, self._routes, self._dialer = table_of, routes, dialer
         self._here, self._egress, self._ingress = here, egress, ingress
+        self.gateway: Gateway = lambda ip, port: None
         self.resolver: Resolver | None = None
         self.name_service: NameService | None = None
         self.ingress: IngressService | None = None
 
     async def http(self, source: Namespace, ip: str, port: int, request: Request) -> Response:
         way = await self._way(source, ip, port)
-        if way.peer is None:
+        if way.peer is None and way.out is None:
             return await self._local.http(source, way.ip, way.port, request)
-        connection = await self._dial(way.peer, source, way)
+        connection = await self._dial(way.peer, source, way, tls=True)
         try:
             return await _ask(connection, request, source)
         finally:
@@ -84,7 +91,7 @@ class ClusterNetwork:
 
     async def connect(self, source: Namespace, ip: str, port: int) -> Connection:
         way = await self._way(source, ip, port)
-        if way.peer is None:
+        if way.peer is None and way.out is None:
             return await self._local.connect(source, way.ip, way.port)
         return await self._dial(way.peer, source, way)
 
@@ -106,7 +113,13 @@ class ClusterNetwork:
             return found
         return await self.resolver.resolve(source, name)
 
-    async def _dial(self, peer: Peer, source: Namespace, way: _Way) -> Connection:
+    async def _dial(
+        self, peer: Peer | None, source: Namespace, way: _Way, *, tls: bool = False
+    ) -> Connection:
+        """`tls` is what programs that ask for pages leave to the network, where it leads outside."""
+        if peer is None:
+            assert way.out is not None
+            return await self._kernel.outside(way.out(tls))
         try:
             return await self._dialer.connect(peer, source.ip, way.ip, way.port)
         except TimeoutError:
@@ -130,6 +143,8 @@ class ClusterNetwork:
                 await self._hang()
             return _Way(ip, port)
         owner = self._routes.owner(ip)
+        if owner is None and protocol == "TCP" and (out := self.gateway(ip, port)) is not None:
+            return _Way(ip, port, out=out)
         if owner is None or owner.name in self._here():
             raise fault(errno.EHOSTUNREACH)
         return _Way(ip, port, owner)
