@@ -9,9 +9,11 @@ The CRI finds it under `console_name`, which is how streams reach it.
 from __future__ import annotations
 
 import os
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from services.node.shell.crictl import crictl_programs
 from services.node.shell.docker import docker_programs
@@ -55,14 +57,14 @@ def open_console(host: Host, machines: Machines, random: Random) -> Container:
     machine = machines.consoles.get(name)
     if machine is not None:
         return next(iter(machine.containers.values()))
-    programs: dict[str, Program] = {
-        **PROGRAMS,
+    own = {
         **process_programs(host),
         **node_programs(host),
         **crictl_programs(host),
         **docker_programs(host),
         "init": _wait_for_ever,
     }
+    programs: ChainMap[str, Program] = ChainMap(own, cast(dict[str, Program], PROGRAMS))
     images = ImageStore(_no_registry(), LayerStore())
     image = _image(host, programs)
     images.images[image.id] = image
@@ -109,7 +111,7 @@ def _start(machine: Machine) -> Container:
     return container
 
 
-def _image(host: Host, programs: dict[str, Program]) -> Image:
+def _image(host: Host, programs: Mapping[str, Program]) -> Image:
     entries: dict[str, Entry] = {f"/usr/bin/{name}": BINARY for name in programs if name != "init"}
     entries |= {f"/bin/{name}": BINARY for name in ("sh", "bash", "ls", "cat", "ps")}
     entries |= dict.fromkeys(("/sbin/init", "/usr/bin/kubelet", "/usr/bin/containerd"), BINARY)

@@ -9,26 +9,32 @@ write it beside these and name it below.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-from services.runtime.behaviours.databases import memcached, mongodb, mysql, postgres
-from services.runtime.behaviours.dns import coredns
-from services.runtime.behaviours.grpc_health import grpc_health
-from services.runtime.behaviours.ingress import ingress_nginx
-from services.runtime.behaviours.redis import redis
-from services.runtime.behaviours.stress import stress
+from services.runtime.deferred import Deferred
 from services.runtime.network import StreamHandler
 from services.runtime.processes import Process, Program
 
 Speaker = Callable[[Process, Mapping[str, Any]], StreamHandler]  # the second is the entry of `tcp`
 
-SPEAKERS: dict[str, Speaker] = {
-    "grpc-health": grpc_health,
-    "memcached": memcached,
-    "mongodb": mongodb,
-    "mysql": mysql,
-    "postgres": postgres,
-    "redis": redis,
+_HERE = "services.runtime.behaviours"
+_SPEAKERS = {
+    f"{_HERE}.databases": ("memcached", "mongodb", "mysql", "postgres"),
+    f"{_HERE}.grpc_health": ("grpc-health",),
+    f"{_HERE}.redis": ("redis",),
+}
+_ACTORS = {
+    f"{_HERE}.dns": ("coredns",),
+    f"{_HERE}.ingress": ("ingress-nginx",),
+    f"{_HERE}.stress": ("stress",),
 }
 
-ACTORS: dict[str, Program] = {"coredns": coredns, "ingress-nginx": ingress_nginx, "stress": stress}
+
+def _named(module: ModuleType, name: str) -> Any:
+    """A function has underscores where its name for people has dashes."""
+    return getattr(module, name.replace("-", "_"))
+
+
+SPEAKERS: Deferred[Speaker] = Deferred(_SPEAKERS, _named)
+ACTORS: Deferred[Program] = Deferred(_ACTORS, _named)

@@ -91,3 +91,6 @@ async def _file(process: Process, shell: Shell, words: Sequence[str]) -> int:
 
 
 __all__ = ["shell_program"]
+
+
+PROGRAMS = dict.fromkeys(("sh", "ash", "bash", "dash"), shell_program)
