@@ -20,12 +20,12 @@ class Deferred(Mapping[str, T]):
     def __init__(self, names: Mapping[str, Sequence[str]], pick: Callable[[ModuleType, str], T]) -> None:
         self._module = {name: module for module, found in names.items() for name in found}
         self._pick = pick
-        self._loaded: dict[str, T] = {}
+        self.loaded: dict[str, T] = {}  # what has been asked for
 
     def __getitem__(self, name: str) -> T:
-        found = self._loaded.get(name)
+        found = self.loaded.get(name)
         if found is None:
-            found = self._loaded[name] = self._pick(import_module(self._module[name]), name)
+            found = self.loaded[name] = self._pick(import_module(self._module[name]), name)
         return found
 
     def __contains__(self, name: object) -> bool:

@@ -475,7 +475,7 @@ class TestNothingHarmsTheNode:
 
             return serve
 
-        monkeypatch.setitem(behaviours.SPEAKERS, "broken", broken)
+        monkeypatch.setitem(behaviours.SPEAKERS.loaded, "broken", broken)
         container = await start(it, tcp=[{"port": 1, "speaks": "broken"}, {"port": 7, "echo": True}])
         assert await (await dial(it, container, 1)).hear() == b""
         assert await (await dial(it, container, 7)).say(b"still here") == b"still here"
