@@ -218,6 +218,14 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "runtimeclass", namespaced=False),
     Resource(
+        "scheduling.k8s.io/v1",
+        "PriorityClass",
+        "priorityclasses",
+        "priorityclass",
+        namespaced=False,
+        short_names=("pc",),
+    ),
+    Resource(
         "rbac.authorization.k8s.io/v1",
         "ClusterRoleBinding",
         "clusterrolebindings",

@@ -85,6 +85,7 @@ class ApiServer:
             await self.caches.ready()
             await bootstrap.make_all(self.registry, self._clock, self._log)
             await reconcile(self.registry, self._clock, self._log)
+            await bootstrap.make_priority_classes(self.registry, self._clock, self._log)
             await self.health.set_serving(True)
             self.serving.set()
             self._log.info("Serving")

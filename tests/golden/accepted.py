@@ -36,6 +36,4 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("accept-variants", 3): "over gRPC one word asks for the metadata of one object and of a list",
     ("accept-variants", 4): "over gRPC one word asks for the metadata of one object and of a list",
     ("selectors-bad", 45): OTHERS,
-    ("setup", 19): "a PriorityClass, which is not served yet",
-    ("setup", 20): "a PriorityClass, which is not served yet",
 }

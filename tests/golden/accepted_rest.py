@@ -37,8 +37,6 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("quota-scopes", -1): NO_POLICY,
     ("vap-deny", -1): NO_POLICY,
     ("webhook-failing", -1): NO_POLICY,
-    ("setup", 19): NO_POLICY,
-    ("setup", 20): NO_POLICY,
     ("managedfields-ingress", 2): INGRESS_CLASS,
     ("managedfields-ingress", 3): INGRESS_CLASS,
     ("merge-generation-pod-ingress", 3): INGRESS_CLASS,

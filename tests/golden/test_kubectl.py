@@ -73,6 +73,8 @@ _KINDS = "lists or needs kinds that are not served yet"
 DIFFERENCES: dict[str, str] = {
     "describe-services-web": _SLICES,
     "describe-svc-all": _SLICES,
+    "get-priorityclasses": "their list was not recorded",
+    "get-priorityclasses-wide": "their list was not recorded",
     "get-x-sort-creation": _SORT,
     "get-x-sort-restarts": _SORT,
     "get-x-raw": "the server's JSON: objects there keep their own order of fields",

@@ -11,19 +11,26 @@ from typing import Any
 
 import orjson
 
-from services.api import core_v1, errors
+from services.api import core_v1, errors, scheduling_v1
 from services.api.kinds import resource_of
 from services.apiserver.registry.address_repair import AddressRepair
 from services.apiserver.registry.cluster_ips import SERVICE_CIDRS
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
 from services.apiserver.rules.addresses import KUBERNETES_IP, SERVICE_NETWORK
+from services.apiserver.rules.validation.priority import SYSTEM_CLASSES
 from services.machinery.clock import Clock, rfc3339
 from services.process.logging import Logger
 
 NAMESPACES = ("default", "kube-system", "kube-node-lease", "kube-public")
 RETRY_SECONDS = 0.5
 OPTIONS = WriteOptions(field_manager="kube-apiserver")
+# The texts are part of objects that clients see.
+CLASS_DESCRIPTIONS = {
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved "
+    "to another node if necessary.",
+    "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
+}
 KUBERNETES: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -93,6 +100,20 @@ async def _until_done(attempt: Callable[[], Awaitable[None]], clock: Clock, log:
         except errors.ApiError as error:
             log.warning(f"Cannot {what}, yet", reason=error.message)
             await clock.sleep(RETRY_SECONDS)
+
+
+async def make_priority_classes(registry: Registry, clock: Clock, log: Logger) -> None:
+    """The two that the system's own Pods use."""
+    classes = resource_of(scheduling_v1.PriorityClass)
+    for name, value in SYSTEM_CLASSES.items():
+        body = {
+            "apiVersion": classes.api_version,
+            "kind": classes.kind,
+            "metadata": {"name": name},
+            "value": value,
+            "description": CLASS_DESCRIPTIONS[name],
+        }
+        await _make(registry, Target(classes, "", name), body, clock, log)
 
 
 async def _make(registry: Registry, target: Target, body: dict[str, Any], clock: Clock, log: Logger) -> None:

@@ -11,7 +11,12 @@ import random
 from typing import Any, Literal
 
 from services.api import core_v1, errors, kinds
-from services.apiserver.rules import ingress_admission, runtime_class_admission, storage_admission
+from services.apiserver.rules import (
+    ingress_admission,
+    priority_admission,
+    runtime_class_admission,
+    storage_admission,
+)
 from services.apiserver.rules.context import Context
 from services.machinery import names
 
@@ -23,7 +28,6 @@ _SERVICE_ACCOUNTS = kinds.resource_of(core_v1.ServiceAccount)
 _PROTECTED = ("default", "kube-system", "kube-public")
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _MIRROR = "kubernetes.io/config.mirror"
-_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 _TOLERATION_SECONDS = 300
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -39,7 +43,7 @@ def mutate(
     if resource.kind == "Pod":
         if verb == "create":
             _service_account(resource, obj, ctx)
-            _priority(resource, obj)
+            priority_admission.complete(resource, obj, ctx)
             runtime_class_admission.complete(resource, obj, ctx)
         _tolerations(obj)
     elif resource.kind == "Node" and verb == "create":
@@ -60,6 +64,8 @@ def validate(
         name = old["metadata"].get("name", "")
         if name in _PROTECTED:
             raise errors.forbidden(resource, name, "this namespace may not be deleted")
+    if resource.kind == "PriorityClass" and obj:
+        priority_admission.only_default(resource, obj, ctx)
     if resource.kind == "PersistentVolumeClaim" and not subresource and verb == "update" and obj and old:
         storage_admission.check_resize(resource, obj, old, ctx)
 
@@ -153,29 +159,6 @@ def _token_volume(name: str) -> Json:
         {"configMap": {"name": "openshift-service-ca.crt", "items": [service_ca]}},
     ]
     return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
-
-
-def _priority(resource: kinds.Resource, obj: Json) -> None:
-    spec = obj["spec"]
-    name = spec.get("priorityClassName", "")
-    if name and name not in _PRIORITIES:
-        raise errors.forbidden(resource, _shown_name(obj), f"no PriorityClass with name {name} was found")
-    value = _PRIORITIES.get(name, 0)
-    given = spec.get("priority")
-    if given is not None and given != value:
-        why = (
-            f"the integer value of priority ({given}) must not be provided in pod spec; priority admission"
-            f" controller computed {value} from the given PriorityClass name"
-        )
-        raise errors.forbidden(resource, _shown_name(obj), why)
-    spec["priority"] = value
-    preemption = spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    if preemption != "PreemptLowerPriority":
-        why = (
-            f"the string value of PreemptionPolicy ({preemption}) must not be provided in pod spec; priority"
-            " admission controller computed PreemptLowerPriority from the given PriorityClass name"
-        )
-        raise errors.forbidden(resource, _shown_name(obj), why)
 
 
 def _tolerations(obj: Json) -> None:

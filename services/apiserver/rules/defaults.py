@@ -356,6 +356,10 @@ def csi_driver(obj: Json) -> None:
     spec.setdefault("seLinuxMount", False)
 
 
+def priority_class(obj: Json) -> None:
+    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
 def token_request(obj: Json) -> None:
     if obj["spec"].get("expirationSeconds") is None:
         obj["spec"]["expirationSeconds"] = 3600
@@ -377,6 +381,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "PersistentVolumeClaim": claim,
     "StorageClass": storage_class,
     "CSIDriver": csi_driver,
+    "PriorityClass": priority_class,
     "TokenRequest": token_request,
 }
 

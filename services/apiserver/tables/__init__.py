@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from services.api.kinds import Resource
-from services.apiserver.tables import access, columns, networking, pods, rows
+from services.apiserver.tables import access, columns, networking, pods, rows, scheduling
 
 IncludeObject = Literal["Metadata", "None", "Object"]
-_ROWS = rows.ROWS | networking.ROWS | access.ROWS
-_COLUMNS = columns.COLUMNS | networking.COLUMNS | access.COLUMNS
+_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS
+_COLUMNS = columns.COLUMNS | networking.COLUMNS | access.COLUMNS | scheduling.COLUMNS
 
 
 def table(

@@ -184,6 +184,7 @@ _ACCESS = {
     "clusterrole": create_access.cluster_role,
     "rolebinding": create_access.role_binding,
     "clusterrolebinding": create_access.cluster_role_binding,
+    "priorityclass": create_access.priority_class,
 }
 
 
@@ -267,6 +268,14 @@ CREATE = Command(
             run=_namespace,
             flags=_COMMON,
             aliases=("ns",),
+        ),
+        Command(
+            "priorityclass",
+            "priorityclass NAME --value=VALUE --global-default=BOOL [--dry-run=server|client|none]",
+            "Create a priority class with the specified name, value, globalDefault and description.",
+            run=_access,
+            flags=(*_COMMON, *create_access.PRIORITY_FLAGS),
+            aliases=("pc",),
         ),
         Command(
             "role",

@@ -1,4 +1,4 @@
-"""Roles and bindings from what is typed: `create role|clusterrole|rolebinding|clusterrolebinding`."""
+"""Roles, bindings and PriorityClasses from what is typed: `create role|clusterrole|…|priorityclass`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from services.kubectl import resources
 from services.kubectl.errors import Fail
-from services.kubectl.flags import Flag, text, texts
+from services.kubectl.flags import Flag, boolean, integer, text, texts
 from services.kubectl.session import Session
 from services.machinery import labels
 
@@ -36,6 +36,12 @@ BINDING_FLAGS: tuple[Flag, ...] = (
 CLUSTER_BINDING_FLAGS: tuple[Flag, ...] = (
     text("clusterrole", "ClusterRole that is granted", required=True),
     *_SUBJECTS,
+)
+PRIORITY_FLAGS: tuple[Flag, ...] = (
+    integer("value", "The value of the class"),
+    boolean("global-default", "Whether it counts for Pods that name no class"),
+    text("description", "When to use the class"),
+    text("preemption-policy", "Whether its Pods drive others away", default="PreemptLowerPriority"),
 )
 _VERBS = frozenset(
     (
@@ -173,3 +179,14 @@ def _binding(session: Session, name: str, kind: str, role_kind: str, role_name: 
         obj["subjects"] = subjects
     obj["roleRef"] = {"apiGroup": RBAC, "kind": role_kind, "name": role_name}
     return obj
+
+
+def priority_class(session: Session, name: str) -> Json:
+    flags = session.flags
+    obj: Json = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+    obj["value"] = flags["value"]
+    if flags["global-default"]:
+        obj["globalDefault"] = True
+    if flags["description"]:
+        obj["description"] = flags["description"]
+    return {**obj, "preemptionPolicy": flags["preemption-policy"]}

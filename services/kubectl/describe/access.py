@@ -1,11 +1,13 @@
-"""Roles and their bindings described."""
+"""Roles, their bindings, and PriorityClasses described: who may, and who goes first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from services.kubectl.describe.writer import Writer, notes
+from services.kubectl.describe import events
+from services.kubectl.describe.writer import Writer, boolean, notes
 from services.machinery.policy_rules import broken_down, combined, compacted
 
 Json = dict[str, Any]
@@ -43,4 +45,18 @@ def binding(obj: Json) -> str:
     writer.line(1, "----", "----", "---------")
     for subject in obj.get("subjects") or ():
         writer.line(1, *(subject.get(field, "") for field in ("kind", "name", "namespace")))
+    return writer.text()
+
+
+def priority_class(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:
+    writer = Writer()
+    annotations = sorted((obj["metadata"].get("annotations") or {}).items())
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    writer.line(0, "Value:", obj.get("value", 0))
+    writer.line(0, "GlobalDefault:", boolean(obj.get("globalDefault")))
+    writer.line(0, "PreemptionPolicy:", obj.get("preemptionPolicy", ""))
+    writer.line(0, "Description:", obj.get("description", ""))
+    shown = ",".join(f"{key}={value}" for key, value in annotations) or "<none>"
+    writer.line(0, "Annotations:", shown)
+    events.describe(writer, found_events, now)
     return writer.text()
