@@ -51,12 +51,11 @@ def joined(found: list[frames.Frame]) -> list[frames.Frame]:
     """Parts of one data frame as one."""
     whole: list[frames.Frame] = []
     for frame in found:
-        last = whole[-1] if whole else None
-        if isinstance(frame, frames.Data) and isinstance(last, frames.Data) and last.stream == frame.stream:
-            if not last.fin:
-                whole[-1] = frames.Data(frame.stream, last.data + frame.data, frame.fin)
-                continue
-        whole.append(frame)
+        match whole[-1:], frame:
+            case [frames.Data(before, begun, False)], frames.Data(stream, data, fin) if before == stream:
+                whole[-1] = frames.Data(stream, begun + data, fin)
+            case _:
+                whole.append(frame)
     return whole
 
 
@@ -210,7 +209,7 @@ async def test_a_stream_that_is_not_read_stops_the_peer() -> None:
         piece = writer.write(frames.Data(1, bytes(QUEUE_BYTES_MAX // 2)))
         for _ in range(10):
             pipe.to_session.put_nowait(piece)
-        while stream.room.is_set():
+        while stream.room.is_set():  # noqa: ASYNC110: it is cleared and not set
             await asyncio.sleep(0)
         assert not pipe.to_session.empty()
         got = 0
