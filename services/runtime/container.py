@@ -19,7 +19,6 @@ from services.runtime.logs import ContainerLog
 from services.runtime.model import (
     SIGKILL,
     SIGTERM,
-    SIGWINCH,
     ContainerConfig,
     ContainerState,
     EventType,
@@ -155,13 +154,6 @@ class Container:
         """A key of its terminal became a signal."""
         if self.processes.first is not None:
             signal_family(self.processes.first, number)
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Whoever is attached has another window now."""
-        first = self.processes.first
-        if first is not None:
-            first.env.update(COLUMNS=str(columns), LINES=str(rows))
-            signal_family(first, SIGWINCH)
 
     def kill(self) -> None:
         self.signal(SIGKILL)

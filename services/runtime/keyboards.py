@@ -124,8 +124,8 @@ class PipeKeyboard:
 class TerminalKeyboard:
     """Input through a terminal, which echoes it and makes signals of some keys."""
 
-    def __init__(self, terminal: Terminal, resize: Callable[[int, int], None], *, close: bool = True) -> None:
-        self._terminal, self._resize, self._close = terminal, resize, close
+    def __init__(self, terminal: Terminal, *, close: bool = True) -> None:
+        self._terminal, self._close = terminal, close
         self.stream: Stream = terminal
 
     async def feed(self, requests: AsyncIterator[pb.StreamRequest], call: Callable[..., Any]) -> None:
@@ -135,7 +135,7 @@ class TerminalKeyboard:
                 if kind == "stdin":
                     self._terminal.type(request.stdin)
                 elif kind == "resize":
-                    self._resize(request.resize.columns, request.resize.rows)
+                    self._terminal.resize(request.resize.columns, request.resize.rows)
                 elif kind == "stdin_closed":
                     break
         finally:
@@ -150,7 +150,7 @@ def of_container(container: Container) -> Keyboard | None:
     """For who attaches: the input that the container was made with, which outlives most of its clients."""
     once = container.config.stdin_once
     if container.terminal is not None:
-        return TerminalKeyboard(container.terminal, container.resize, close=once)
+        return TerminalKeyboard(container.terminal, close=once)
     if container.stdin is not None:
         return PipeKeyboard(container.stdin, close=once)
     return None

@@ -26,7 +26,7 @@ from services.runtime.keyboards import (
     of_container,
     outputs,
 )
-from services.runtime.model import SIGHUP, SIGWINCH, ContainerState, RuntimeFault
+from services.runtime.model import SIGHUP, ContainerState, RuntimeFault
 from services.runtime.network import Connection, Namespace
 from services.runtime.processes import Process
 from services.runtime.sessions import Session, Sessions, attach
@@ -224,12 +224,7 @@ def _keyboard(session: Session, outbox: Outbox, leader: list[Process]) -> Keyboa
         for process in leader:
             signal_family(process, number)
 
-    def resize(columns: int, rows: int) -> None:
-        for process in leader:
-            process.env.update(COLUMNS=str(columns), LINES=str(rows))
-            signal_family(process, SIGWINCH)
-
-    return TerminalKeyboard(Terminal(lambda data: outbox.put(chunk("stdout", data)), interrupt), resize)
+    return TerminalKeyboard(Terminal(lambda data: outbox.put(chunk("stdout", data)), interrupt))
 
 
 async def _send(

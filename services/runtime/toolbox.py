@@ -129,6 +129,7 @@ NAMES = {
     "services.runtime.programs.signals": ("kill", "killall", "pgrep", "pkill", "pidof"),
     "services.runtime.programs.sorting": ("sort", "uniq", "shuf"),
     "services.runtime.programs.tail": ("tail",),
+    "services.runtime.programs.terminals": ("stty",),
     "services.runtime.programs.text": ("cat", "head", "wc", "tee", "split", "truncate"),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from services.runtime.filesystem import normal
 from services.runtime.line_editing import HISTORY_MAX
-from services.runtime.model import SIGINT, SIGTERM
+from services.runtime.model import SIGINT, SIGTERM, SIGWINCH
 from services.runtime.processes import Exit
 from services.runtime.shell import builtins
 from services.runtime.shell.dialect import Dialect
@@ -39,6 +39,9 @@ async def converse(shell: Shell) -> int:
             shell.disturb()
 
     shell.process.handlers[SIGINT] = interrupted
+    if shell.dialect is Dialect.BASH:
+        shell.process.handlers[SIGWINCH] = lambda _: _measure(shell)
+        _measure(shell)
     shell.process.handlers[SIGTERM] = None
     try:
         while True:
@@ -64,6 +67,14 @@ async def converse(shell: Shell) -> int:
     except Exit as leaving:
         shell.status = leaving.status
         return await shell.leave()
+
+
+def _measure(shell: Shell) -> None:
+    """bash keeps the size of its window in variables."""
+    stream = shell.process.stdin
+    if isinstance(stream, Terminal):
+        shell.set("COLUMNS", str(stream.columns))
+        shell.set("LINES", str(stream.rows))
 
 
 async def _evaluate(shell: Shell, source: str) -> None:

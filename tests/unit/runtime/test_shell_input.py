@@ -6,7 +6,7 @@ from services.runtime.container import Container
 from services.runtime.kernel import Future, Unless
 from services.runtime.model import SIGTERM, ContainerState, Resources
 from services.runtime.processes import Process
-from services.runtime.sessions import run_to_end
+from services.runtime.sessions import attach, run_to_end
 from services.runtime.streams import Pipe, PipeReader, Sink, Stream
 from tests.unit.runtime.harness import Bench
 from tests.unit.runtime.test_shell import Typist
@@ -197,3 +197,26 @@ async def test_the_kill_of_a_machine_reaches_into_containers(it: Bench) -> None:
     await it.clock.advance(0.1)
     assert asked.result()[0] == 0
     assert (victim.state, victim.exit_code) == (ContainerState.EXITED, 137)
+
+
+async def test_a_terminals_size_reaches_who_runs_in_it(it: Bench) -> None:
+    debian = await it.start("debian", "sleep", "inf")
+    typist = Typist(debian, "bash")
+    assert typist.type(b"stty size; echo $COLUMNS\r").endswith("24 80\r\n80\r\nroot@web:/# ")
+    typist.terminal.resize(120, 40)
+    assert typist.type(b"stty size; echo $COLUMNS\r").endswith("40 120\r\n120\r\nroot@web:/# ")
+    script = b"trap 'echo wider' WINCH; read x\r"
+    typist = Typist(await it.start("busybox", "sleep", "inf", sandbox=it.sandbox("other")), "sh")
+    typist.type(script)
+    before = len(typist.shown)
+    typist.terminal.resize(200, 50)
+    assert b"wider" in typist.shown[before:]
+
+
+async def test_lines_are_edited_where_a_terminal_is_attached(it: Bench) -> None:
+    container = await it.start("busybox", "sh", stdin=True, tty=True)
+    assert container.terminal is not None
+    shown = bytearray()
+    attach(container, lambda _, data: shown.extend(data))
+    container.terminal.type(b"eco one\x01\x06\x06h\r\x1b[A\r")
+    assert shown.count(b"\none\n") + shown.count(b"\none\r\n") == 2

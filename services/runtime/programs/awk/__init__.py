@@ -1,7 +1,8 @@
 """awk: POSIX' language, with the handful of additions that busybox and gawk share.
 
-parser.py and expressions.py read a program into a tree, machine.py and evaluation.py run it, values.py holds what numbers and strings
-are to it, channels.py its files, pipes and records. Bounded in steps between breaths, in memory and in depth.
+parser.py and expressions.py read a program into a tree, machine.py and evaluation.py run it; values.py
+holds what numbers and strings are to it, channels.py its files, pipes and records. Bounded in steps
+between breaths, in memory and in depth.
 """
 
 from __future__ import annotations
