@@ -209,7 +209,7 @@ async def test_a_stream_that_is_not_read_stops_the_peer() -> None:
         piece = writer.write(frames.Data(1, bytes(QUEUE_BYTES_MAX // 2)))
         for _ in range(10):
             pipe.to_session.put_nowait(piece)
-        while stream.room.is_set():  # noqa: ASYNC110: it is cleared and not set
+        while stream.room.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert not pipe.to_session.empty()
         got = 0
