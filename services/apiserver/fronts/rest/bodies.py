@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
+import aiohttp
 import orjson
 from aiohttp import web
 
@@ -12,6 +14,8 @@ from services.api.kinds import Resource
 from services.apiserver.fronts.calls import BODY_BYTES_MAX
 from services.apiserver.fronts.rest.negotiation import PROTOBUF, YAML, body_media
 from services.apiserver.registry.request import FieldValidation
+
+BODY_SECONDS = 60.0  # for a whole body; upstream ends requests after as long
 
 
 class Body(NamedTuple):
@@ -26,6 +30,18 @@ async def read(request: web.Request) -> bytes:
     length = request.content_length
     if length is not None and length > BODY_BYTES_MAX:
         raise errors.too_large(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+    if not request.can_read_body:
+        return b""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _bounded(request)
+    except TimeoutError:
+        raise errors.timeout("the request did not complete within the allotted timeout") from None
+    except aiohttp.ClientError as error:  # its own form is broken: a chunk that is none
+        raise errors.bad_request(f"the body of the request cannot be read: {error}") from None
+
+
+async def _bounded(request: web.Request) -> bytes:
     body = bytearray()
     async for chunk in request.content.iter_chunked(64 * 1024):
         body += chunk

@@ -23,14 +23,16 @@ from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization import escalation
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.fronts.kubelets import Kubelets
+from services.apiserver.fronts.rest import connections
 from services.apiserver.fronts.rest.about import About
 from services.apiserver.fronts.rest.identity import Gate
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
+from services.apiserver.fronts.rest.options import flag
 from services.apiserver.fronts.rest.paths import Path, parse
 from services.apiserver.fronts.rest.reviews import Reviews
 from services.apiserver.fronts.rest.streams.front import Streams
-from services.apiserver.fronts.rest.verbs import TRUE, Verbs, encode
+from services.apiserver.fronts.rest.verbs import Verbs, encode
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target
@@ -40,8 +42,7 @@ from services.machinery.clock import Clock
 from services.process.logging import Logger
 from services.process.run import Fatal
 
-HEADER_BYTES_MAX = 64 * 1024
-SHUTDOWN_SECONDS = 2.0
+BACKLOG = 512
 
 
 class RestFront:
@@ -70,14 +71,9 @@ class RestFront:
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Yields the bound port. Fatal when it is taken."""
-        limits = {"max_line_size": HEADER_BYTES_MAX, "max_field_size": HEADER_BYTES_MAX}
-        app = web.Application(handler_args=limits)
-        app.router.add_route("*", "/{path:.*}", self._counted)
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True
-        )
+        runner = connections.runner(self._counted)
         await runner.setup()
-        site = web.TCPSite(runner, address, port, ssl_context=tls)
+        site = web.TCPSite(runner, address, port, ssl_context=tls, backlog=BACKLOG)
         try:
             await site.start()
         except OSError as error:
@@ -135,7 +131,7 @@ class RestFront:
             return await self._reviews.handle(request, path, review, user)
         resource = path.resource if path else None
         if path is None or resource is None:
-            return _unknown_path(path)
+            return web.Response(text="404 page not found\n", status=404)
         if (streamed := await self._streams.handle(request, path)) is not None:
             return streamed
         target = Target(resource, path.namespace, path.name, path.subresource)
@@ -156,7 +152,7 @@ def watched(request: web.Request, path: Path | None) -> bool:
     """Whether changes are to be streamed."""
     if path is None or request.method != "GET":
         return False
-    return path.watches or request.query.get("watch", "") in TRUE
+    return path.watches or flag(request, "watch")
 
 
 def refusal(request: web.Request, error: ApiError) -> web.Response:
@@ -168,9 +164,3 @@ def refusal(request: web.Request, error: ApiError) -> web.Response:
     headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
     body = encode(orjson.dumps(error.status), written)
     return web.Response(body=body, status=error.code, content_type=written.media, headers=headers)
-
-
-def _unknown_path(path: Path | None) -> web.Response:
-    if path is not None and (path.group or path.version == "v1"):
-        return web.Response(text="404 page not found\n", status=404)
-    return web.Response(text="404 page not found\n", status=404)
