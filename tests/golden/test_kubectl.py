@@ -68,13 +68,13 @@ _SERVER = (
 )
 _TEXT = "help in our own words, of the commands and kinds that we have"
 _SORT = "upstream sorts equal objects in no particular order, we keep them by name"
-_SLICES = "upstream reads EndpointSlices, which are not served yet; we read Endpoints"
 _KINDS = "lists or needs kinds that are not served yet"
 DIFFERENCES: dict[str, str] = {
-    "describe-services-web": _SLICES,
-    "describe-svc-all": _SLICES,
+    "get-ipaddresses": "their list was not recorded",
     "get-priorityclasses": "their list was not recorded",
     "get-priorityclasses-wide": "their list was not recorded",
+    "get-servicecidrs": "their list was not recorded",
+    "get-servicecidrs-wide": "their list was not recorded",
     "get-x-sort-creation": _SORT,
     "get-x-sort-restarts": _SORT,
     "get-x-raw": "the server's JSON: objects there keep their own order of fields",

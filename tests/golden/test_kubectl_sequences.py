@@ -35,7 +35,7 @@ SEQUENCES = (
     "taint-cordon-drain",
 )
 UNSERVED_WORDS = frozenset(
-    ("role", "rolebinding", "quota", "pdb", "ingress", "job", "cronjob", "role/r", "autoscale", "hpa", "auth")
+    ("role", "rolebinding", "quota", "pdb", "job", "cronjob", "role/r", "autoscale", "hpa", "auth")
 )
 # (sequence, words of the command): why the answer differs
 _PATCH = (

@@ -10,6 +10,7 @@ from services.kubectl import manifests
 from services.kubectl.commands import (
     create_access,
     create_config,
+    create_ingress,
     create_service,
     create_token,
     create_workload,
@@ -188,6 +189,10 @@ _ACCESS = {
 }
 
 
+async def _ingress(session: Session) -> None:
+    await generated(session, create_ingress.ingress(session, name_of(session)))
+
+
 async def _service(session: Session) -> None:
     await generated(session, create_service.service(session, name_of(session)))
 
@@ -260,6 +265,14 @@ CREATE = Command(
             run=_deployment,
             flags=(*_COMMON, *create_workload.DEPLOYMENT_FLAGS),
             aliases=("deploy",),
+        ),
+        Command(
+            "ingress",
+            create_ingress.USE,
+            create_ingress.SENTENCE,
+            run=_ingress,
+            flags=(*_COMMON, *create_ingress.FLAGS),
+            aliases=("ing",),
         ),
         Command(
             "namespace",
