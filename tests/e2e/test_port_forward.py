@@ -1,15 +1,17 @@
-"""`ok port-forward` as a person uses it: bytes through a real cluster, its words, its ends."""
+"""`ok port-forward` and `ok proxy` as a person uses them: bytes through a real cluster, their words."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -41,10 +43,14 @@ class Session:
         return self.process.returncode, error
 
 
+def forwarding(cluster: Cluster, *words: str) -> AbstractContextManager[Session]:
+    return lasting(cluster, "port-forward", *words)
+
+
 @contextmanager
-def forwarding(cluster: Cluster, *words: str) -> Iterator[Session]:
+def lasting(cluster: Cluster, *words: str) -> Iterator[Session]:
     process = subprocess.Popen(
-        (sys.executable, "-m", "services.kubectl", "port-forward", *words),
+        (sys.executable, "-m", "services.kubectl", *words),
         env={**os.environ, "ORRERY_HOME": str(cluster.home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,10 +68,18 @@ def port_of(line: str) -> int:
     return int(line.split(":")[1].split(" ")[0])
 
 
-def ask(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as answer:
+def ask(port: int, path: str = "") -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS) as answer:
         text: str = answer.read().decode()
         return text
+
+
+def refused(port: int, path: str, host: str = "localhost") -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host})
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
+    with error.value as answer:
+        return answer.code, answer.read().decode()
 
 
 def test_a_service_is_reached_until_the_interrupt(cluster: Cluster) -> None:
@@ -109,20 +123,44 @@ def test_it_ends_with_its_pod(cluster: Cluster) -> None:
         assert session.end() == (1, "error: lost connection to pod\n")
 
 
+def test_the_api_and_what_is_behind_it_through_a_proxy(cluster: Cluster) -> None:
+    with lasting(cluster, "proxy", "--port=0") as session:
+        line = session.out.readline()
+        assert line.startswith("Starting to serve on 127.0.0.1:")
+        port = int(line.rpartition(":")[2])
+        assert json.loads(ask(port, "/version"))["major"] == "1"
+        pods = json.loads(ask(port, "/api/v1/namespaces/default/pods"))
+        name = next(pod["metadata"]["name"] for pod in pods["items"] if "kubia" in pod["metadata"]["name"])
+        base = "/api/v1/namespaces/default"
+        assert ask(port, f"{base}/services/kubia:80/proxy/") == f"You've hit {name}\n"
+        assert ask(port, f"{base}/services/http:kubia:/proxy/any?x=1") == f"You've hit {name}\n"
+        assert ask(port, f"{base}/pods/{name}:8080/proxy/") == f"You've hit {name}\n"
+        assert refused(port, f"{base}/services/nope/proxy/")[0] == 404
+        code, said = refused(port, f"{base}/services/kubia:81/proxy/")
+        assert (code, json.loads(said)["reason"]) == (503, "ServiceUnavailable")
+        code, said = refused(port, f"{base}/pods/{name}:81/proxy/")
+        assert code == 503
+        assert "error trying to reach service" in json.loads(said)["message"]
+        assert refused(port, f"{base}/pods/{name}/exec?command=ls") == (403, "Forbidden\n")
+        assert refused(port, "/version", host="example.com") == (403, "Forbidden\n")
+        session.process.send_signal(signal.SIGINT)
+        assert session.end() == (0, "")
+
+
 def test_what_cannot_be_is_said_as_kubectl_says_it(cluster: Cluster) -> None:
-    refused = cluster.ok_refused
+    fails = cluster.ok_refused
     usage = "error: TYPE/NAME and list of ports are required for port-forward\n"
-    assert refused("port-forward", "deploy/kubia").startswith(usage)
-    assert refused("port-forward", "nope", "80") == 'Error from server (NotFound): pods "nope" not found\n'
+    assert fails("port-forward", "deploy/kubia").startswith(usage)
+    assert fails("port-forward", "nope", "80") == 'Error from server (NotFound): pods "nope" not found\n'
     cluster.ok("run", "pending", "--image=nosuch/image:1")
-    assert refused("port-forward", "pending", "80") == (
+    assert fails("port-forward", "pending", "80") == (
         "error: unable to forward port because pod is not running. Current status=Pending\n"
     )
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         taken = holder.getsockname()[1]
-        said = refused("port-forward", "deploy/kubia", f"{taken}:8080", "--address=127.0.0.1")
+        said = fails("port-forward", "deploy/kubia", f"{taken}:8080", "--address=127.0.0.1")
     assert said == (
         f"Unable to listen on port {taken}: Listeners failed to create with the following errors: [unable to "
         f"create listener: Error listen tcp4 127.0.0.1:{taken}: bind: address already in use]\n"

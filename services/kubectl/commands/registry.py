@@ -102,6 +102,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "port_forward:PORT_FORWARD",
     ),
     (
+        "proxy",
+        "Run a proxy to the Kubernetes API server",
+        "Troubleshooting and Debugging Commands",
+        "proxy:PROXY",
+    ),
+    (
         "debug",
         "Add a container to a running pod, to look at it",
         "Troubleshooting and Debugging Commands",
