@@ -47,6 +47,7 @@ class Table:
         self._rules: dict[ObjectKey, dict[PortName, Rule]] = {}
         self._addresses: dict[_Address, tuple[Rule, Door]] = {}
         self._node_ports: dict[tuple[int, str], Rule] = {}
+        self._health_ports: dict[int, Rule] = {}
         self._dirty: set[ObjectKey] = set()
 
     # -- what the cluster says -------------------------------------------------------------------
@@ -104,6 +105,11 @@ class Table:
         self.sync()
         return self._node_ports
 
+    def health_ports(self) -> dict[int, Rule]:
+        """The ports on which load balancers ask for endpoints of this node."""
+        self.sync()
+        return self._health_ports
+
     def _choose(self, rule: Rule, door: Door, source: str) -> Route:
         if not rule.any_anywhere:
             return Route(rule, door, None, Verdict.REJECT)
@@ -141,6 +147,8 @@ class Table:
             node_port = (rule.node_port, rule.name.protocol)
             if self._node_ports.get(node_port) is rule:
                 del self._node_ports[node_port]
+            if self._health_ports.get(rule.health_check_port) is rule:
+                del self._health_ports[rule.health_check_port]
 
     def _learn(self, service: Service) -> None:
         slices = self._slices.get(service.key, {})
@@ -151,6 +159,8 @@ class Table:
                 self._addresses.setdefault(address, (rule, door))
             if rule.node_port:
                 self._node_ports.setdefault((rule.node_port, name.protocol), rule)
+            if rule.health_check_port:
+                self._health_ports.setdefault(rule.health_check_port, rule)
         self._affinity.keep(service.key, rules.values())
 
     def _targets(self, slices: dict[ObjectKey, EndpointSlice], name: PortName) -> list[Target]:

@@ -74,6 +74,7 @@ class Machine:
         self.beyond: Callable[[int], Process | None] = lambda number: None
         self._host_pids = PidNamespace()
         self._local = local
+        local.add_host(self.host)
         self._addresses = Addresses()
 
     # -- sandboxes ----------------------------------------------------------------------------
@@ -109,6 +110,7 @@ class Machine:
             hostname = config.hostname or config.name
             namespace = Namespace(self._addresses.take(), hostname, self.name, dns=config.dns)
             self._local.join(namespace)
+            self._local.publish(namespace, config.host_ports)
         sandbox = Sandbox(self.new_id(), config, namespace, self.now(), handler)
         self.sandboxes[sandbox.id] = sandbox
         self._sandbox_names[name] = sandbox.id
@@ -143,6 +145,7 @@ class Machine:
         sandbox.state = SandboxState.NOTREADY
         if not sandbox.config.host_network:
             self._local.leave(sandbox.namespace)
+            self._local.withdraw(sandbox.namespace)
             self._addresses.give_back(sandbox.ip)
 
     def sandbox(self, identifier: str) -> Sandbox:

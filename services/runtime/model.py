@@ -6,7 +6,7 @@ Plain frozen values; protobuf stays in `wire.py`. Times are nanoseconds since 19
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import TypeVar
@@ -103,6 +103,7 @@ class SandboxConfig:
     network_mode: int  # NODE is host network
     pid_mode: int
     ipc_mode: int
+    host_ports: Mapping[int, int] = field(default_factory=dict)  # of the machine → of the Pod, by TCP
 
     def __post_init__(self) -> None:
         _share(self, "labels", "annotations")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,11 +75,14 @@ class Namespace:
     dns: Dns | None = None  # who is asked for names, and how
     received_bytes: int = 0
     sent_bytes: int = 0
+    on_ports: Callable[[], None] | None = None  # hears that other ports are listened on
 
     def listen(self, port: int, listener: Listener) -> None:
         if port in self.listeners:
             raise fault(errno.EADDRINUSE)
         self.listeners[port] = listener
+        if self.on_ports is not None:
+            self.on_ports()
 
     def stop(self, listener: Listener) -> None:
         """Its process has ended: nobody listens there any more, and its connections end too."""
@@ -87,6 +90,8 @@ class Namespace:
             del self.listeners[port]
         for task in list(listener.serving):
             task.kill(0)
+        if self.on_ports is not None:
+            self.on_ports()
 
 
 class NameService(Protocol):
@@ -131,6 +136,51 @@ class LocalNetwork:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = self._kernel = kernel
         self._namespaces: dict[str, Namespace] = {}
+        self._hosts: dict[str, Namespace] = {}  # by machine: what its Pods of the host network share
+        self._machine_at: dict[str, str] = {}
+        self._published: dict[tuple[str, int], tuple[Namespace, int]] = {}  # hostPorts: machine, port
+        self._port_watchers: list[Callable[[], None]] = []
+
+    # -- machines' own addresses -----------------------------------------------------------------
+
+    def add_host(self, host: Namespace) -> None:
+        self._hosts[host.node] = host
+        host.on_ports = self._tell
+
+    def give_address(self, machine: str, ip: str) -> None:
+        """Where a machine's own ports are reached; without it they are not."""
+        self._machine_at[ip] = machine
+
+    def publish(self, namespace: Namespace, ports: Mapping[int, int]) -> None:
+        """hostPorts: ports of its machine that lead to ports of a Pod."""
+        for host_port, port in ports.items():
+            self._published[namespace.node, host_port] = (namespace, port)
+        if ports:
+            self._tell()
+
+    def withdraw(self, namespace: Namespace) -> None:
+        gone = [key for key, (known, _) in self._published.items() if known is namespace]
+        for key in gone:
+            del self._published[key]
+        if gone:
+            self._tell()
+
+    def host_ports(self, machine: str) -> set[int]:
+        """The TCP ports on which a machine itself answers."""
+        host = self._hosts.get(machine)
+        listening = (
+            {port for port, each in host.listeners.items() if each.address != "127.0.0.1"} if host else set()
+        )
+        return listening | {port for known, port in self._published if known == machine}
+
+    def on_host_ports(self, tell: Callable[[], None]) -> None:
+        self._port_watchers.append(tell)
+
+    def _tell(self) -> None:
+        for tell in self._port_watchers:
+            tell()
+
+    # -- Pods ------------------------------------------------------------------------------------
 
     def join(self, namespace: Namespace) -> None:
         self._namespaces[namespace.ip] = namespace
@@ -185,7 +235,9 @@ class LocalNetwork:
 
     def listener(self, source: Namespace, ip: str, port: int) -> Listener:
         """Who takes connections there. OSError as connect(2) gives it."""
-        listener = self._namespace(source, ip).listeners.get(port)
+        published = self._published.get((self._machine_at.get(ip, ""), port))
+        namespace, port = published or (self._namespace(source, ip), port)
+        listener = namespace.listeners.get(port)
         if listener is None or (listener.address == "127.0.0.1" and not _is_inside(source, ip)):
             raise fault(errno.ECONNREFUSED)
         if len(listener.serving) >= CONNECTIONS_MAX:
@@ -194,6 +246,8 @@ class LocalNetwork:
 
     def _namespace(self, source: Namespace, ip: str) -> Namespace:
         namespace = source if _is_inside(source, ip) else self._namespaces.get(ip)
+        if namespace is None:
+            namespace = self._hosts.get(self._machine_at.get(ip, ""))
         if namespace is None:
             raise fault(errno.EHOSTUNREACH)
         return namespace

@@ -40,6 +40,11 @@ def sandbox_config(message: pb.PodSandboxConfig) -> SandboxConfig:
         network_mode=options.network,
         pid_mode=options.pid,
         ipc_mode=options.ipc,
+        host_ports={
+            mapping.host_port: mapping.container_port
+            for mapping in message.port_mappings
+            if mapping.host_port and mapping.protocol == pb.TCP and options.network != pb.NODE
+        },
     )
 
 

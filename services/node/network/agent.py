@@ -77,6 +77,8 @@ class NetworkAgent:
         """The network of the cluster around that of this process."""
         here = frozenset(self._names)
         self._local, self._dialer = local, Dialer(local.kernel)
+        if self._ip:
+            local.give_address(self._names[0], self._ip)
         self.network = ClusterNetwork(
             local,
             local.kernel,
@@ -131,7 +133,7 @@ class NetworkAgent:
     async def _listen(self, network: ClusterNetwork, local: LocalNetwork) -> None:
         name = self._names[0]
         recorder = self._recorder.named("kube-proxy", name)
-        table, kernel = self.tables.of(name), local.kernel
-        listeners = Listeners(self._ip, name, table, network, kernel, recorder, self._log)
+        listeners = Listeners(self._ip, name, self.tables.of(name), network, local, recorder, self._log)
         self.tables.on_change(listeners.changed)
+        local.on_host_ports(listeners.changed)
         await listeners.run()

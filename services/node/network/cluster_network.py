@@ -130,14 +130,14 @@ class ClusterNetwork:
         if ip in LOOPBACK or ip == source.ip:
             return _Way(ip, port)
         route = self._table_of(source).route(ip, port, protocol, source.ip)
-        if route is None and (node := self._routes.node_at(ip)) is not None:
+        if route is None and self._routes.node_at(ip) is not None:
             route = self._table_of(source).route_node_port(port, protocol, source.ip)
-            if route is None:
-                return self._to(_Way(ip, port, node))
         if route is not None:
             ip, port = await self._endpoint(route)
         if not self._egress(source.ip, ip, port, protocol):
             await self._hang()
+        if (node := self._routes.node_at(ip)) is not None:
+            return self._to(_Way(ip, port, node))
         if self._local.has(ip):
             if not self._is_the_node(source) and not self._ingress(source.ip, ip, port, protocol):
                 await self._hang()

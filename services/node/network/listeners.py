@@ -22,15 +22,16 @@ from services.kube_proxy.table import Route, Table
 from services.node.network import health
 from services.node.network.bridge import Bridge
 from services.node.network.cluster_network import ClusterNetwork
-from services.runtime.kernel import Kernel
-from services.runtime.network import Connection, Namespace
+from services.runtime.network import Connection, LocalNetwork, Namespace
 
 CONNECTIONS_MAX = 20_000  # of this process; further ones are reset
 BACKLOG = 1024
 
 HEALTH = "health"
+HOST = "host"
+RETRY_SECONDS = 5.0  # for a port that was taken
 
-_Key = tuple[str, int]  # TCP, UDP or health, and the port
+_Key = tuple[str, int]  # TCP, UDP, health or host, and the port
 Lead = Callable[[str], Coroutine[Any, Any, Connection]]
 
 
@@ -43,12 +44,13 @@ class Listeners:
         node: str,
         table: Table,
         network: ClusterNetwork,
-        kernel: Kernel,
+        local: LocalNetwork,
         recorder: EventRecorder,
         log: Logger,
     ) -> None:
         self._ip, self._node, self._table, self._network = ip, node, table, network
-        self._kernel, self._recorder, self._log = kernel, recorder, log
+        self._local, self._kernel = local, local.kernel
+        self._recorder, self._log = recorder, log
         self._open: dict[_Key, Callable[[], None]] = {}  # how to close it
         self._failed: set[_Key] = set()
         self._bridges: set[Bridge] = set()
@@ -64,22 +66,27 @@ class Listeners:
             await self._listen_for_health()
             while True:
                 await self._match()
-                await self._changed.wait()
-                self._changed.clear()
+                await self._wait()
         finally:
             for close in self._open.values():
                 close()
             for bridge in list(self._bridges):
                 bridge.reset()
 
+    async def _wait(self) -> None:
+        """For a change; for a port that somebody else has only for a while."""
+        try:
+            async with self._kernel.clock.timeout(RETRY_SECONDS if self._failed else None):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
     async def _match(self) -> None:
         """Listens where the table says so, and nowhere else."""
-        wanted: dict[_Key, Rule] = {
-            (protocol, port): rule for (port, protocol), rule in self._table.node_ports().items()
-        }
-        for rule in self._table.rules():
-            if rule.health_check_port:
-                wanted[HEALTH, rule.health_check_port] = rule
+        wanted: dict[_Key, Rule | None] = {(HOST, port): None for port in self._local.host_ports(self._node)}
+        wanted |= {(protocol, port): rule for (port, protocol), rule in self._table.node_ports().items()}
+        wanted |= {(HEALTH, port): rule for port, rule in self._table.health_ports().items()}
         kept = {*wanted, (HEALTH, health.PROXY_PORT)}
         for key in [key for key in self._open if key not in kept]:
             self._open.pop(key)()
@@ -88,7 +95,7 @@ class Listeners:
             if key not in self._open:
                 await self._listen(key, rule)
 
-    async def _listen(self, key: _Key, rule: Rule) -> None:
+    async def _listen(self, key: _Key, rule: Rule | None) -> None:
         kind, port = key
         loop = asyncio.get_running_loop()
         try:
@@ -97,21 +104,25 @@ class Listeners:
                     lambda: _Datagrams(partial(self._exchange, port)), (self._ip, port)
                 )
                 self._open[key] = transport.close
-            elif kind in ("TCP", HEALTH):
-                lead = partial(self._lead, port)
-                if kind == HEALTH:
-                    answer = health.of_service(self._table, rule.name.service)
-                    lead = partial(health.connect, self._kernel, answer)
-                self._open[key] = await self._serve(lead, port)
+            elif rule is None:
+                self._open[key] = await self._serve(partial(self._to_host, port), port)
+            elif kind == HEALTH:
+                answer = health.of_service(self._table, rule.name.service)
+                self._open[key] = await self._serve(partial(health.connect, self._kernel, answer), port)
+            elif kind == "TCP":
+                self._open[key] = await self._serve(partial(self._lead, port), port)
         except OSError as error:
             self._complain(key, rule, error)
         else:
             self._failed.discard(key)
 
-    def _complain(self, key: _Key, rule: Rule, error: OSError) -> None:
+    def _complain(self, key: _Key, rule: Rule | None, error: OSError) -> None:
         if key in self._failed:
             return
         self._failed.add(key)
+        if rule is None:
+            self._log.warning("Cannot listen for a Pod of the host network", port=key[1], reason=str(error))
+            return
         name = rule.name.service
         what = f'can\'t open port "nodePort for {rule.name}" ({self._ip}:{key[1]}/{key[0].lower()})'
         why = "address already in use" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
@@ -151,6 +162,10 @@ class Listeners:
         if route is None or route.verdict is Verdict.REJECT:
             raise OSError(errno.ECONNREFUSED, "no endpoints")
         return await self._network.lead(self._seen_as(route, source), route)
+
+    async def _to_host(self, port: int, source: str) -> Connection:
+        """To a Pod of the host network, or to one with a hostPort."""
+        return await self._local.connect(Namespace(source, node=self._node), self._ip, port)
 
     def _seen_as(self, route: Route, source: str) -> Namespace:
         """A Pod sees the client's own address only where traffic never leaves the node (policy Local)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from services.apiserver.rules import json_text
@@ -303,12 +303,17 @@ def _endpoint_address(address: Json, path: str, out: Causes) -> None:
         names.check(names.dns1123_subdomain(node_name), f"{path}.nodeName", node_name, out)
 
 
+def _is_of_a_node(ip: IPv4Address | IPv6Address) -> bool:
+    """Nodes of a cluster on one machine are at 127.N.0.x, and Pods of the host network with them."""
+    return ip.version == 4 and ip.packed[1] != 0
+
+
 def non_special_ip(text: str, path: str, out: Causes) -> None:
     """Addresses behind which nothing in the cluster can be."""
     ip = ip_address(text)
     if ip.is_unspecified:
         out.append(invalid(path, text, f"may not be unspecified ({text})"))
-    if ip.is_loopback:
+    if ip.is_loopback and not _is_of_a_node(ip):
         why = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
         out.append(invalid(path, text, why))
     if ip.is_link_local:
