@@ -94,6 +94,7 @@ class Https:
     etcd: str
     keys: Path
     pid: int
+    log: Path
 
     def context(self, name: str = "admin") -> ssl.SSLContext:
         """As the user whose certificate has that name; `""`: as nobody."""
@@ -120,6 +121,7 @@ def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Https]:
     try:
         with apiserver_process(etcd, folder / "apiserver.log", flags=flags) as address:
             pid = int((folder / "apiserver.log.pid").read_text())
-            yield Https(f"https://127.0.0.1:{port}", address, etcd.endpoint, keys, pid)
+            base = f"https://127.0.0.1:{port}"
+            yield Https(base, address, etcd.endpoint, keys, pid, folder / "apiserver.log")
     finally:
         etcd.stop()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 HEADER_BYTES_MAX = 64 * 1024
 HEADER_SECONDS = 32.0  # as upstream's ReadHeaderTimeout
@@ -29,6 +31,20 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._first.cancel()
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered as Go's server does, and nobody's log is filled with it."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        response = web.Response(status=status, text=f"{status} {HTTPStatus(status).phrase}")
+        response.force_close()
+        return response
 
     def _late(self) -> None:
         if not self._request_count:
