@@ -60,6 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
     node_flags.add_node(commands, bounded)
     node_flags.add_ssh(commands)
     node_flags.add_proxy_rules(commands)
+    commands.add_parser(
+        "tunnel",
+        help="make load balancers' addresses reachable here, where the cluster runs under docker compose",
+    )
     return parser
 
 
@@ -201,6 +205,13 @@ def ssh(home: Home, flags: argparse.Namespace) -> int:
     return run(home, flags)
 
 
+def tunnel(home: Home, flags: argparse.Namespace) -> int:
+    from services.launcher.tunnel import run
+
+    asyncio.run(run(home))
+    return 0
+
+
 COMMANDS = {
     "up": up,
     "down": down,
@@ -212,6 +223,7 @@ COMMANDS = {
     "node": node,
     "proxy-rules": node,
     "ssh": ssh,
+    "tunnel": tunnel,
 }
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from services.api.core_v1 import Node, Pod
+from services.api.core_v1 import Node, Pod, Service
 from services.api.object import ObjectKey
 from services.launcher.ports import free_port
 from services.machinery.pods import is_ready
@@ -97,6 +99,39 @@ def test_three_nodes_and_a_deployment(compose: ComposeCluster) -> None:
     assert "name=web" in compose.compose("logs", "scheduler") or "web-" in compose.compose(
         "logs", "scheduler"
     )
+
+
+def test_a_load_balancer_answers_on_the_host_through_the_tunnel(compose: ComposeCluster) -> None:
+    compose.ok("expose", "deployment", "web", "--port=8090", "--target-port=8080", "--type=LoadBalancer")
+    services = compose.until(Service, lambda all_: any(addresses(each) for each in all_.values()))
+    ip = next(address for each in services.values() for address in addresses(each))
+    assert ip.startswith("127.19.1.")
+    tunnel = subprocess.Popen(
+        (sys.executable, "-m", "services.launcher", "tunnel"),
+        env={**os.environ, "ORRERY_HOME": str(compose.home), "ORRERY_SERVER": compose.apiserver},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert tunnel.stdout is not None
+        assert any(f"{ip}:8090 -> service default/web" in line for line in tunnel.stdout)
+        hit = {ask(f"http://{ip}:8090") for _ in range(3)}
+        assert len(hit) == 3  # three Pods, one after the other
+    finally:
+        tunnel.send_signal(signal.SIGINT)
+        tunnel.communicate(timeout=30)
+    assert tunnel.returncode == 0
+
+
+def ask(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def addresses(service: Service) -> list[str]:
+    status = service.status.load_balancer
+    return [point.ip for point in status.ingress if point.ip] if status is not None else []
 
 
 def test_nodes_can_be_added(compose: ComposeCluster) -> None:
