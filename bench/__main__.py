@@ -15,6 +15,7 @@ from statistics import median
 from bench.cluster import running_cluster
 from bench.density import CONTAINERS, density
 from bench.machine import slowness
+from bench.port_forward import port_forward
 from bench.scenarios import Figure, api, deployment, idle
 from bench.traffic import traffic
 
@@ -78,6 +79,8 @@ def figures(only: str, runs: int, containers: int) -> Iterator[Figure]:
         yield from density(containers)
     if only in ("", "traffic"):
         yield from traffic()
+        with running_cluster("--nodes", "1") as cluster:
+            yield from port_forward(cluster)
 
 
 if __name__ == "__main__":
