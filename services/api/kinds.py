@@ -226,6 +226,14 @@ RESOURCES: tuple[Resource, ...] = (
         short_names=("pc",),
     ),
     Resource(
+        "policy/v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        "poddisruptionbudget",
+        short_names=("pdb",),
+        subresources=(STATUS,),
+    ),
+    Resource(
         "rbac.authorization.k8s.io/v1",
         "ClusterRoleBinding",
         "clusterrolebindings",

@@ -18,6 +18,7 @@ from services.client.recorder import EventRecorder
 from services.controller_manager.addons import AddonManager
 from services.controller_manager.cluster_role_aggregation import ClusterRoleAggregation
 from services.controller_manager.deployment.controller import DeploymentController
+from services.controller_manager.disruption import DisruptionController
 from services.controller_manager.endpoints.controller import EndpointsController
 from services.controller_manager.endpoints.mirroring import EndpointSliceMirroring
 from services.controller_manager.endpoints.slice_controller import EndpointSliceController
@@ -77,6 +78,7 @@ CONTROLLERS: dict[str, Make] = {
     "ttl-controller": lambda context, _: TtlController(context),
     "namespace-controller": lambda context, _: NamespaceController(context),
     "serviceaccount-controller": lambda context, _: ServiceAccountController(context),
+    "disruption-controller": lambda context, _: DisruptionController(context),
     "clusterrole-aggregation-controller": lambda context, _: ClusterRoleAggregation(context),
     "root-ca-certificate-publisher-controller": lambda context, to: RootCaPublisher(context, to.root_ca),
     "pod-garbage-collector-controller": lambda context, to: PodGarbageCollector(

@@ -5,17 +5,12 @@ Keyed by case and the number of the exchange; -1 stands for every exchange of th
 
 from __future__ import annotations
 
-NO_BUDGETS = "PodDisruptionBudgets are not served yet: nothing objects to an eviction"
 NO_POLICY = "a kind that the outcome hangs on is not served yet"
 COMPACTED = "the recorder compacted the store in between, which only etcd's owner can do"
 OTHERS = "shows what other cases have left in the cluster"
 
 ACCEPTED: dict[tuple[str, int], str] = {
-    ("eviction", 5): NO_BUDGETS,
-    ("eviction", 7): NO_BUDGETS,
-    ("eviction", 8): NO_BUDGETS,
-    ("eviction", 10): NO_BUDGETS,
-    ("eviction", 13): NO_BUDGETS,
+    ("eviction", 17): "the order of owners hangs on the second in which they wrote",
     ("limitrange-violations", -1): NO_POLICY,
     ("quota-exceeded", -1): NO_POLICY,
     ("quota-scopes", -1): NO_POLICY,

@@ -11,6 +11,7 @@ import orjson
 from services.api import errors
 from services.apiserver.registry import binding, deletion, scale
 from services.apiserver.registry.context import RequestContext
+from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
 from services.apiserver.registry.store import Change, Store, Updater, Written
 from services.apiserver.storage.storage import Stored
@@ -63,13 +64,15 @@ async def bind(store: Store, target: Target, body: bytes, options: WriteOptions)
     return _created(await store.update(target, update, options))
 
 
-async def evict(store: Store, target: Target, body: bytes, options: WriteOptions) -> Done:
-    """A deletion that asks politely. Without disruption budgets nobody objects."""
+async def evict(store: Store, target: Target, body: bytes, options: WriteOptions, budgets: Budgets) -> Done:
+    """A deletion that asks politely: the Pod's disruption budget may object."""
     given = decode(body)
     if (given.get("metadata") or {}).get("name", "") != target.name:
         raise errors.bad_request("name in URL does not match name in Eviction object")
     wishes = {**(given.get("deleteOptions") or {}), "kind": "DeleteOptions"}
     parsed = deletion.parse_options(orjson.dumps(wishes))
+    seen = store.find(target.namespace, target.name) or await store.get(target.namespace, target.name)
+    await budgets.spend(orjson.loads(seen.value), options.dry_run or parsed.dry_run)
     if not (options.dry_run or parsed.dry_run):
         await store.update(target, _disrupted(store, parsed), options)
     written, _ = await store.delete(target, parsed, options.dry_run or parsed.dry_run)

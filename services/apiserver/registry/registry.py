@@ -16,10 +16,12 @@ from services.api import errors
 from services.api.core_v1 import Service, ServiceAccount
 from services.api.kinds import RESOURCES, STREAMED, Resource
 from services.api.object import Object
+from services.api.policy_v1 import PodDisruptionBudget
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.cluster_ips import IP_ADDRESSES, ClusterIps
 from services.apiserver.registry.deleted import deleted_answer
+from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.journal import Journal
 from services.apiserver.registry.node_ports import NodePorts
 from services.apiserver.registry.ownership import check_manager
@@ -71,6 +73,7 @@ class Registry:
                 self._parts[resource.type, part.name] = strategy_for(resource, part.name)
         self.addresses = ServiceAddresses(ClusterIps(self.store(IP_ADDRESSES)), NodePorts(storage), chance)
         self._stores[Service].allocations = self.addresses
+        self._budgets = Budgets(self._stores[PodDisruptionBudget])
         self._tokens = TokenRequests(self._stores[ServiceAccount], issuer or TokenIssuer())
 
     def store(self, resource: Resource) -> Store:
@@ -129,7 +132,7 @@ class Registry:
         if target.subresource == "binding":
             done = await actions.bind(store, target, body, options)
         elif target.subresource == "eviction":
-            done = await actions.evict(store, target, body, options)
+            done = await actions.evict(store, target, body, options, self._budgets)
         else:
             decoded = store.strategy.decode(body, options.field_validation)
             written = await store.create(target, decoded, options)

@@ -64,6 +64,12 @@ def counted_create(obj: Json) -> None:
     obj["metadata"]["generation"] = 1
 
 
+def budget_create(obj: Json) -> None:
+    """Nobody has counted its Pods yet."""
+    counted_create(obj)
+    obj["status"] = {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}
+
+
 def balanced_create(obj: Json) -> None:
     """An Ingress has no address yet."""
     counted_create(obj)

@@ -19,6 +19,7 @@ from services.apiserver.rules.decode import Decoded, FieldValidation
 from services.apiserver.rules.validation import (
     core,
     discovery,
+    disruption,
     networking,
     pod,
     priority,
@@ -86,6 +87,13 @@ _KINDS: dict[str, Rules] = {
         workloads.replication_controller_update,
         prepare.with_status_create,
         prepare.with_status_update,
+    ),
+    "PodDisruptionBudget": Rules(
+        disruption.budget,
+        disruption.budget_update,
+        prepare.budget_create,
+        prepare.with_status_update,
+        allows_unconditional_update=False,
     ),
     "PriorityClass": Rules(priority.priority_class, priority.priority_class_update, prepare.counted_create),
     "Role": Rules(rbac.role, rbac.role_update, allows_create_on_update=True),
@@ -185,6 +193,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("PersistentVolume", "status"): _status(storage.persistent_volume_status),
     ("PersistentVolumeClaim", "status"): _status(storage.claim_status),
     ("VolumeAttachment", "status"): _status(storage.volume_attachment_update),
+    ("PodDisruptionBudget", "status"): _status(disruption.budget_status),
     ("Deployment", "status"): Rules(
         validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
     ),

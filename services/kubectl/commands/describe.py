@@ -106,6 +106,8 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
             return config.service_account(obj, events, now)
         case "Namespace":
             return config.namespace(obj)
+        case "PodDisruptionBudget":
+            return access.budget(obj, events, now)
         case "PriorityClass":
             return access.priority_class(obj, events, now)
         case "Role" | "ClusterRole":

@@ -1,4 +1,4 @@
-"""Roles, their bindings, and PriorityClasses described: who may, and who goes first."""
+"""Roles, bindings, PriorityClasses and disruption budgets described: who may, who goes first, how many go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from services.kubectl.describe import events
-from services.kubectl.describe.writer import Writer, boolean, notes
+from services.kubectl.describe.writer import Writer, boolean, head, notes
+from services.kubectl.output.labels import format_selector
 from services.machinery.policy_rules import broken_down, combined, compacted
 
 Json = dict[str, Any]
@@ -58,5 +59,28 @@ def priority_class(obj: Json, found_events: Iterable[Json] | None, now: datetime
     writer.line(0, "Description:", obj.get("description", ""))
     shown = ",".join(f"{key}={value}" for key, value in annotations) or "<none>"
     writer.line(0, "Annotations:", shown)
+    events.describe(writer, found_events, now)
+    return writer.text()
+
+
+def budget(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:
+    writer = Writer()
+    spec, status = obj["spec"], obj.get("status") or {}
+    head(writer, obj)
+    if "minAvailable" in spec:
+        writer.line(0, "Min available:", spec["minAvailable"])
+    elif "maxUnavailable" in spec:
+        writer.line(0, "Max unavailable:", spec["maxUnavailable"])
+    selector = spec.get("selector")
+    writer.line(0, "Selector:", format_selector(selector) if selector is not None else "<unset>")
+    writer.write(0, "Status:\n")
+    shown = (
+        ("Allowed disruptions", "disruptionsAllowed"),
+        ("Current", "currentHealthy"),
+        ("Desired", "desiredHealthy"),
+        ("Total", "expectedPods"),
+    )
+    for title, field in shown:
+        writer.line(2, f"{title}:", status.get(field, 0))
     events.describe(writer, found_events, now)
     return writer.text()

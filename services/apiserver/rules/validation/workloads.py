@@ -122,15 +122,15 @@ def _rolling_shown(rolling: Json | None) -> Json | None:
 
 def _rolling_update(rolling: Json, path: str, out: Causes) -> None:
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-    _count_or_percent(unavailable, f"{path}.maxUnavailable", out)
-    _count_or_percent(surge, f"{path}.maxSurge", out)
+    count_or_percent(unavailable, f"{path}.maxUnavailable", out)
+    count_or_percent(surge, f"{path}.maxSurge", out)
     if _number(unavailable) == 0 and _number(surge) == 0:
         out.append(invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0"))
     if isinstance(unavailable, str) and _PERCENT.fullmatch(unavailable) and int(unavailable[:-1]) > 100:
         out.append(invalid(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%"))
 
 
-def _count_or_percent(value: int | str, path: str, out: Causes) -> None:
+def count_or_percent(value: int | str, path: str, out: Causes) -> None:
     if isinstance(value, int):
         if value < 0:
             out.append(invalid(path, value, NOT_NEGATIVE))
