@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -233,6 +234,10 @@ class GrpcTransport:
     async def resources(self) -> bytes:
         answer = await self._call(self._discovery.Resources, pb.ResourcesRequest())
         return bytes(answer.json)
+
+    async def openapi(self, path: str) -> bytes:
+        answer = await self._call(self._discovery.OpenAPI, pb.OpenAPIRequest(path=path))
+        return zlib.decompress(answer.packed, zlib.MAX_WBITS | 16)  # as gzip writes it
 
     async def _call(self, method: Any, request: Any) -> Any:
         if self._limiter is not None:

@@ -252,6 +252,12 @@ class RawClient:
         answer: builtins.list[Json] = orjson.loads(await self.transport.resources())
         return answer
 
+    async def openapi(self, group: str, version: str) -> Json:
+        """The OpenAPI document of a group version."""
+        path = f"apis/{group}/{version}" if group else f"api/{version}"
+        document: Json = orjson.loads(await self.transport.openapi(path))
+        return document
+
     def _options(
         self,
         dry_run: bool,

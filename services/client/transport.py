@@ -190,3 +190,7 @@ class Transport(Protocol):
     async def resources(self) -> bytes:
         """A JSON list of APIResourceList, one per group version."""
         ...
+
+    async def openapi(self, path: str) -> bytes:
+        """The OpenAPI document (third edition) of a group version: `api/v1`, `apis/apps/v1`."""
+        ...

@@ -111,3 +111,7 @@ class Link:
     async def resources(self) -> bytes:
         with self._reaching():
             return await self._transport.resources()
+
+    async def openapi(self, path: str) -> bytes:
+        with self._reaching():
+            return await self._transport.openapi(path)

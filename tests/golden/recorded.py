@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from services.api import errors, kinds
+from services.apiserver.openapi.documents import of_all
 from services.apiserver.tables import table
 from services.client.transport import (
     PLAIN,
@@ -179,6 +180,12 @@ class RecordedTransport:
 
     async def resources(self) -> bytes:
         return b"[]"
+
+    async def openapi(self, path: str) -> bytes:
+        document = of_all().third(path)
+        if document is None:
+            raise errors.resource_unknown()
+        return document.body
 
 
 def _warnings(target: Target) -> tuple[str, ...]:

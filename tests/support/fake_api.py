@@ -278,6 +278,9 @@ class FakeApi:
     async def resources(self) -> bytes:
         return b"[]"
 
+    async def openapi(self, path: str) -> bytes:
+        return b"{}"
+
     # Inside
 
     def _enter(self, verb: str, target: Target) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import platform
 import random
@@ -12,6 +13,7 @@ import grpc
 import grpc.aio
 import orjson
 
+from services.api import errors
 from services.api.kinds import SERVED, Resource, Subresource
 from services.apiserver.fronts.calls import Caller, Calls
 from services.pb.resource.v1 import resource_pb2 as pb
@@ -53,6 +55,7 @@ class DiscoveryFront:
         handlers = {
             "Version": self._calls.unary(pb.VersionRequest, self._get_version),
             "Resources": self._calls.unary(pb.ResourcesRequest, self._get_resources),
+            "OpenAPI": self._calls.unary(pb.OpenAPIRequest, self._get_openapi),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -61,6 +64,15 @@ class DiscoveryFront:
 
     async def _get_resources(self, request: pb.ResourcesRequest, caller: Caller) -> pb.ResourcesResponse:
         return pb.ResourcesResponse(json=self._resources)
+
+    async def _get_openapi(self, request: pb.OpenAPIRequest, caller: Caller) -> pb.OpenAPIResponse:
+        """ApiError (404) for a path that the index does not name."""
+        from services.apiserver.openapi.documents import of_all  # Seldom asked for.
+
+        document = await asyncio.to_thread(of_all().third, request.path)
+        if document is None:
+            raise errors.resource_unknown()
+        return pb.OpenAPIResponse(packed=document.packed)
 
 
 def version_document() -> Json:

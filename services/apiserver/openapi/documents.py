@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from services.api.kinds import Resource
+from services.api.kinds import SERVED, Resource
 from services.apiserver.openapi.operations import Operation, camel_group, operations_of, snake_tag
 from services.apiserver.openapi.rendering import Second, Third, described_path
 from services.apiserver.openapi.types import META, Types, kinds_of
@@ -39,6 +39,12 @@ class Document:
     @property
     def body(self) -> bytes:
         return gzip.decompress(self.packed)
+
+
+@cache
+def of_all() -> Documents:
+    """Those of everything that is served, the same for all fronts."""
+    return Documents(lambda: SERVED)
 
 
 class Documents:

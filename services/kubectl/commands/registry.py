@@ -62,6 +62,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("run", "Run a particular image on the cluster", "Basic Commands (Beginner)", "run:RUN"),
     ("set", "Set specific features on objects", "Basic Commands (Beginner)", "set:SET"),
+    (
+        "explain",
+        "Get documentation for a resource",
+        "Basic Commands (Intermediate)",
+        "explain:EXPLAIN",
+    ),
     ("get", "Display one or many resources", "Basic Commands (Intermediate)", "get:GET"),
     ("edit", "Edit a resource on the server", "Basic Commands (Intermediate)", "edit:EDIT"),
     (

@@ -14,9 +14,8 @@ from aiohttp import web
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.api.kinds import SERVED
 from services.apiserver.fronts.rest.negotiation import by_quality
-from services.apiserver.openapi.documents import Document, Documents
+from services.apiserver.openapi.documents import Document, of_all
 
 JSON = "application/json"
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -27,7 +26,7 @@ FOREVER_SECONDS = 365 * 24 * 3600
 
 class Schemas:
     def __init__(self) -> None:
-        self._documents = Documents(lambda: SERVED)
+        self._documents = of_all()
         self._making = asyncio.Lock()
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:

@@ -473,6 +473,11 @@ class DiscoveryServiceStub:
                 request_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesRequest.SerializeToString,
                 response_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesResponse.FromString,
                 _registered_method=True)
+        self.OpenAPI = channel.unary_unary(
+                '/resource.v1.DiscoveryService/OpenAPI',
+                request_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIRequest.SerializeToString,
+                response_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIResponse.FromString,
+                _registered_method=True)
 
 
 class DiscoveryServiceServicer:
@@ -491,6 +496,13 @@ class DiscoveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenAPI(self, request, context):
+        """The OpenAPI document of one group version: `/openapi/v3/…`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DiscoveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -503,6 +515,11 @@ def add_DiscoveryServiceServicer_to_server(servicer, server):
                     servicer.Resources,
                     request_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesRequest.FromString,
                     response_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesResponse.SerializeToString,
+            ),
+            'OpenAPI': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenAPI,
+                    request_deserializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIRequest.FromString,
+                    response_serializer=services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -560,6 +577,33 @@ class DiscoveryService:
             '/resource.v1.DiscoveryService/Resources',
             services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesRequest.SerializeToString,
             services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.ResourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenAPI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resource.v1.DiscoveryService/OpenAPI',
+            services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIRequest.SerializeToString,
+            services_dot_pb_dot_resource_dot_v1_dot_resource__pb2.OpenAPIResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -180,6 +180,8 @@ class DiscoveryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DiscoveryServiceAsyncStub: ...
     Version: _grpc.UnaryUnaryMultiCallable[_resource_pb2.VersionRequest, _resource_pb2.VersionResponse]
     Resources: _grpc.UnaryUnaryMultiCallable[_resource_pb2.ResourcesRequest, _resource_pb2.ResourcesResponse]
+    OpenAPI: _grpc.UnaryUnaryMultiCallable[_resource_pb2.OpenAPIRequest, _resource_pb2.OpenAPIResponse]
+    """The OpenAPI document of one group version: `/openapi/v3/…`."""
 
 @_typing.type_check_only
 class DiscoveryServiceAsyncStub(DiscoveryServiceStub):
@@ -188,6 +190,8 @@ class DiscoveryServiceAsyncStub(DiscoveryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Version: _aio.UnaryUnaryMultiCallable[_resource_pb2.VersionRequest, _resource_pb2.VersionResponse]  # type: ignore[assignment]
     Resources: _aio.UnaryUnaryMultiCallable[_resource_pb2.ResourcesRequest, _resource_pb2.ResourcesResponse]  # type: ignore[assignment]
+    OpenAPI: _aio.UnaryUnaryMultiCallable[_resource_pb2.OpenAPIRequest, _resource_pb2.OpenAPIResponse]  # type: ignore[assignment]
+    """The OpenAPI document of one group version: `/openapi/v3/…`."""
 
 class DiscoveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the server serves; the gRPC counterpart of `/version`, `/api` and `/apis`."""
@@ -205,5 +209,13 @@ class DiscoveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resource_pb2.ResourcesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resource_pb2.ResourcesResponse, _abc.Awaitable[_resource_pb2.ResourcesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def OpenAPI(
+        self,
+        request: _resource_pb2.OpenAPIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_pb2.OpenAPIResponse, _abc.Awaitable[_resource_pb2.OpenAPIResponse]]:
+        """The OpenAPI document of one group version: `/openapi/v3/…`."""
 
 def add_DiscoveryServiceServicer_to_server(servicer: DiscoveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
