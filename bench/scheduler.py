@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -23,7 +24,11 @@ from services.api.core_v1 import (
     ResourceRequirements,
 )
 from services.api.meta_v1 import ObjectMeta
+from services.client.client import Client
+from services.client.informer import InformerFactory
+from services.client.transport import Transport
 from services.machinery import labels
+from services.process.clock import SystemClock
 from services.scheduler import explain
 from services.scheduler.algorithm import Algorithm
 from services.scheduler.cache import Cache
@@ -34,8 +39,16 @@ from services.scheduler.framework.runtime import Framework
 from services.scheduler.profile import SCHEDULER_NAME, default_profile
 from services.scheduler.queue import SchedulingQueue
 from services.scheduler.snapshot import Snapshot
+from services.scheduler.volumes import Volumes
 
 IMAGE = "docker.io/library/nginx:latest"
+
+
+def _no_volumes() -> Volumes:
+    """No Pod here has a claim: nothing is asked of this client."""
+    clock = SystemClock()
+    client = Client(cast(Transport, None))
+    return Volumes(client, InformerFactory(client, clock), clock)
 
 
 async def _no_binding(pod: Pod, node_name: str) -> None:
@@ -74,7 +87,8 @@ def pods(count: int, requests: Callable[[int], dict[str, str]]) -> Iterator[Pod]
 def measure(node_count: int, waiting: list[Pod]) -> tuple[float, float]:
     """CPU seconds of all, and of deciding alone."""
     owners = labels.from_map({"app": "web"})
-    framework = Framework(default_profile(_no_binding, lambda pod: owners), SCHEDULER_NAME)
+    profile = default_profile(_no_binding, lambda pod: owners, _no_volumes())
+    framework = Framework(profile, SCHEDULER_NAME)
     algorithm, cache, snapshot = Algorithm(framework, Random(1)), Cache(), Snapshot()
     queue = SchedulingQueue(framework.queue_sort.sort_key, framework.plugins, framework.run_pre_enqueue)
     for node in nodes(node_count):

@@ -7,6 +7,7 @@ find them, and so that a restarted kubelet recognises its own. Upstream: `kuberu
 
 from __future__ import annotations
 
+import json
 import zlib
 
 from services.api.core_v1 import Container, Pod, PodSecurityContext, ResourceRequirements
@@ -15,6 +16,7 @@ from services.kubelet.environment import expand
 from services.machinery import quantity
 
 HASH_ANNOTATION = "io.kubernetes.container.hash"
+MEMORY_MOUNTS = "io.kubernetes.container.memoryMounts"
 CLUSTER_DOMAIN = "cluster.local"
 CLUSTER_DNS = "10.96.0.10"
 POD_LOG_ROOT = "/var/log/pods"
@@ -245,7 +247,22 @@ def _annotations(pod: Pod, container: Container, attempt: int) -> dict[str, str]
         annotations["io.kubernetes.pod.terminationGracePeriod"] = str(
             pod.spec.termination_grace_period_seconds
         )
+    if in_memory := _memory_mounts(pod, container):
+        annotations[MEMORY_MOUNTS] = json.dumps(in_memory)
     return annotations
+
+
+def _memory_mounts(pod: Pod, container: Container) -> dict[str, int]:
+    """Where the container has volumes that lie in memory, with the size of each; 0 is any size.
+
+    A real kubelet mounts a tmpfs, which the kernel charges. Runtimes of ours know by this, others ignore it.
+    """
+    sizes = {
+        volume.name: quantity.value(volume.empty_dir.size_limit or "0")
+        for volume in pod.spec.volumes
+        if volume.empty_dir is not None and volume.empty_dir.medium == "Memory"
+    }
+    return {mount.mount_path: sizes[mount.name] for mount in container.volume_mounts if mount.name in sizes}
 
 
 def _first(*values: int | None) -> int | None:

@@ -39,7 +39,7 @@ from services.runtime.processes import PidNamespace, Process, Program
 from services.runtime.sandbox import Sandbox
 from services.runtime.system_files import device_files
 from services.runtime.tmpfs import Tmpfs
-from services.runtime.volumes import FolderMount, MemoryMount
+from services.runtime.volumes import FolderMount, Memory, MemoryMount, memory_mounts
 
 Subscriber = Callable[[EventType, str, Sandbox], None]
 HANDLERS = ("", "runc")
@@ -265,8 +265,11 @@ class Machine:
         filesystem.mounts["/sys"] = MadeFiles(container, CONTROL_GROUP)
         for path in ETC_FILES:
             filesystem.mounts[path] = EtcFile(container.sandbox, path)
+        in_memory = memory_mounts(container.config.annotations)
         for mount in container.config.mounts:
-            filesystem.mounts["/" + mount.container_path.strip("/")] = self._mount(mount)
+            limit = in_memory.get(mount.container_path)
+            memory = Memory(limit, container.hold_file) if limit is not None else None
+            filesystem.mounts["/" + mount.container_path.strip("/")] = self._mount(mount, memory)
         return filesystem
 
     def pid_namespace_for(self, container: Container) -> PidNamespace | None:
@@ -283,14 +286,14 @@ class Machine:
             sandbox.pids.add_pause(container)
         return sandbox.pids
 
-    def _mount(self, config: MountConfig) -> Mount:
+    def _mount(self, config: MountConfig, memory: Memory | None) -> Mount:
         real = self.real_path(config.host_path)
         if not real.exists():
             real.mkdir(parents=True, exist_ok=True)
         resolved, root = os.path.realpath(real), self._real_root
         if resolved != root and not resolved.startswith(root + os.sep):
             return MemoryMount({"": Entry(DIRECTORY, 0o755)})
-        return FolderMount(Path(resolved), readonly=config.readonly)
+        return FolderMount(Path(resolved), readonly=config.readonly, memory=memory)
 
 
 class Addresses:

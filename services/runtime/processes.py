@@ -194,6 +194,25 @@ class ProcessTable:
         self._container.kernel.ready(process.task)
         return process
 
+    def _tell_fault(self, process: Process) -> None:
+        """What a tool says when a write fails that it did not look at."""
+        error = process.task.error if process.task is not None else None
+        if not isinstance(error, OSError) or isinstance(error, BrokenPipeError) or 2 not in process.streams:
+            return
+        stream = process.streams[2]
+        stream.retain()
+        words = f"{process.name}: write error: {error.strerror or error}\n"
+
+        async def tell() -> None:
+            try:
+                await stream.write(words.encode("utf-8", "surrogateescape"))
+            except OSError:
+                return
+            finally:
+                stream.release()
+
+        self._container.kernel.spawn(tell())
+
     def kill_all(self) -> None:
         for process in list(self.own.values()):
             process.end(128 + SIGKILL)
@@ -202,6 +221,7 @@ class ProcessTable:
         self.alive.pop(process.pid, None)
         self.own.pop(process.pid, None)
         process.hold(0)
+        self._tell_fault(process)
         for child in self.alive.values():
             if child.parent == process.pid:
                 child.parent = 1

@@ -10,25 +10,63 @@ files that the runtime makes itself.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from services.runtime.filesystem import DEVICE, DIRECTORY, FILE, LINK, Entry, fault, parent_of
 
 MOUNT_BYTES_MAX = 256 * 1024 * 1024
 READ_BYTES_MAX = 16 * 1024 * 1024
+MEMORY_MOUNTS = "io.kubernetes.container.memoryMounts"  # an annotation: the CRI has no field for it
+
+
+def memory_mounts(annotations: Mapping[str, str]) -> dict[str, int]:
+    """Where a container has memory-backed volumes, and how big each may get, as the kubelet says."""
+    try:
+        found = json.loads(annotations.get(MEMORY_MOUNTS, "{}"))
+        return {str(path): max(int(limit), 0) for path, limit in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+class Memory:
+    """What lies in a memory-backed volume counts as memory of the container that wrote it, up to a limit."""
+
+    __slots__ = ("_charge", "_limit")
+
+    def __init__(self, limit_bytes: int, charge: Callable[[int], None]) -> None:
+        self._limit, self._charge = min(limit_bytes or MOUNT_BYTES_MAX, MOUNT_BYTES_MAX), charge
+
+    def take(self, base: Path, change: int, path: str) -> None:
+        """ENOSPC when the volume, whoever filled it, would hold more than it may."""
+        if change > 0 and _size(base) + change > self._limit:
+            raise fault(errno.ENOSPC, path)
+        self._charge(change)
+
+
+def _size(real: Path) -> int:
+    """Bytes in a file, or in all files of a folder."""
+    try:
+        status = real.lstat()
+    except OSError:
+        return 0
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return sum(_size(Path(entry.path)) for entry in os.scandir(real))
 
 
 class FolderMount:
-    __slots__ = ("_base", "_written", "readonly")
+    __slots__ = ("_base", "_memory", "_written", "readonly")
 
-    def __init__(self, base: Path, *, readonly: bool) -> None:
-        """`base` is a path without links."""
+    def __init__(self, base: Path, *, readonly: bool, memory: Memory | None = None) -> None:
+        """`base` is a path without links. `memory`: to the container it is a tmpfs."""
         self._base = base
         self._written = 0
+        self._memory = memory
         self.readonly = readonly
 
     def entry(self, path: str) -> Entry | None:
@@ -56,9 +94,12 @@ class FolderMount:
         real = self._real(path)
         if real is None:
             raise fault(errno.ENOENT, path)
-        self._written += entry.size
-        if self._written > MOUNT_BYTES_MAX:
-            raise fault(errno.ENOSPC, path)
+        if self._memory is None:
+            self._written += entry.size
+            if self._written > MOUNT_BYTES_MAX:
+                raise fault(errno.ENOSPC, path)
+        else:
+            self._memory.take(self._base, entry.size - _size(real), path)
         if entry.kind == DIRECTORY:
             real.mkdir(exist_ok=True)
         elif entry.kind == LINK:
@@ -72,6 +113,8 @@ class FolderMount:
         real = self._real(path)
         if real is None:
             raise fault(errno.ENOENT, path)
+        if self._memory is not None:
+            self._memory.take(self._base, -_size(real), path)
         if real.is_dir() and not real.is_symlink():
             shutil.rmtree(real)
         else:

@@ -226,7 +226,13 @@ class Commands(State):
             self.exported |= set(assignments)
         async with Redirection(self.itself(), redirects) as made:
             if made:
-                self.status = await run()
+                try:
+                    self.status = await run()
+                except BrokenPipeError:
+                    raise
+                except OSError as error:  # a full disk, a device that takes nothing
+                    await self.complain(f"write error: {error.strerror}")
+                    self.status = 1
             elif permanent and not self.interactive:
                 raise Exit(2 if self.is_dash else 1)
             else:
