@@ -17,7 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from services.api import errors, kinds
-from services.apiserver.fronts.kubelets import Kubelets, refusal_of
+from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
 from services.apiserver.fronts.rest import documents
 from services.apiserver.fronts.rest.paths import Path
 from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, wires
@@ -45,20 +45,32 @@ class Proxy:
         if path.plural == "nodes":
             return await self._node(request, path, (rest or "").strip("/"))
         backend = await self._backend(path)
-        reference = pb.ContainerReference(namespace=path.namespace, pod=backend.pod)
-        call = await self._kubelets.port_forward(pb.PortForwardRequest(pod=reference, port=backend.port))
+        call = await self._reached(path.namespace, backend)
         try:
-            await begun(call)
             where = f"/{rest or ''}"
             if upgrades:
                 return await _pass_bytes(request, call, backend, where)
             return await _pass_on(request, call, backend, where, prefix)
-        except (errors.ApiError, grpc.aio.AioRpcError) as error:
-            refused = refusal_of(error) if isinstance(error, grpc.aio.AioRpcError) else error
-            why = refused.message.rpartition("desc = ")[2]
-            raise errors.unavailable(f"error trying to reach service: {why}") from None
         finally:
             call.cancel()
+
+    async def _reached(self, namespace: str, backend: Backend) -> Call:
+        """A connection to the Pod, which the caller cancels. ApiError (503) where there is none."""
+        reference = pb.ContainerReference(namespace=namespace, pod=backend.pod)
+        call, is_reached = None, False
+        try:
+            call = await self._kubelets.port_forward(pb.PortForwardRequest(pod=reference, port=backend.port))
+            await begun(call)
+            is_reached = True
+            return call
+        except errors.ApiError as refused:
+            if call is None and refused.code < 500:
+                raise
+            why = refused.message.rpartition("desc = ")[2].removeprefix("error dialing backend: ")
+            raise errors.unavailable(f"error trying to reach service: {why}") from None
+        finally:
+            if call is not None and not is_reached:
+                call.cancel()
 
     # -- where to --------------------------------------------------------------------------------
 
@@ -162,10 +174,13 @@ async def _pass_bytes(request: web.Request, call: Any, backend: Backend, where: 
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     head = f"{request.method} {where}{'?' if query else ''}{query} HTTP/1.1\r\n{lines}\r\n"
     wire, answer = wires.leave_http(request)
-    await pod_http.send(call, head.encode("utf-8", "surrogateescape"))
-    async with alongside(_upward(wire, call)):
-        async for data in pod_http.received(call):
-            await wire.write(data)
+    try:
+        await pod_http.send(call, head.encode("utf-8", "surrogateescape"))
+        async with alongside(_upward(wire, call)):
+            async for data in pod_http.received(call):
+                await wire.write(data)
+    except grpc.aio.AioRpcError as error:
+        raise ConnectionResetError("the backend broke off") from error
     return answer
 
 

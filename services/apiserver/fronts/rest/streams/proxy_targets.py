@@ -86,7 +86,7 @@ def of_service(named: Named, port: str, slices: Iterable[Json], chance: random.R
 def _backend(named: Named, pod: str, address: str, port: str) -> Backend:
     if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise errors.bad_request(f'invalid port "{port}"')
-    host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    host = f"[{address}]:{port}" if ":" in address else f"{address or pod}:{port}"
     return Backend(pod, int(port), host, named.scheme == "https")
 
 
