@@ -37,7 +37,7 @@ from services.node.name_from_dns import name_from_dns
 from services.node.network import agent as network_agent
 from services.node.network.agent import NetworkAgent
 from services.node.shell.host import Journal, follow_logs
-from services.node.units import KubeletUnit, RuntimeUnit
+from services.node.units import KubeletUnit, ProxyUnit, RuntimeUnit
 from services.pb.node.v1.machine_pb2_grpc import add_MachineServiceServicer_to_server
 from services.pb.node.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from services.process.grpc_server import Health, grpc_server
@@ -127,7 +127,7 @@ def _hosts(process: Process, config: FleetConfig, machines: Machines | None, jou
     return Hosts(
         names=config.names,
         machines=machines,
-        units={"containerd": RuntimeUnit(process.clock)},
+        units={"containerd": RuntimeUnit(process.clock), "kube-proxy": ProxyUnit(process.clock)},
         hardware=config.machine,
         ip=config.ip,
         root=config.root,

@@ -83,6 +83,25 @@ class KubeletUnit:
             raise PermissionError("hollow nodes share one kubelet process, which none of them can switch")
 
 
+class ProxyUnit:
+    """kube-proxy is a part of the node's process, and ends with it."""
+
+    description = "kube-proxy: Kubernetes network proxy"
+    active = True
+
+    def __init__(self, clock: Clock) -> None:
+        self.since: datetime = clock.now()
+
+    def start(self) -> None:
+        """It runs already."""
+
+    def stop(self) -> None:
+        raise PermissionError("kube-proxy ends with its machine: `orrery node stop` does that")
+
+    def restart(self) -> None:
+        raise PermissionError("kube-proxy ends with its machine: `orrery node reboot` does that")
+
+
 class RuntimeUnit:
     """It lives as long as the machine does: with it would go all containers."""
 

@@ -12,9 +12,11 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random, SystemRandom
 
@@ -27,6 +29,7 @@ from services.process.logging import LEVELS, Logger, configure, get_logger
 # A younger generation this large means a collection per some thousand objects, not per 700:
 # caches hold many objects that live long, and frozen structs cannot form cycles.
 GC_THRESHOLDS = (50_000, 20, 50)
+FILES_MAX = 65_536
 
 
 class Fatal(Exception):
@@ -70,8 +73,18 @@ def run(
     configure(clock, level=flags.log_level, form=flags.log_format)
     process = Process(component, clock, Random(SystemRandom().getrandbits(64)), get_logger(component))
     gc.set_threshold(*GC_THRESHOLDS)
+    _take_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_supervise(serve, flags, process))
+
+
+def _take_files() -> None:
+    """As many open files as the system allows: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a system that promises more than it gives
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _supervise(serve: Serve, flags: argparse.Namespace, process: Process) -> int:

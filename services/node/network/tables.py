@@ -53,6 +53,7 @@ class Tables:
         """Until cancelled."""
         for informer in (self._services, self._slices, self._nodes):
             await informer.wait_synced()
+        self._log.info("kube-proxy knows where Services lead", services=len(self._services.store.list()))
         while True:
             await self._dirty.wait()
             self._dirty.clear()

@@ -44,6 +44,7 @@ DAEMONS = {
         "--config=/var/lib/kubelet/config.yaml",
         "--container-runtime-endpoint=unix:///run/containerd/containerd.sock",
     ),
+    "kube-proxy": ("/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"),
 }
 
 

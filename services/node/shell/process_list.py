@@ -10,7 +10,13 @@ from services.node.shell.host import MEBIBYTE, Host
 from services.runtime.model import SandboxState
 from services.runtime.processes import Process, Program
 
-_RESIDENT = {"init": 12, "containerd": 52, "kubelet": 96, "stress": 4}  # MiB of what is no container
+_RESIDENT = {
+    "init": 12,
+    "containerd": 52,
+    "kubelet": 96,
+    "kube-proxy": 41,
+    "stress": 4,
+}  # MiB of what is no container
 
 
 @dataclass(frozen=True, slots=True)
