@@ -34,3 +34,6 @@ class KubeletConfiguration(Struct, frozen=True, kw_only=True):
     shutdown_critical_seconds: int = 0
     manifests: Path | None = None  # folder of static Pods
     file_check_seconds: float = 20.0
+    container_log_bytes_max: int = 10 * 1024 * 1024
+    container_log_files_max: int = 5
+    parallel_pulls: int = 1  # upstream: serializeImagePulls

@@ -103,6 +103,13 @@ class Fleet:
         self._services: Informer[Service]
         self._nodes: Informer[Node]
 
+    def _log_rotator(self) -> LogRotator:
+        limits = self._config.kubelet
+        return LogRotator(
+            self._running, self._clock, self._log,
+            size_max=limits.container_log_bytes_max, files_max=limits.container_log_files_max,
+        )  # fmt: skip
+
     async def run(self, on_ready: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled. `on_ready` runs once every node has registered."""
         self._choose_informers()
@@ -112,7 +119,7 @@ class Fleet:
             group.create_task(self._timers.run())
             group.create_task(self._recorder.run())
             group.create_task(self._statuses.run())
-            group.create_task(LogRotator(self._running, self._clock, self._log).run())
+            group.create_task(self._log_rotator().run())
             group.create_task(self._references.run())
             group.create_task(self._informers.run())
             gate = asyncio.Semaphore(NODES_STARTING_MAX)
@@ -188,7 +195,9 @@ class Fleet:
             labels=config.labels,
         )
         agent = NodeAgent(context, config.machine, config.port, config.boot_id)
-        images = ImageManager(context.cri, self._clock, agent.images_changed)
+        images = ImageManager(
+            context.cri, self._clock, agent.images_changed, parallel_pulls=config.kubelet.parallel_pulls
+        )
         kubelet = Kubelet(context, images, Prober(context.cri, self._timers, group))
         eviction = EvictionManager(
             kubelet,

@@ -10,6 +10,8 @@ from services.kubelet.configuration import KubeletConfiguration
 from services.machinery import duration, quantity
 from services.process.run import Fatal
 
+PULLS_MAX = 16  # at once on one node, where they are not serialized
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -33,6 +35,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-gc-high-threshold", type=int, default=85, help="percent of the disk")
     parser.add_argument("--image-gc-low-threshold", type=int, default=80, help="percent of the disk")
     parser.add_argument("--minimum-image-ttl-duration", default="2m0s", help="an image's least age")
+    parser.add_argument("--container-log-max-size", default="10Mi", help="then a log is rotated")
+    parser.add_argument(
+        "--container-log-max-files", type=int, default=5, help="of each container, 2 at least"
+    )
+    parser.add_argument(
+        "--serialize-image-pulls", choices=("true", "false"), default="true", help="one by one"
+    )
     parser.add_argument("--shutdown-grace-period", default="0s", help="of a graceful node shutdown")
     parser.add_argument("--shutdown-grace-period-critical-pods", default="0s", help="critical Pods' part")
 
@@ -58,6 +67,9 @@ def configuration(flags: argparse.Namespace, root: Path) -> KubeletConfiguration
             shutdown_critical_seconds=int(_seconds(flags.shutdown_grace_period_critical_pods)),
             manifests=Path(flags.pod_manifest_path).absolute() if flags.pod_manifest_path else default,
             file_check_seconds=_seconds(flags.file_check_frequency),
+            container_log_bytes_max=_log_size(flags.container_log_max_size),
+            container_log_files_max=_log_files(flags.container_log_max_files),
+            parallel_pulls=1 if flags.serialize_image_pulls == "true" else PULLS_MAX,
         )
     except ValueError as error:
         raise Fatal(f"a flag of the kubelet makes no sense: {error}") from error
@@ -82,3 +94,16 @@ def _quantities(text: str) -> dict[str, str]:
 
 def _seconds(text: str) -> float:
     return duration.parse(text)
+
+
+def _log_size(text: str) -> int:
+    size = quantity.value(text)
+    if size <= 0:
+        raise ValueError(f"--container-log-max-size must be positive, not {text}")
+    return size
+
+
+def _log_files(count: int) -> int:
+    if count <= 1:
+        raise ValueError("--container-log-max-files must be greater than 1")
+    return count
