@@ -8,7 +8,9 @@ subject, that the defaults have, whatever else was added; the annotation
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -28,6 +30,7 @@ GROUP = "rbac.authorization.k8s.io"
 AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 OPTIONS = WriteOptions(field_manager="kube-apiserver")
 RETRY_SECONDS = 0.5
+AT_ONCE = 16
 
 
 def wanted() -> Iterator[Json]:
@@ -98,37 +101,55 @@ def completed(found: Json, default: Json) -> Json | None:
 
 
 async def reconcile(registry: Registry, clock: Clock, log: Logger) -> None:
-    """Returns once all of it is there; waits for etcd as long as it takes."""
-    for default in wanted():
-        resource = resource_of_kind(default["apiVersion"], default["kind"])
-        assert resource is not None
-        meta = default["metadata"]
-        collection = Target(resource, meta.get("namespace", ""))
-        target = Target(resource, collection.namespace, meta["name"])
-        while True:
-            try:
-                await _reconcile(registry, collection, target, default)
-                break
-            except errors.ApiError as error:
-                if errors.is_already_exists(error) or errors.is_conflict(error):
-                    break
-                name = meta["name"]
-                log.warning("Cannot make a default role yet", name=name, reason=error.message)
-                await clock.sleep(RETRY_SECONDS)
+    """Returns once all of it is there; waits for etcd as long as it takes. One line of log for all."""
+    made = 0
+    for batch in batched(wanted()):
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_until_there(registry, each, clock, log)) for each in batch]
+        made += sum(task.result() for task in tasks)
+    if made:
+        log.info("Made the default roles and role bindings", count=made)
 
 
-async def _reconcile(registry: Registry, collection: Target, target: Target, default: Json) -> None:
-    entry = registry.store(target.resource).find(target.namespace, target.name)
-    if entry is None:
-        await registry.create(collection, orjson.dumps(default), OPTIONS)
-        return
-    found = orjson.loads(entry.value)
-    if "roleRef" in default and found.get("roleRef") != default["roleRef"]:
+def batched(objects: Iterable[Json]) -> Iterator[list[Json]]:
+    """So many at a time: a cluster's first second is short of time, and its etcd of nothing."""
+    iterator = iter(objects)
+    while batch := list(islice(iterator, AT_ONCE)):
+        yield batch
+
+
+async def _until_there(registry: Registry, default: Json, clock: Clock, log: Logger) -> bool:
+    """Whether anything had to be written."""
+    resource = resource_of_kind(default["apiVersion"], default["kind"])
+    assert resource is not None
+    meta = default["metadata"]
+    target = Target(resource, meta.get("namespace", ""), meta["name"])
+    while True:
+        try:
+            return await _reconcile(registry, target, default)
+        except errors.ApiError as error:
+            if errors.is_already_exists(error) or errors.is_conflict(error):
+                return False  # another server is at it too
+            log.warning("Cannot make a default role yet", name=meta["name"], reason=error.message)
+            await clock.sleep(RETRY_SECONDS)
+
+
+async def _reconcile(registry: Registry, target: Target, default: Json) -> bool:
+    store = registry.store(target.resource)
+    entry = store.find(target.namespace, target.name)
+    found = orjson.loads(entry.value) if entry is not None else None
+    if found is not None and found.get("roleRef") != default.get("roleRef"):
         # What a binding is bound to cannot change: it is made anew.
         await registry.delete(target, b"")
-        await registry.create(collection, orjson.dumps(default), OPTIONS)
-        return
+        found = None
+    if entry is None or found is None:
+        # Past the journal: what every cluster has is no news.
+        collection = Target(target.resource, target.namespace)
+        await store.create(collection, store.strategy.decode(orjson.dumps(default)), OPTIONS)
+        return True
     new = completed(found, default)
-    if new is not None:
-        new["metadata"]["resourceVersion"] = str(entry.revision)
-        await registry.update(target, orjson.dumps(new), OPTIONS)
+    if new is None:
+        return False
+    new["metadata"]["resourceVersion"] = str(entry.revision)
+    await registry.update(target, orjson.dumps(new), OPTIONS)
+    return True
