@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from services.launcher import control, kubeconfig
-from services.launcher.addresses import Addresses
+from services.launcher.addresses import LOOPBACK, Addresses
 from services.launcher.addresses import choose as choose_addresses
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.home import Home
@@ -23,6 +23,7 @@ from services.process.clock import SystemClock
 from services.process.keys import make_missing
 
 READY_SECONDS = 120
+DNS_PORT = 30053  # the node port of config/addons/coredns.yaml
 _COMPONENT_COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
 _LINE = re.compile(r"^(\S+) (\S+) +(DEBUG|INFO|WARNING|ERROR) +(.*)$")
 
@@ -72,7 +73,16 @@ The cluster is up: {len(names)} nodes are Ready ({nodes}).{own}
   orrery logs scheduler -f                                  why each Pod is where it is
   orrery kill node-1                                        break something, and watch it heal
   orrery restart node-1
-"""
+{_dig(plan)}"""
+
+
+def _dig(plan: Plan) -> str:
+    """How to ask for the cluster's names from this machine, where its nodes have addresses of their own."""
+    first = plan.component(plan.node_names[0]) if plan.node_names else None
+    host = first.address.rpartition(":")[0] if first else ""
+    if not host or host == LOOPBACK:
+        return ""
+    return f"  dig @{host} -p {DNS_PORT} kubernetes.default.svc.cluster.local\n"
 
 
 async def run_in_foreground(home: Home, plan: Plan, *, silent: bool = False) -> int:
