@@ -47,6 +47,10 @@ def service_of(slice_: EndpointSlice) -> ObjectKey | None:
     return ObjectKey(slice_.key.namespace, name)
 
 
+def _is_owned_by(slice_: EndpointSlice, service: Service) -> bool:
+    return any(owner.uid == service.metadata.uid for owner in slice_.metadata.owner_references)
+
+
 def _service_of(slice_: EndpointSlice, stores: Stores) -> list[ObjectKey]:
     key = service_of(slice_)
     return [key] if key else []
@@ -93,12 +97,15 @@ class EndpointSliceController(Controller[Service]):
         key = f"{service.key.namespace}/{service.key.name}"
         existing = self.store(EndpointSlice).by_index(BY_SERVICE, key)
         moment = self._triggers.moment(service, found)
+        own = [each for each in existing if _is_owned_by(each, service)]
         plan = slices.plan(
-            existing,
+            own,
             self._desired(service, found),
             lambda ports: _new_slice(service, ports),
             lambda slice_: _relabelled(service, slice_),
         )
+        # A Service of that name that was deleted had slices too: they will be collected, and serve no more.
+        plan.delete += [each for each in existing if not _is_owned_by(each, service)]
         await self._carry_out(service, plan, moment)
 
     async def _carry_out(self, service: Service, plan: slices.Plan, moment: str) -> None:

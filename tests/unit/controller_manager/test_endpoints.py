@@ -182,6 +182,22 @@ async def test_pods_come_and_go_behind_a_service(cluster: Cluster) -> None:
         assert cluster.api.all(Endpoints) == []
 
 
+async def test_a_service_made_again_at_once_has_slices_of_its_own(cluster: Cluster) -> None:
+    async with cluster.running(*ALL):
+        cluster.api.put(service())
+        cluster.api.put(ready_pod(1))
+        await cluster.quiet()
+        (before,) = cluster.api.all(EndpointSlice)
+        again = service()
+        cluster.api.remove(Service, "web", "default")
+        cluster.api.put(replace(again, metadata=replace(again.metadata, uid="uid-again")))
+        await cluster.quiet()
+        (after,) = cluster.api.all(EndpointSlice)
+        assert [owner.uid for owner in after.metadata.owner_references] == ["uid-again"]
+        assert after.metadata.name != before.metadata.name
+        assert [e.addresses for e in after.endpoints] == [["10.0.0.2"]]
+
+
 async def test_many_pods_at_once_make_no_slice_twice(cluster: Cluster) -> None:
     async with cluster.running(*ALL):
         cluster.api.put(service())
