@@ -1,0 +1,121 @@
+"""Who asks over HTTPS, and whether he may: certificates, tokens, nobody, and somebody in another's name."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.apiserver import Https, https
+
+__all__ = ["https"]
+
+pytestmark = pytest.mark.slow  # needs etcd and an API server of its own
+Json = dict[str, Any]
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+NAMESPACED = f"{RBAC}/namespaces/default"
+
+
+def ask(
+    server: Https,
+    method: str,
+    path: str,
+    body: Json | None = None,
+    headers: dict[str, str] | None = None,
+    user: str = "admin",
+) -> tuple[int, Any]:
+    where = urlsplit(server.base)
+    connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=server.context(user))
+    content = {"Content-Type": "application/json"} if body is not None else {}
+    text = json.dumps(body) if body is not None else None
+    connection.request(method, path, text, {**content, **(headers or {})})
+    response = connection.getresponse()
+    answer = response.read()
+    connection.close()
+    return response.status, json.loads(answer) if answer[:1] == b"{" else answer
+
+
+def make(server: Https, path: str, kind: str, name: str, **fields: Any) -> None:
+    version = "v1" if path.startswith("/api/") else "rbac.authorization.k8s.io/v1"
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **fields}
+    status, answer = ask(server, "POST", path, body)
+    assert status == 201, answer
+
+
+def test_a_token_opens_what_its_account_was_granted_while_the_account_lives(https: Https) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    make(https, accounts, "ServiceAccount", "robot")
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    make(https, f"{NAMESPACED}/roles", "Role", "reader", rules=[rule])
+    subject = {"kind": "ServiceAccount", "name": "robot", "namespace": "default"}
+    role = {"kind": "Role", "name": "reader"}
+    make(https, f"{NAMESPACED}/rolebindings", "RoleBinding", "rb", roleRef=role, subjects=[subject])
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    status, answer = ask(https, "POST", f"{accounts}/robot/token", request)
+    assert status == 201
+    token = answer["status"]["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert ask(https, "GET", "/api/v1/namespaces/default/pods", headers=bearer, user="")[0] == 200
+    status, refused = ask(https, "GET", "/api/v1/namespaces/default/secrets", headers=bearer, user="")
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    status, answer = ask(https, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)
+    assert answer["status"]["user"]["username"] == "system:serviceaccount:default:robot"
+    assert ask(https, "DELETE", f"{accounts}/robot")[0] == 200
+    for bad in (bearer, {"Authorization": "Bearer bogus"}, {"Authorization": "Basic YTpi"}):
+        status, refused = ask(https, "GET", "/api/v1/namespaces/default/pods", headers=bad, user="")
+        assert (status, refused["message"]) == (401, "Unauthorized")
+
+
+def test_nobody_sees_health_and_version_and_nothing_else(https: Https) -> None:
+    for path in ("/healthz", "/version", "/livez", "/readyz"):
+        assert ask(https, "GET", path, user="")[0] == 200
+    for path in ("/api", "/apis", "/metrics", "/api/v1/pods", "/openapi/v2"):
+        status, refused = ask(https, "GET", path, user="")
+        assert status == 403
+        assert 'User "system:anonymous" cannot' in refused["message"]
+
+
+def test_rights_begin_and_end_with_the_answer_to_the_write(https: Https) -> None:
+    jane = {"Impersonate-User": "jane"}
+    assert ask(https, "GET", "/api/v1/nodes", headers=jane)[0] == 403
+    role = {"kind": "ClusterRole", "name": "cluster-admin"}
+    subjects = [{"kind": "User", "name": "jane"}]
+    make(https, f"{RBAC}/clusterrolebindings", "ClusterRoleBinding", "jane", roleRef=role, subjects=subjects)
+    assert ask(https, "GET", "/api/v1/nodes", headers=jane)[0] == 200
+    assert ask(https, "DELETE", f"{RBAC}/clusterrolebindings/jane")[0] == 200
+    assert ask(https, "GET", "/api/v1/nodes", headers=jane)[0] == 403
+
+
+def test_only_who_may_impersonate_does(https: Https) -> None:
+    both = {"Impersonate-User": "jane", "Impersonate-Group": "system:masters"}
+    assert ask(https, "GET", "/api/v1/nodes", headers=both)[0] == 200
+    status, refused = ask(https, "GET", "/api/v1/nodes", headers=both, user="")
+    assert status == 403
+    assert refused["message"].startswith(
+        'users "jane" is forbidden: User "system:anonymous" cannot impersonate'
+    )
+    status, refused = ask(https, "GET", "/api/v1/nodes", headers={"Impersonate-Group": "x"})
+    assert status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+        ("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        ("/apis/authorization.k8s.io/v1/subjectaccessreviews", "SubjectAccessReview"),
+        ("/apis/authentication.k8s.io/v1/tokenreviews", "TokenReview"),
+    ],
+)
+def test_bad_questions_are_refused(https: Https, path: str, kind: str) -> None:
+    version = path[len("/apis/") :].rpartition("/")[0]
+    specs: tuple[Any, ...] = ({}, {"resourceAttributes": None}, {"user": 3}, [], None, {"token": ["x"]})
+    for spec in specs:
+        status, answer = ask(https, "POST", path, {"apiVersion": version, "kind": kind, "spec": spec})
+        assert 400 <= status < 500, (spec, answer)
+    assert ask(https, "GET", path)[0] == 405
+    assert ask(https, "POST", f"{path}/name", {})[0] == 405
