@@ -135,14 +135,15 @@ def test_a_terminal(kubectl: Kubectl) -> None:
     process = kubectl.start("exec", "-it", kubectl.pod, "--", "sh", start_new_session=True, **standard)
     os.close(theirs)
     try:
-        _until(ours, b"# ")
+        screen = Screen(ours)
+        screen.until(b"# ")
         os.write(ours, b"tty; cat\n")
-        assert b"/dev/pts/0\r\n" in _until(ours, b"/dev/pts/0\r\n")
+        screen.until(b"/dev/pts/0\r\n")
         os.write(ours, b"abc\n\x04")
-        _until(ours, b"abc\r\nabc\r\n")
-        _until(ours, b"# ")
+        screen.until(b"abc\r\nabc\r\n")
+        screen.until(b"# ")
         os.write(ours, b"exit 5\n")
-        _until(ours, b"exit code 5\r\n")
+        screen.until(b"exit code 5\r\n")
         assert process.wait(PATIENCE_SECONDS) == 5
     finally:
         process.kill()
@@ -150,12 +151,17 @@ def test_a_terminal(kubectl: Kubectl) -> None:
         os.close(ours)
 
 
-def _until(terminal: int, wanted: bytes) -> bytes:
-    seen = b""
-    while wanted not in seen:
-        assert select.select([terminal], [], [], PATIENCE_SECONDS)[0], seen
-        seen += os.read(terminal, 65536)
-    return seen
+class Screen:
+    """What a terminal shows, of which each part is waited for in turn."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal, self._seen = terminal, b""
+
+    def until(self, wanted: bytes) -> None:
+        while wanted not in self._seen:
+            assert select.select([self._terminal], [], [], PATIENCE_SECONDS)[0], self._seen
+            self._seen += os.read(self._terminal, 65536)
+        self._seen = self._seen.partition(wanted)[2]
 
 
 def test_a_command_ends_with_its_client(kubectl: Kubectl) -> None:
