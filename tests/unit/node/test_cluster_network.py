@@ -222,3 +222,42 @@ async def test_datagrams_are_answered_across_nodes(two: tuple[Machine, Machine])
     assert await asked == b"NAME 10.244.1.5"
     with pytest.raises(ConnectionRefusedError):
         await first.kernel.call(first.network.exchange(first.pod, "10.244.2.5", 54, b"x"))
+
+
+async def test_a_process_that_ends_takes_its_connections_with_it(two: tuple[Machine, Machine]) -> None:
+    first, second = two
+    listener = Listener(stream=echo)
+    second.pod.listen(7, listener)
+    connection = await first.kernel.call(first.network.connect(first.pod, "10.244.2.5", 7))
+    second.pod.stop(listener)
+    assert await first.kernel.call(connection.incoming.read(10)) == b""
+    assert await refused(first, "10.244.2.5", 7) == errno.ECONNREFUSED
+    connection.close()
+
+
+async def test_a_node_answers_for_its_host_network_and_host_ports(two: tuple[Machine, Machine]) -> None:
+    _, second = two
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        told += 1
+
+    host = Namespace("10.244.2.1", "n2", "n2")
+    second.local.add_host(host)
+    second.local.give_address("n2", "127.0.0.9")
+    second.local.on_host_ports(tell)
+    on_host, in_pod = Listener(http=hello), Listener(http=hello)
+    host.listen(9090, on_host)
+    host.listen(9091, Listener(http=hello, address="127.0.0.1"))
+    second.pod.listen(8080, in_pod)
+    second.local.publish(second.pod, {9999: 8080})
+    assert second.local.host_ports("n2") == {9090, 9999}
+    client = Namespace("192.0.2.1")
+    for port in (9090, 9999):
+        work = second.local.http(client, "127.0.0.9", port, Request("GET", "/"))
+        assert (await second.kernel.call(work)).body == b"/ from 192.0.2.1"
+    second.local.withdraw(second.pod)
+    host.stop(on_host)
+    assert second.local.host_ports("n2") == set()
+    assert told == 5
