@@ -19,7 +19,6 @@ from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
 from services.process.logging import Logger
 
-
 LINGER_SECONDS = 1.0
 EXIT_BYTES_MAX = 16  # of a message that says how a command ended: only short ones are looked into
 
