@@ -94,6 +94,11 @@ class Table:
         rule = self._node_ports.get((port, protocol))
         return self._choose(rule, Door.NODE_PORT, source) if rule else None
 
+    def uid(self, service: ObjectKey) -> str:
+        """Of a Service that is known; for those who tell about it."""
+        found = self._services.get(service)
+        return (found.metadata.uid or "") if found else ""
+
     def rules(self) -> Iterator[Rule]:
         """By the names of their Services."""
         self.sync()

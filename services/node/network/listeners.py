@@ -126,7 +126,13 @@ class Listeners:
         name = rule.name.service
         what = f'can\'t open port "nodePort for {rule.name}" ({self._ip}:{key[1]}/{key[0].lower()})'
         why = "address already in use" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
-        about = ObjectReference(kind="Service", namespace=name.namespace, name=name.name, api_version="v1")
+        about = ObjectReference(
+            kind="Service",
+            namespace=name.namespace,
+            name=name.name,
+            uid=self._table.uid(name),
+            api_version="v1",
+        )
         self._recorder.event(about, "Warning", "PortNotAllocated", f"{what}: listen: bind: {why}")
         self._log.warning(
             "Cannot listen on a node port", kind="Service", namespace=name.namespace, name=name.name,
