@@ -1,7 +1,7 @@
 """`make bench`: prints every figure beside its budget; exits 1 when one is missed.
 
 Times depend on the machine: compare ratios, and CPU per Pod, rather than single seconds.
-    python -m bench [--only start|idle|api|deployments|density|traffic] [--runs N]
+    python -m bench [--only start|idle|api|deployments|density|traffic|rest] [--runs N]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bench.cluster import running_cluster
 from bench.density import CONTAINERS, density
 from bench.machine import slowness
 from bench.port_forward import port_forward
+from bench.rest import rest
 from bench.scenarios import Figure, api, deployment, idle
 from bench.traffic import traffic
 
@@ -49,7 +50,7 @@ def deployments() -> Iterator[Figure]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parts = ("start", "idle", "api", "deployments", "density", "traffic")
+    parts = ("start", "idle", "api", "deployments", "density", "traffic", "rest")
     parser.add_argument("--only", choices=parts, default="")
     parser.add_argument("--runs", type=int, default=3, help="starts to take the median of")
     parser.add_argument("--containers", type=int, default=CONTAINERS, help="of the density scenario")
@@ -77,6 +78,8 @@ def figures(only: str, runs: int, containers: int) -> Iterator[Figure]:
         yield from deployments()
     if only in ("", "density"):
         yield from density(containers)
+    if only in ("", "rest"):
+        yield from rest()
     if only in ("", "traffic"):
         yield from traffic()
         with running_cluster("--nodes", "1") as cluster:

@@ -107,7 +107,12 @@ class Https:
 @pytest.fixture(scope="module")
 def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Https]:
     """An API server with its HTTPS port and an empty etcd, both of the module's own; no controllers."""
-    folder = tmp_path_factory.mktemp("https")
+    with https_apiserver(tmp_path_factory.mktemp("https")) as server:
+        yield server
+
+
+@contextmanager
+def https_apiserver(folder: Path) -> Iterator[Https]:
     keys = folder / "keys"
     make_missing(keys, SystemClock().now())
     etcd = Etcd(folder / "etcd", "--unsafe-no-fsync")
