@@ -34,7 +34,8 @@ ROOTS: dict[str, tuple[str, ...]] = {
     "apps_v1": ("ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"),
     "authentication_v1": ("SelfSubjectReview", "TokenRequest", "TokenReview"),
     "authorization_v1": (
-        "LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview",
+        "LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
+        "SubjectAccessReview",
     ),
     "autoscaling_v1": ("Scale",),
     "batch_v1": ("CronJob", "Job"),

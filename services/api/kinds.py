@@ -240,9 +240,7 @@ RESOURCES: tuple[Resource, ...] = (
         "clusterrolebinding",
         namespaced=False,
     ),
-    Resource(
-        "rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", "clusterrole", namespaced=False
-    ),
+    Resource("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", "clusterrole", namespaced=False),
     Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", "rolebinding"),
     Resource("rbac.authorization.k8s.io/v1", "Role", "roles", "role"),
     Resource("storage.k8s.io/v1", "CSIDriver", "csidrivers", "csidriver", namespaced=False),

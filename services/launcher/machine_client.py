@@ -26,7 +26,6 @@ from services.launcher.home import Home
 from services.launcher.plan import Options
 from services.pb.node.v1 import machine_pb2 as pb
 from services.pb.node.v1 import machine_pb2_grpc as rpc
-from services.pb.node.v1 import node_pb2
 
 STATUS_KEY = "kubernetes-status-bin"
 ANSWER_BYTES_MAX = 64 * 1024 * 1024  # the rules of thousands of Services
@@ -116,7 +115,7 @@ class ShellStream:
         await self._write(pb.ShellRequest(stdin_closed=True))
 
     async def resize(self, columns: int, rows: int) -> None:
-        await self._write(pb.ShellRequest(resize=node_pb2.TerminalSize(columns=columns, rows=rows)))
+        await self._write(pb.ShellRequest(resize=pb.ShellSize(columns=columns, rows=rows)))
 
     async def _write(self, message: Any) -> None:
         try:

@@ -23,7 +23,6 @@ from services.node.hosts import Hosts
 from services.node.shell.console import console_name
 from services.node.shell.host import Host
 from services.pb.node.v1 import machine_pb2 as pb
-from services.pb.node.v1 import node_pb2
 from services.pb.node.v1.machine_pb2_grpc import MachineServiceServicer
 
 NAME = "node.v1.MachineService"
@@ -61,7 +60,7 @@ class MachineService(MachineServiceServicer):
 
     async def Shell(
         self, requests: AsyncIterator[pb.ShellRequest], context: Context
-    ) -> AsyncIterator[node_pb2.ExecResponse]:
+    ) -> AsyncIterator[pb.ShellResponse]:
         try:
             first = await anext(requests, None)
             if first is None or first.WhichOneof("message") != "start":
@@ -78,12 +77,12 @@ class MachineService(MachineServiceServicer):
             try:
                 async for stream, data, code in terminal.output():
                     if stream == "exit":
-                        yield node_pb2.ExecResponse(exit_code=code)
+                        yield pb.ShellResponse(exit_code=code)
                         await self._hosts.clock.sleep(LINGER_SECONDS)  # The caller hangs up before.
                     elif stream == "stdout":
-                        yield node_pb2.ExecResponse(stdout=data)
+                        yield pb.ShellResponse(stdout=data)
                     else:
-                        yield node_pb2.ExecResponse(stderr=data)
+                        yield pb.ShellResponse(stderr=data)
             finally:
                 feeding.cancel()
                 # The caller's side may break at any time; the block has seen the end that counts.

@@ -22,32 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from services.pb.node.v1 import node_pb2 as services_dot_pb_dot_node_dot_v1_dot_node__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!services/pb/node/v1/machine.proto\x12\x07node.v1\x1a\x1eservices/pb/node/v1/node.proto\"\x91\x01\n\x0cShellRequest\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.node.v1.ShellStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0cstdin_closed\x18\x03 \x01(\x08H\x00\x12\'\n\x06resize\x18\x04 \x01(\x0b\x32\x15.node.v1.TerminalSizeH\x00\x42\t\n\x07message\"G\n\nShellStart\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\r\n\x05stdin\x18\x03 \x01(\x08\x12\x0b\n\x03tty\x18\x04 \x01(\x08\"O\n\x0fPressureRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\r\n\x05leave\x18\x03 \x01(\t\x12\r\n\x05\x63lear\x18\x04 \x01(\x08\"J\n\x10PressureResponse\x12\x10\n\x08\x63onsumed\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\"V\n\x0fShutdownRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x15\n\rgrace_seconds\x18\x02 \x01(\r\x12\x1e\n\x16\x63ritical_grace_seconds\x18\x03 \x01(\r\"\x12\n\x10ShutdownResponse\"!\n\x11ProxyRulesRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"\"\n\x12ProxyRulesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t2\x94\x02\n\x0eMachineService\x12\x39\n\x05Shell\x12\x15.node.v1.ShellRequest\x1a\x15.node.v1.ExecResponse(\x01\x30\x01\x12?\n\x08Pressure\x12\x18.node.v1.PressureRequest\x1a\x19.node.v1.PressureResponse\x12?\n\x08Shutdown\x12\x18.node.v1.ShutdownRequest\x1a\x19.node.v1.ShutdownResponse\x12\x45\n\nProxyRules\x12\x1a.node.v1.ProxyRulesRequest\x1a\x1b.node.v1.ProxyRulesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!services/pb/node/v1/machine.proto\x12\x07node.v1\"\x8e\x01\n\x0cShellRequest\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.node.v1.ShellStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0cstdin_closed\x18\x03 \x01(\x08H\x00\x12$\n\x06resize\x18\x04 \x01(\x0b\x32\x12.node.v1.ShellSizeH\x00\x42\t\n\x07message\"*\n\tShellSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\"S\n\rShellResponse\x12\x10\n\x06stdout\x18\x01 \x01(\x0cH\x00\x12\x10\n\x06stderr\x18\x02 \x01(\x0cH\x00\x12\x13\n\texit_code\x18\x03 \x01(\x05H\x00\x42\t\n\x07message\"G\n\nShellStart\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\x12\r\n\x05stdin\x18\x03 \x01(\x08\x12\x0b\n\x03tty\x18\x04 \x01(\x08\"O\n\x0fPressureRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\r\n\x05leave\x18\x03 \x01(\t\x12\r\n\x05\x63lear\x18\x04 \x01(\x08\"J\n\x10PressureResponse\x12\x10\n\x08\x63onsumed\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\"V\n\x0fShutdownRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x15\n\rgrace_seconds\x18\x02 \x01(\r\x12\x1e\n\x16\x63ritical_grace_seconds\x18\x03 \x01(\r\"\x12\n\x10ShutdownResponse\"!\n\x11ProxyRulesRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"\"\n\x12ProxyRulesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t2\x95\x02\n\x0eMachineService\x12:\n\x05Shell\x12\x15.node.v1.ShellRequest\x1a\x16.node.v1.ShellResponse(\x01\x30\x01\x12?\n\x08Pressure\x12\x18.node.v1.PressureRequest\x1a\x19.node.v1.PressureResponse\x12?\n\x08Shutdown\x12\x18.node.v1.ShutdownRequest\x1a\x19.node.v1.ShutdownResponse\x12\x45\n\nProxyRules\x12\x1a.node.v1.ProxyRulesRequest\x1a\x1b.node.v1.ProxyRulesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.pb.node.v1.machine_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SHELLREQUEST']._serialized_start=79
-  _globals['_SHELLREQUEST']._serialized_end=224
-  _globals['_SHELLSTART']._serialized_start=226
-  _globals['_SHELLSTART']._serialized_end=297
-  _globals['_PRESSUREREQUEST']._serialized_start=299
-  _globals['_PRESSUREREQUEST']._serialized_end=378
-  _globals['_PRESSURERESPONSE']._serialized_start=380
-  _globals['_PRESSURERESPONSE']._serialized_end=454
-  _globals['_SHUTDOWNREQUEST']._serialized_start=456
-  _globals['_SHUTDOWNREQUEST']._serialized_end=542
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=544
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=562
-  _globals['_PROXYRULESREQUEST']._serialized_start=564
-  _globals['_PROXYRULESREQUEST']._serialized_end=597
-  _globals['_PROXYRULESRESPONSE']._serialized_start=599
-  _globals['_PROXYRULESRESPONSE']._serialized_end=633
-  _globals['_MACHINESERVICE']._serialized_start=636
-  _globals['_MACHINESERVICE']._serialized_end=912
+  _globals['_SHELLREQUEST']._serialized_start=47
+  _globals['_SHELLREQUEST']._serialized_end=189
+  _globals['_SHELLSIZE']._serialized_start=191
+  _globals['_SHELLSIZE']._serialized_end=233
+  _globals['_SHELLRESPONSE']._serialized_start=235
+  _globals['_SHELLRESPONSE']._serialized_end=318
+  _globals['_SHELLSTART']._serialized_start=320
+  _globals['_SHELLSTART']._serialized_end=391
+  _globals['_PRESSUREREQUEST']._serialized_start=393
+  _globals['_PRESSUREREQUEST']._serialized_end=472
+  _globals['_PRESSURERESPONSE']._serialized_start=474
+  _globals['_PRESSURERESPONSE']._serialized_end=548
+  _globals['_SHUTDOWNREQUEST']._serialized_start=550
+  _globals['_SHUTDOWNREQUEST']._serialized_end=636
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=638
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=656
+  _globals['_PROXYRULESREQUEST']._serialized_start=658
+  _globals['_PROXYRULESREQUEST']._serialized_end=691
+  _globals['_PROXYRULESRESPONSE']._serialized_start=693
+  _globals['_PROXYRULESRESPONSE']._serialized_end=727
+  _globals['_MACHINESERVICE']._serialized_start=730
+  _globals['_MACHINESERVICE']._serialized_end=1007
 # @@protoc_insertion_point(module_scope)

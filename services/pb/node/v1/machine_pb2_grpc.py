@@ -4,7 +4,6 @@ import grpc
 import warnings
 
 from services.pb.node.v1 import machine_pb2 as services_dot_pb_dot_node_dot_v1_dot_machine__pb2
-from services.pb.node.v1 import node_pb2 as services_dot_pb_dot_node_dot_v1_dot_node__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -38,7 +37,7 @@ class MachineServiceStub:
         self.Shell = channel.stream_stream(
                 '/node.v1.MachineService/Shell',
                 request_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellRequest.SerializeToString,
-                response_deserializer=services_dot_pb_dot_node_dot_v1_dot_node__pb2.ExecResponse.FromString,
+                response_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellResponse.FromString,
                 _registered_method=True)
         self.Pressure = channel.unary_unary(
                 '/node.v1.MachineService/Pressure',
@@ -94,7 +93,7 @@ def add_MachineServiceServicer_to_server(servicer, server):
             'Shell': grpc.stream_stream_rpc_method_handler(
                     servicer.Shell,
                     request_deserializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellRequest.FromString,
-                    response_serializer=services_dot_pb_dot_node_dot_v1_dot_node__pb2.ExecResponse.SerializeToString,
+                    response_serializer=services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellResponse.SerializeToString,
             ),
             'Pressure': grpc.unary_unary_rpc_method_handler(
                     servicer.Pressure,
@@ -138,7 +137,7 @@ class MachineService:
             target,
             '/node.v1.MachineService/Shell',
             services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellRequest.SerializeToString,
-            services_dot_pb_dot_node_dot_v1_dot_node__pb2.ExecResponse.FromString,
+            services_dot_pb_dot_node_dot_v1_dot_machine__pb2.ShellResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,6 @@ Errors: a gRPC status code with the Kubernetes `Status` in trailing metadata, as
 from collections import abc as _abc
 from grpc import aio as _aio
 from services.pb.node.v1 import machine_pb2 as _machine_pb2
-from services.pb.node.v1 import node_pb2 as _node_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -39,7 +38,7 @@ class MachineServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MachineServiceAsyncStub: ...
-    Shell: _grpc.StreamStreamMultiCallable[_machine_pb2.ShellRequest, _node_pb2.ExecResponse]
+    Shell: _grpc.StreamStreamMultiCallable[_machine_pb2.ShellRequest, _machine_pb2.ShellResponse]
     """A shell on the emulated node. The first message starts it; the last answer holds its exit."""
     Pressure: _grpc.UnaryUnaryMultiCallable[_machine_pb2.PressureRequest, _machine_pb2.PressureResponse]
     """Takes memory, disk or process numbers of the emulated machine, or gives them back."""
@@ -51,7 +50,7 @@ class MachineServiceStub:
 @_typing.type_check_only
 class MachineServiceAsyncStub(MachineServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Shell: _aio.StreamStreamMultiCallable[_machine_pb2.ShellRequest, _node_pb2.ExecResponse]  # type: ignore[assignment]
+    Shell: _aio.StreamStreamMultiCallable[_machine_pb2.ShellRequest, _machine_pb2.ShellResponse]  # type: ignore[assignment]
     """A shell on the emulated node. The first message starts it; the last answer holds its exit."""
     Pressure: _aio.UnaryUnaryMultiCallable[_machine_pb2.PressureRequest, _machine_pb2.PressureResponse]  # type: ignore[assignment]
     """Takes memory, disk or process numbers of the emulated machine, or gives them back."""
@@ -66,7 +65,7 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_machine_pb2.ShellRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_node_pb2.ExecResponse], _abc.AsyncIterator[_node_pb2.ExecResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_machine_pb2.ShellResponse], _abc.AsyncIterator[_machine_pb2.ShellResponse]]:
         """A shell on the emulated node. The first message starts it; the last answer holds its exit."""
 
     @_abc_1.abstractmethod
