@@ -46,8 +46,8 @@ ROOTS = {
     "meta.v1": "DeleteOptions",
 }
 FILES = {f"{group}.v1": f"{group}/v1/types.go" for group in
-         ("core", "apps", "authentication", "authorization", "autoscaling", "batch", "coordination", "discovery",
-          "networking", "node", "policy", "rbac", "scheduling", "storage")}  # fmt: skip
+         ("core", "apps", "authentication", "authorization", "autoscaling", "batch", "coordination",
+          "discovery", "networking", "node", "policy", "rbac", "scheduling", "storage")}  # fmt: skip
 LEAVES = {
     "metav1.Time": "time", "metav1.MicroTime": "microtime", "metav1.Duration": "duration",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",
