@@ -129,7 +129,8 @@ def endpoints_are(cluster: Cluster, service: str, wanted: Callable[[Endpoints], 
 def settled(cluster: Cluster, nodes: set[str] | None = None) -> None:
     """Every node has applied what was written before: a later EndpointSlice leads somewhere on each."""
     name = f"marker-{uuid.uuid4().hex[:8]}"
-    pod = next(iter(cluster.get("pods", "-l", "app=kubia", "--field-selector=status.phase=Running")["items"]))
+    found = cluster.get("pods", "-l", "app=kubia", "--field-selector=status.phase=Running")["items"]
+    pod = next(each for each in found if nodes is None or each["spec"]["nodeName"] in nodes)
     service = {
         "apiVersion": "v1",
         "kind": "Service",
