@@ -41,9 +41,13 @@ def engine_runs() -> bool:
 class ComposeCluster(Cluster):
     """Reached through the published port; started and broken by docker compose."""
 
-    def __init__(self, home: Path, port: int, registry_port: int) -> None:
+    def __init__(self, home: Path, port: int, https_port: int, registry_port: int) -> None:
         super().__init__(home)
-        self._ports = {"ORRERY_PORT": str(port), "ORRERY_REGISTRY_PORT": str(registry_port)}
+        self._ports = {
+            "ORRERY_PORT": str(port),
+            "ORRERY_HTTPS_PORT": str(https_port),
+            "ORRERY_REGISTRY_PORT": str(registry_port),
+        }
         self.registry_port = registry_port
         (home / "cluster.json").write_text(json.dumps({"apiserver": f"127.0.0.1:{port}"}))
 
@@ -67,7 +71,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster
             pytest.fail("ORRERY_REQUIRE_DOCKER is set, and no Docker engine answers")
         pytest.skip("no Docker engine runs here: start one to run the compose tests")
     taken: set[int] = set()
-    ports = free_port(0, taken), free_port(0, taken)
+    ports = free_port(0, taken), free_port(0, taken), free_port(0, taken)
     cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), *ports)
     try:
         cluster.compose("up", "--build", "--detach", "--wait")

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import orjson
+
 RANDOM_FIELDS = {
     "uid",
     "resourceVersion",
@@ -50,6 +52,18 @@ def normal(value: Any, ignore: Collection[str] = (), key: str = "") -> Any:
 def normal_order(value: Any) -> Any:
     """Something to sort by that does not depend on the order of fields."""
     return sorted(value.items()) if isinstance(value, dict) else value
+
+
+def by_manager(value: Any) -> Any:
+    """Managers stand in the order of their times: two writes may share a second, or not."""
+    if isinstance(value, list):
+        return [by_manager(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: by_manager(each) for name, each in value.items()}
+    if isinstance(made.get("managedFields"), list):
+        made["managedFields"].sort(key=lambda entry: orjson.dumps(entry, option=orjson.OPT_SORT_KEYS))
+    return made
 
 
 def text(value: str) -> str:

@@ -22,7 +22,7 @@ import grpc.aio
 import orjson
 
 from tests.golden.accepted import ACCEPTED
-from tests.golden.normal import differences, normal
+from tests.golden.normal import by_manager, differences, normal
 from tests.golden.requests import NotAsked, Server, Told, ask
 
 Json = dict[str, Any]
@@ -85,8 +85,8 @@ def _judge(
             report.found.append(f"{where}: set-up failed: {told.body.get('message', told.body)}")
         return
     report.compared += 1
-    wanted = normal(wanted_of(response), ignore)
-    got = normal(_got(told, response), ignore)
+    wanted = by_manager(normal(wanted_of(response), ignore))
+    got = by_manager(normal(_got(told, response), ignore))
     found = list(differences(wanted, got))
     if not found:
         return

@@ -17,7 +17,7 @@ from yarl import URL
 
 from services.api import kinds
 from tests.golden import accepted_rest
-from tests.golden.normal import differences, normal
+from tests.golden.normal import by_manager, differences, normal
 from tests.golden.requests import NotAsked, locate
 from tests.golden.runner import available, cases, prepare, resolve
 from tests.support.apiserver import Https
@@ -124,18 +124,6 @@ def compared(exchange: Json, told: Json, reason: str) -> list[str]:
     if reason and not differing:
         return [f"is as recorded, although {reason!r}"] if reason in accepted_rest.LASTING else []
     return [] if reason else differing
-
-
-def by_manager(value: Any) -> Any:
-    """Managers stand in the order of their times: two writes may share a second, or not."""
-    if isinstance(value, list):
-        return [by_manager(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    made = {name: by_manager(each) for name, each in value.items()}
-    if isinstance(made.get("managedFields"), list):
-        made["managedFields"].sort(key=lambda entry: orjson.dumps(entry, option=orjson.OPT_SORT_KEYS))
-    return made
 
 
 def recorded() -> list[Any]:
