@@ -50,7 +50,7 @@ def main() -> None:
         entry = facts_of(definition, defaults.get(name, {}))
         if unions := extensions.get(name, {}).get("unions"):
             entry["unions"] = unions
-        if name.startswith("io.k8s.apimachinery."):
+        if name.startswith("io.k8s.apimachinery.") or "type" in definition:
             entry |= shape_of(definition)
             lists = {key: extensions.get(f"{name}.{key}", {}) for key in definition.get("fields", {})}
             if atomic := sorted(key for key, facts in lists.items() if facts == {"list-type": "atomic"}):

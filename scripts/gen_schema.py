@@ -4,9 +4,11 @@ Two public sources, facts only: the OpenAPI facts recorded from a real server (`
 patch strategies, list kinds, defaults) and the wire types of `k8s.io/api` (which fields are pointers,
 which are left out when empty, what Go calls a type in its errors).
 
-    python scripts/gen_schema.py --api PATH --apimachinery PATH [--golden PATH]
+    python scripts/gen_schema.py --api PATH --apimachinery PATH --apiextensions PATH \
+        --aggregator PATH [--golden PATH]
 
-PATH is a git directory of kubernetes/api and kubernetes/apimachinery that has the tag `v0.36.2`.
+PATH is a git directory of kubernetes/api, apimachinery, apiextensions-apiserver and kube-aggregator that has
+the tag `v0.36.2`.
 """
 
 from __future__ import annotations
@@ -25,36 +27,66 @@ TAG = "v0.36.2"
 # Kinds to keep, by their short definition names; whatever they refer to comes along.
 ROOTS = {
     "core.v1": (
-        "Binding ConfigMap Endpoints Event Namespace Node PersistentVolume PersistentVolumeClaim Pod"
-        " PodTemplate ReplicationController Secret Service ServiceAccount"
+        "Binding ComponentStatus ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume"
+        " PersistentVolumeClaim Pod PodTemplate ReplicationController ResourceQuota Secret Service"
+        " ServiceAccount"
     ),
+    "admissionregistration.v1": (
+        "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration"
+        " ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration"
+    ),
+    "apiextensions.v1": "CustomResourceDefinition",
+    "apiregistration.v1": "APIService",
     "apps.v1": "ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet",
     "authentication.v1": "SelfSubjectReview TokenRequest TokenReview",
     "authorization.v1": (
         "LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview"
     ),
-    "autoscaling.v1": "Scale",
+    "autoscaling.v1": "HorizontalPodAutoscaler Scale",
+    "autoscaling.v2": "HorizontalPodAutoscaler",
     "batch.v1": "CronJob Job",
+    "certificates.v1": "CertificateSigningRequest",
     "coordination.v1": "Lease",
     "discovery.v1": "EndpointSlice",
+    "events.v1": "Event",
+    "flowcontrol.v1": "FlowSchema PriorityLevelConfiguration",
     "networking.v1": "IPAddress Ingress IngressClass NetworkPolicy ServiceCIDR",
     "node.v1": "RuntimeClass",
     "policy.v1": "Eviction PodDisruptionBudget",
     "rbac.v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
+    "resource.v1": "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice",
     "scheduling.v1": "PriorityClass",
-    "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment",
+    "storage.v1": "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass",
     "meta.v1": "DeleteOptions",
 }
-FILES = {f"{group}.v1": f"{group}/v1/types.go" for group in
-         ("core", "apps", "authentication", "authorization", "autoscaling", "batch", "coordination",
-          "discovery", "networking", "node", "policy", "rbac", "scheduling", "storage")}  # fmt: skip
+# Where the structs stand: which repository, which files of it.
+FILES = {
+    name: ("api", (f"{name.replace('.', '/')}/types.go",))
+    for name in ROOTS
+    if name not in ("apiextensions.v1", "apiregistration.v1", "meta.v1")
+} | {
+    "apiextensions.v1": (
+        "apiextensions",
+        ("pkg/apis/apiextensions/v1/types.go", "pkg/apis/apiextensions/v1/types_jsonschema.go"),
+    ),
+    "apiregistration.v1": ("aggregator", ("pkg/apis/apiregistration/v1/types.go",)),
+    "meta.v1": ("apimachinery", ("pkg/apis/meta/v1/types.go",)),
+}
+# JSON of any shape, or of one of two: what upstream decodes by hand.
+ANY = {
+    "JSON": "json",
+    "JSONSchemaPropsOrArray": "schemaorarray",
+    "JSONSchemaPropsOrBool": "schemaorbool",
+    "JSONSchemaPropsOrStringArray": "schemaorstrings",
+}
 LEAVES = {
     "metav1.Time": "time", "metav1.MicroTime": "microtime", "metav1.Duration": "duration",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",
     "metav1.FieldsV1": "raw", "types.UID": "string", "int": "int64", "float64": "float64",
 }  # fmt: skip
 SCALARS = {"string", "bool", "int32", "int64", "float64", "byte", "uint32"}
-STRUCT = re.compile(r"^type (\w+) struct \{$(.*?)^\}$", re.M | re.S)
+STRUCT = re.compile(r"^type (\w+) struct ?\{$(.*?)^\}$", re.M | re.S)
+EMPTY_STRUCT = re.compile(r"^type (\w+) struct ?\{\}$", re.M)
 NAMED = re.compile(r"^type (\w+) ([\w.\[\]*]+)$", re.M)
 FIELD = re.compile(r'^\t(?:(\w+)\s+)?(\S+)\s+`json:"([^"]*)"', re.M)
 
@@ -66,6 +98,7 @@ class Package:
         self.name = name  # "core.v1"
         source = re.sub(r"//[^\n]*", "", re.sub(r"/\*.*?\*/", "", source, flags=re.S))
         self.structs = {m[1]: FIELD.findall(m[2]) for m in STRUCT.finditer(source)}
+        self.structs |= {name: [] for name in EMPTY_STRUCT.findall(source)}
         self.named = {m[1]: m[2] for m in NAMED.finditer(source)}
 
 
@@ -83,7 +116,7 @@ class Generator:
 
     @staticmethod
     def _short(facts: dict[str, Any]) -> dict[str, Any]:
-        prefixes = r"^io\.k8s\.(api|apimachinery\.pkg\.apis)\."
+        prefixes = r"^io\.k8s\.(api|(apimachinery|apiextensions-apiserver|kube-aggregator)\.pkg\.apis)\."
         return {re.sub(prefixes, "", key): value for key, value in facts.items()}
 
     def define(self, name: str) -> None:
@@ -156,6 +189,8 @@ class Generator:
         if go_type in LEAVES or go_type in SCALARS:
             return LEAVES.get(go_type, go_type)
         owner, inner = self._resolve(package, go_type)
+        if owner.name == "apiextensions.v1" and inner in ANY:
+            return ANY[inner]
         if inner in owner.named:
             return self._type(owner, owner.named[inner])
         self.define(f"{owner.name}.{inner}")
@@ -173,7 +208,8 @@ class Generator:
         if go_type in SCALARS or go_type == "int":
             return go_type
         prefix, _, inner = go_type.rpartition(".")
-        return f"{'v1' if prefix in ('', 'metav1', 'corev1') else prefix}.{inner}"
+        version = package.name.rpartition(".")[2] if not prefix else "v1"
+        return f"{version if prefix in ('', 'metav1', 'corev1') else prefix}.{inner}"
 
     def _derived(self, kind: str) -> str:
         """What the reader of the file will take for the Go type without being told."""
@@ -190,18 +226,19 @@ class Generator:
             "quantity": "resource.Quantity",
             "intorstring": "intstr.IntOrString",
         }
-        return names.get(kind, "v1." + kind.rpartition(".")[2])
+        return names.get(kind, ".".join(["v1", *kind.split(".")][-2:]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--api", type=Path, required=True)
-    parser.add_argument("--apimachinery", type=Path, required=True)
+    for repository in ("api", "apimachinery", "apiextensions", "aggregator"):
+        parser.add_argument(f"--{repository}", type=Path, required=True)
     parser.add_argument("--golden", type=Path, default=ROOT.parent / "shared" / "golden" / "discovery")
     arguments = parser.parse_args()
-    packages = {name: Package(name, read(arguments.api, path)) for name, path in FILES.items()}
-    meta = read(arguments.apimachinery, "pkg/apis/meta/v1/types.go")
-    packages["meta.v1"] = Package("meta.v1", meta)
+    packages = {
+        name: Package(name, "\n".join(read(getattr(arguments, repository), path) for path in paths))
+        for name, (repository, paths) in FILES.items()
+    }
     generator = Generator(packages, arguments.golden)
     for package, kinds in ROOTS.items():
         for kind in kinds.split():

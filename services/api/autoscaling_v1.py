@@ -10,6 +10,62 @@ from services.api import meta_v1
 from services.api.object import Object
 
 
+class CrossVersionObjectReference(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"api_version": "apiVersion"}
+):
+    kind: str = ""
+    name: str = ""
+    api_version: str | None = None
+
+
+class HorizontalPodAutoscalerSpec(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "max_replicas": "maxReplicas",
+        "scale_target_ref": "scaleTargetRef",
+        "min_replicas": "minReplicas",
+        "target_cpu_utilization_percentage": "targetCPUUtilizationPercentage",
+    },
+):
+    max_replicas: int = 0
+    scale_target_ref: CrossVersionObjectReference = field(default_factory=CrossVersionObjectReference)
+    min_replicas: int | None = None
+    target_cpu_utilization_percentage: int | None = None
+
+
+class HorizontalPodAutoscalerStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={
+        "current_replicas": "currentReplicas",
+        "desired_replicas": "desiredReplicas",
+        "current_cpu_utilization_percentage": "currentCPUUtilizationPercentage",
+        "last_scale_time": "lastScaleTime",
+        "observed_generation": "observedGeneration",
+    },
+):
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    current_cpu_utilization_percentage: int | None = None
+    last_scale_time: str | None = None
+    observed_generation: int | None = None
+
+
+class HorizontalPodAutoscaler(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "autoscaling/v1"
+    kind: ClassVar[str] = "HorizontalPodAutoscaler"
+    spec: HorizontalPodAutoscalerSpec = field(default_factory=HorizontalPodAutoscalerSpec)
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    status: HorizontalPodAutoscalerStatus = field(default_factory=HorizontalPodAutoscalerStatus)
+
+
 class ScaleSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     replicas: int | None = None
 

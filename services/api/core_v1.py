@@ -401,6 +401,20 @@ class ClusterTrustBundleProjection(
     signer_name: str | None = None
 
 
+class ComponentCondition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    status: str = ""
+    type: str = ""
+    error: str | None = None
+    message: str | None = None
+
+
+class ComponentStatus(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "ComponentStatus"
+    conditions: list[ComponentCondition] = []
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+
+
 class ConfigMap(
     Object, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"binary_data": "binaryData"}
 ):
@@ -1423,6 +1437,33 @@ class ImageVolumeSource(
 ):
     pull_policy: str | None = None
     reference: str | None = None
+
+
+class LimitRangeItem(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"default_request": "defaultRequest", "max_limit_request_ratio": "maxLimitRequestRatio"},
+):
+    type: str = ""
+    default: dict[str, str] = {}
+    default_request: dict[str, str] = {}
+    max: dict[str, str] = {}
+    max_limit_request_ratio: dict[str, str] = {}
+    min: dict[str, str] = {}
+
+
+class LimitRangeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    limits: list[LimitRangeItem] = []
+
+
+class LimitRange(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "LimitRange"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: LimitRangeSpec = field(default_factory=LimitRangeSpec)
 
 
 class PortStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -2575,6 +2616,51 @@ class ReplicationController(Object, frozen=True, kw_only=True, omit_defaults=Tru
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     spec: ReplicationControllerSpec = field(default_factory=ReplicationControllerSpec)
     status: ReplicationControllerStatus = field(default_factory=ReplicationControllerStatus)
+
+
+class ScopedResourceSelectorRequirement(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"scope_name": "scopeName"}
+):
+    operator: str = ""
+    scope_name: str = ""
+    values: list[str] = []
+
+
+class ScopeSelector(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"match_expressions": "matchExpressions"},
+):
+    match_expressions: list[ScopedResourceSelectorRequirement] = []
+
+
+class ResourceQuotaSpec(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"scope_selector": "scopeSelector"},
+):
+    hard: dict[str, str] = {}
+    scope_selector: ScopeSelector | None = None
+    scopes: list[str] = []
+
+
+class ResourceQuotaStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    hard: dict[str, str] = {}
+    used: dict[str, str] = {}
+
+
+class ResourceQuota(Object, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "ResourceQuota"
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    spec: ResourceQuotaSpec = field(default_factory=ResourceQuotaSpec)
+    status: ResourceQuotaStatus = field(default_factory=ResourceQuotaStatus)
 
 
 class Secret(

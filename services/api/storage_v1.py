@@ -190,3 +190,13 @@ class VolumeAttachment(Object, frozen=True, kw_only=True, omit_defaults=True, gc
     spec: VolumeAttachmentSpec = field(default_factory=VolumeAttachmentSpec)
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     status: VolumeAttachmentStatus = field(default_factory=VolumeAttachmentStatus)
+
+
+class VolumeAttributesClass(
+    Object, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"driver_name": "driverName"}
+):
+    api_version: ClassVar[str] = "storage.k8s.io/v1"
+    kind: ClassVar[str] = "VolumeAttributesClass"
+    driver_name: str = ""
+    metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
+    parameters: dict[str, str] = {}

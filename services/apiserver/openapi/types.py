@@ -31,6 +31,10 @@ _NAMED = {
     "quantity": "io.k8s.apimachinery.pkg.api.resource.Quantity",
     "intorstring": "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
     "raw": "io.k8s.apimachinery.pkg.runtime.RawExtension",
+    "json": f"{_HOMES['apiextensions']}.v1.JSON",
+    "schemaorarray": f"{_HOMES['apiextensions']}.v1.JSONSchemaPropsOrArray",
+    "schemaorbool": f"{_HOMES['apiextensions']}.v1.JSONSchemaPropsOrBool",
+    "schemaorstrings": f"{_HOMES['apiextensions']}.v1.JSONSchemaPropsOrStringArray",
 }
 _LEAVES: dict[str, Json] = {
     "string": {"type": "string"},
@@ -261,6 +265,8 @@ def _merging(field: Field) -> Json:
 
 
 def _written(text: str) -> Json:
+    if text == "any":
+        return {}  # a type that says nothing of itself
     kind, _, form = text.partition(":")
     return {"type": kind, "format": form} if form else {"type": kind}
 

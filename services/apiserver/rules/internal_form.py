@@ -12,6 +12,7 @@ from difflib import unified_diff
 from typing import Any
 
 from services.machinery.schema import Schema, definition
+from services.machinery.schema.schema import ANY_JSON
 
 Json = dict[str, Any]
 
@@ -67,7 +68,8 @@ def _internal(value: Any, schema: Schema) -> Any:
 
 _ZEROS = {
     "string": "", "bool": False, "int32": 0, "int64": 0, "float64": 0, "quantity": "0", "intorstring": 0,
-    "bytes": None, "time": None, "microtime": None, "duration": 0, "raw": None,
+    "bytes": None, "time": None, "microtime": None, "duration": 0,
+    **dict.fromkeys(ANY_JSON),
 }  # fmt: skip
 
 

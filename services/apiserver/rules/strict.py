@@ -131,7 +131,7 @@ class _Walk:
 
     def _leaf(self, item: Any, kind: str, place: _Place, go_type: str) -> Any:
         match kind:
-            case "raw":
+            case "raw" | "json" | "schemaorarray" | "schemaorbool" | "schemaorstrings":
                 return plain(item)
             case "bool":
                 return item if type(item) is bool else self._wrong(json_type(item), place, go_type)

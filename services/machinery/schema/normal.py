@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from services.machinery import quantity
-from services.machinery.schema.schema import Field, Schema
+from services.machinery.schema.schema import ANY_JSON, Field, Schema
 
 Convert = Callable[[Any], Any]
 
@@ -117,11 +117,12 @@ _LEAVES: dict[str, Convert] = {
     "duration": _text,
     "quantity": _quantity,
     "intorstring": _int_or_string,
-    "raw": lambda value: value,
+    **dict.fromkeys(ANY_JSON, lambda value: value),
 }
 _ZEROS: dict[str, Any] = {
     "string": "", "bool": False, "int32": 0, "int64": 0, "float64": 0, "quantity": "0", "intorstring": 0,
-    "bytes": None, "time": None, "microtime": None, "duration": "0s", "raw": None, "list": None, "map": None,
+    "bytes": None, "time": None, "microtime": None, "duration": "0s", "list": None, "map": None,
+    **dict.fromkeys(ANY_JSON),
 }  # fmt: skip
 
 

@@ -17,24 +17,34 @@ SchemaType = Literal[
     "struct", "list", "map",
     "string", "bool", "int32", "int64", "float64", "bytes",
     "time", "microtime", "duration", "quantity", "intorstring", "raw",
+    "json", "schemaorarray", "schemaorbool", "schemaorstrings",  # JSON that upstream decodes by hand
 ]  # fmt: skip
 _PREFIXES = {
     "v1": "core.v1",
+    "admissionregistration.k8s.io/v1": "admissionregistration.v1",
+    "apiextensions.k8s.io/v1": "apiextensions.v1",
+    "apiregistration.k8s.io/v1": "apiregistration.v1",
     "apps/v1": "apps.v1",
     "authentication.k8s.io/v1": "authentication.v1",
     "authorization.k8s.io/v1": "authorization.v1",
     "autoscaling/v1": "autoscaling.v1",
+    "autoscaling/v2": "autoscaling.v2",
     "batch/v1": "batch.v1",
+    "certificates.k8s.io/v1": "certificates.v1",
     "coordination.k8s.io/v1": "coordination.v1",
     "discovery.k8s.io/v1": "discovery.v1",
+    "events.k8s.io/v1": "events.v1",
+    "flowcontrol.apiserver.k8s.io/v1": "flowcontrol.v1",
     "networking.k8s.io/v1": "networking.v1",
     "policy/v1": "policy.v1",
     "rbac.authorization.k8s.io/v1": "rbac.v1",
+    "resource.k8s.io/v1": "resource.v1",
     "scheduling.k8s.io/v1": "scheduling.v1",
     "node.k8s.io/v1": "node.v1",
     "storage.k8s.io/v1": "storage.v1",
 }
-_GO_STRUCTS = frozenset(("struct", "quantity", "intorstring", "time", "microtime", "duration", "raw"))
+ANY_JSON = frozenset(("raw", "json", "schemaorarray", "schemaorbool", "schemaorstrings"))
+_GO_STRUCTS = frozenset(("struct", "quantity", "intorstring", "time", "microtime", "duration")) | ANY_JSON
 _GO_LEAVES = {
     "bytes": "[]uint8",
     "time": "v1.Time",
@@ -43,6 +53,10 @@ _GO_LEAVES = {
     "quantity": "resource.Quantity",
     "intorstring": "intstr.IntOrString",
     "raw": "runtime.RawExtension",
+    "json": "v1.JSON",
+    "schemaorarray": "v1.JSONSchemaPropsOrArray",
+    "schemaorbool": "v1.JSONSchemaPropsOrBool",
+    "schemaorstrings": "v1.JSONSchemaPropsOrStringArray",
 }
 
 
@@ -162,7 +176,7 @@ def _schema(kind: str) -> Schema:
         items = _schema(kind[4:])
         return Schema("map", kind, f"map[string]{items.go_type}", items)
     if entry := _definitions().get(kind):
-        return Schema("struct", kind, f"v1.{kind.rpartition('.')[2]}", None, entry)
+        return Schema("struct", kind, ".".join(kind.split(".")[-2:]), None, entry)
     leaf: Any = kind
     return Schema(leaf, kind, _GO_LEAVES.get(kind, kind))
 
