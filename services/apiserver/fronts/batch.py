@@ -36,14 +36,10 @@ class BatchFront:
 
     async def _one(self, operation: pb.Operation, caller: Caller) -> pb.OperationAnswer:
         try:
-            with trace.scope(self._cause(operation)):
+            with trace.scope(self._calls.cause_of(operation.traceparent)):
                 return _answer(await self._handled(operation, caller))
         except Exception as error:  # the edge: whatever happened, the caller gets a Status
             return pb.OperationAnswer(status=status_bytes(self._calls.refusal(error)))
-
-    def _cause(self, operation: pb.Operation) -> str:
-        given = operation.traceparent
-        return given if trace.valid(given) else trace.current()
 
     async def _handled(self, operation: pb.Operation, caller: Caller) -> Message:
         verb = operation.WhichOneof("request")

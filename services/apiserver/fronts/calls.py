@@ -110,12 +110,13 @@ class Calls:
         return errors.internal("the server met a fault of its own; its log says more")
 
     def _enter(self, context: Context) -> tuple[Caller, str]:
-        """Who asks, and because of what; a request without a cause begins a story of its own."""
+        """Who asks, and because of what."""
         metadata = metadata_of(context.invocation_metadata())
-        traceparent = metadata.get("traceparent", "")
-        if not isinstance(traceparent, str) or not trace.valid(traceparent):
-            traceparent = trace.start(self._random)
-        return Caller(str(metadata.get("user-agent", ""))), traceparent
+        return Caller(str(metadata.get("user-agent", ""))), self.cause_of(metadata.get("traceparent", ""))
+
+    def cause_of(self, given: object) -> str:
+        """A request that names no cause begins a story of its own."""
+        return given if isinstance(given, str) and trace.valid(given) else trace.start(self._random)
 
 
 def parse(request_type: Any, raw: bytes) -> Any:

@@ -160,3 +160,25 @@ async def _list(server: ApiServer) -> Any:
             return await server.storage.list("/registry/configmaps/default/c-")
         except ApiError:
             continue  # etcd is not back yet
+
+
+async def test_writes_that_name_no_cause_do_not_share_one(serving: Serving) -> None:
+    stub = serving[1]
+    told = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    named = create("told")
+    named.traceparent = told
+    await send(stub, [create("one"), create("two"), named])
+    causes = await causes_of(stub, {"one", "two", "told"})
+    assert causes["told"] == told
+    assert len(set(causes.values())) == 3
+
+
+async def causes_of(stub: Any, wanted: set[str]) -> dict[str, str]:
+    """What a watch from the beginning says that each of the objects goes back to."""
+    found: dict[str, str] = {}
+    async with asyncio.timeout(SECONDS):
+        async for response in stub.Watch(pb.WatchRequest(resource=config_maps(), resource_version="1")):
+            found |= {each.object.name: each.cause for each in response.events}
+            if wanted <= found.keys():
+                break
+    return found

@@ -529,7 +529,7 @@ class Operation(_message.Message):
     DELETE_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     traceparent: _builtins.str
-    """empty: that of the batch"""
+    """empty: it goes back to nothing but itself"""
     @_builtins.property
     def create(self) -> Global___CreateRequest: ...
     @_builtins.property
