@@ -19,7 +19,9 @@ from aiohttp import web
 
 from services.api import errors, kinds
 from services.api.errors import ApiError
+from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.tokens import TokenAuthenticator
+from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.fronts.kubelets import Kubelets
@@ -124,6 +126,12 @@ class RestFront:
         raw_path = request.rel_url.raw_path
         path = parse(raw_path)
         user = await self._gate.admit(request, raw_path, path)
+        with acting_as(user):
+            return await self._admitted(request, raw_path, path, user)
+
+    async def _admitted(
+        self, request: web.Request, raw_path: str, path: Path | None, user: User
+    ) -> web.StreamResponse:
         described = await self._about.answer(request, raw_path)
         if described is not None:
             return described
