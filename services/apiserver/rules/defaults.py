@@ -72,6 +72,13 @@ def service(obj: Json) -> None:
         spec.setdefault("internalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
+        service_status(obj)
+
+
+def service_status(obj: Json) -> None:
+    for ingress in obj.get("status", {}).get("loadBalancer", {}).get("ingress", ()):
+        if ingress.get("ip"):
+            ingress.setdefault("ipMode", "VIP")
 
 
 def endpoints(obj: Json) -> None:
@@ -144,4 +151,4 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
 }
 
 # What a status needs when only the status counts; the spec is the old one.
-STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {"Node": node_status}
+STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {"Node": node_status, "Service": service_status}

@@ -18,6 +18,8 @@ JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+# What Go calls values that are no object.
+_GO_KINDS: dict[type, str] = {str: "string", list: "array", bool: "bool", type(None): "null"}
 
 
 def apply_patch(content_type: str, current: Json, body: bytes, schema: Schema | None) -> Json:
@@ -31,9 +33,9 @@ def apply_patch(content_type: str, current: Json, body: bytes, schema: Schema | 
     if content_type == JSON:
         return _with_reset_kept(json_patch(current, patch))
     if not isinstance(patch, dict):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
-        )
+        given = _GO_KINDS.get(type(patch), "number")
+        wrong = f"json: cannot unmarshal {given} into Go value of type map[string]interface {{}}"
+        raise bad_request(wrong if content_type == STRATEGIC else f"error decoding patch: {wrong}")
     if content_type == MERGE:
         return _with_reset_kept(merge_patch(current, patch))
     if schema is None:
