@@ -1,13 +1,14 @@
-"""The kinds that the cluster serves: one entry each, and every name by which one can be asked for.
+"""The kinds that every cluster serves: one entry each, and every name by which one can be asked for.
 
 The API server, the client machinery and `ok` all read this table; what only the API server
-needs (strategies, columns) stands beside its registry. Upstream: the discovery documents.
+needs (strategies, columns) stands beside its registry. What a cluster serves besides, because somebody
+defined it, its API server's catalog knows. Upstream: the discovery documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,11 @@ class Subresource:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One served resource, named as discovery names it."""
+    """One served resource, named as discovery names it.
+
+    `stored_as` names the group version in which its objects are kept, where that is another one: the
+    resource of that version must be served too, and `apiserver/rules/versions.py` says how to convert.
+    """
 
     api_version: str
     kind: str
@@ -42,6 +47,12 @@ class Resource:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
+    stored_as: str = ""
+    # Made once: what is looked up by resource is looked up with every request.
+    key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.api_version}/{self.plural}")
 
     @property
     def type(self) -> type[Object]:
@@ -80,6 +91,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("v1", "ConfigMap", "configmaps", "configmap", short_names=("cm",)),
     Resource("v1", "Endpoints", "endpoints", "endpoints", short_names=("ep",)),
     Resource("v1", "Event", "events", "event", short_names=("ev",)),
+    Resource("v1", "LimitRange", "limitranges", "limitrange", short_names=("limits",)),
     Resource(
         "v1",
         "Namespace",
@@ -144,6 +156,14 @@ RESOURCES: tuple[Resource, ...] = (
         short_names=("rc",),
         categories=("all",),
         subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "v1",
+        "ResourceQuota",
+        "resourcequotas",
+        "resourcequota",
+        short_names=("quota",),
+        subresources=(STATUS,),
     ),
     Resource("v1", "Secret", "secrets", "secret"),
     Resource(
@@ -312,8 +332,13 @@ def resource_of_kind(api_version: str, kind: str) -> Resource | None:
 
 def lookup(word: str) -> Iterator[Resource]:
     """Every resource that `word` may mean: plural, singular, short name, kind, or `name.group`."""
+    return meant_by(word, RESOURCES)
+
+
+def meant_by(word: str, resources: Iterable[Resource]) -> Iterator[Resource]:
+    """Those of `resources` that `word` may mean."""
     word = word.lower()
-    for resource in RESOURCES:
+    for resource in resources:
         names = {resource.plural, resource.singular, resource.kind.lower(), *resource.short_names}
         qualified = {f"{name}.{resource.group}" for name in names}
         versioned = {f"{name}.{resource.version}.{resource.group}" for name in names}

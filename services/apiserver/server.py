@@ -19,6 +19,7 @@ from services.apiserver.fronts.discovery import DiscoveryFront
 from services.apiserver.fronts.grpc import ResourceFront
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.node import NodeFront
+from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry import bootstrap
 from services.apiserver.registry.address_repair import AddressRepair
 from services.apiserver.registry.caches import Caches
@@ -50,9 +51,10 @@ class ApiServer:
         self._issuer = issuer or TokenIssuer()
         self.registry = Registry(storage, self.caches, clock, chance, log, self._issuer)
         self._kubelets = Kubelets(self.registry, clock)
+        self._documents = Documents(lambda: self.registry.catalog.served)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, log),
-            DiscoveryFront(chance, log),
+            DiscoveryFront(self.registry.catalog, self._documents, chance, log),
             NodeFront(self._kubelets, clock, chance, log),
         )
         self.health = Health()
@@ -64,8 +66,9 @@ class ApiServer:
 
         is_ready = self.serving.is_set
         return RestFront(
-            self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self._issuer
-        )
+            self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self._issuer,
+            self._documents,
+        )  # fmt: skip
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:

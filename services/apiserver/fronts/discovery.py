@@ -14,8 +14,10 @@ import grpc.aio
 import orjson
 
 from services.api import errors
-from services.api.kinds import SERVED, Resource, Subresource
+from services.api.kinds import Resource, Subresource
 from services.apiserver.fronts.calls import Caller, Calls
+from services.apiserver.openapi.documents import Documents
+from services.apiserver.registry.catalog import Catalog
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.process.logging import Logger
 
@@ -46,10 +48,12 @@ _STORED_AS = {("events.k8s.io/v1", "Event"): "/v1/Event"}
 
 
 class DiscoveryFront:
-    def __init__(self, chance: random.Random, log: Logger) -> None:
+    def __init__(self, catalog: Catalog, documents: Documents, chance: random.Random, log: Logger) -> None:
         self._calls = Calls(chance, log)
+        self._catalog, self._documents = catalog, documents
         self._version = orjson.dumps(version_document())
-        self._resources = orjson.dumps(resource_lists(SERVED))
+        self._resources = b""
+        self._made_for: tuple[Resource, ...] = ()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         handlers = {
@@ -63,13 +67,14 @@ class DiscoveryFront:
         return pb.VersionResponse(json=self._version)
 
     async def _get_resources(self, request: pb.ResourcesRequest, caller: Caller) -> pb.ResourcesResponse:
+        if self._made_for is not self._catalog.served:
+            self._made_for = self._catalog.served
+            self._resources = orjson.dumps(resource_lists(self._made_for))
         return pb.ResourcesResponse(json=self._resources)
 
     async def _get_openapi(self, request: pb.OpenAPIRequest, caller: Caller) -> pb.OpenAPIResponse:
         """ApiError (404) for a path that the index does not name."""
-        from services.apiserver.openapi.documents import of_all  # Seldom asked for.
-
-        document = await asyncio.to_thread(of_all().third, request.path)
+        document = await asyncio.to_thread(self._documents.third, request.path)
         if document is None:
             raise errors.resource_unknown()
         return pb.OpenAPIResponse(packed=document.packed)

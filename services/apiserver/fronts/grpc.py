@@ -11,11 +11,12 @@ import random
 import grpc
 import grpc.aio
 
-from services.api import errors, kinds
+from services.api import errors
 from services.apiserver.fronts import representation
 from services.apiserver.fronts.batch import BatchFront
 from services.apiserver.fronts.calls import Caller, Calls, Context, Handle, check_size
 from services.apiserver.fronts.events import INCLUDE, View, messages
+from services.apiserver.registry.catalog import Catalog
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import (
     Answer,
@@ -28,6 +29,7 @@ from services.apiserver.registry.request import (
     WatchOptions,
     WriteOptions,
 )
+from services.apiserver.storage.watchers import WatchOver
 from services.machinery.clock import Clock
 from services.machinery.patch import APPLY
 from services.pb.resource.v1 import resource_pb2 as pb
@@ -73,8 +75,11 @@ class ResourceFront:
 
     # -- reading ---------------------------------------------------------------------------------
 
+    def _target(self, named: pb.Resource) -> Target:
+        return target_of(named, self._registry.catalog)
+
     async def _get(self, request: pb.GetRequest, caller: Caller) -> pb.ObjectResponse:
-        target = target_of(request.resource)
+        target = self._target(request.resource)
         found = await self._registry.get(target, request.resource_version)
         shown = self._object(target, found.item, request)
         return pb.ObjectResponse(object=shown, warnings=found.warnings)
@@ -90,7 +95,7 @@ class ResourceFront:
         return object_of(item)
 
     async def _list(self, request: pb.ListRequest, caller: Caller) -> pb.ListResponse:
-        target = target_of(request.resource)
+        target = self._target(request.resource)
         options = ListOptions(
             labels=request.label_selector,
             fields=request.field_selector,
@@ -120,12 +125,12 @@ class ResourceFront:
     async def _create(self, request: pb.CreateRequest, caller: Caller) -> pb.ObjectResponse:
         options = write_options(request, caller)
         body = check_size(request.json)
-        return answer(await self._registry.create(target_of(request.resource), body, options))
+        return answer(await self._registry.create(self._target(request.resource), body, options))
 
     async def _update(self, request: pb.UpdateRequest, caller: Caller) -> pb.ObjectResponse:
         options = write_options(request, caller)
         body = check_size(request.json)
-        return answer(await self._registry.update(target_of(request.resource), body, options))
+        return answer(await self._registry.update(self._target(request.resource), body, options))
 
     async def _patch(self, request: pb.PatchRequest, caller: Caller) -> pb.ObjectResponse:
         kind = next((t for t in PATCH_TYPES if t == request.content_type.partition(";")[0]), None)
@@ -133,10 +138,10 @@ class ResourceFront:
             raise errors.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         options = write_options(request, caller)
         body = check_size(request.patch)
-        return answer(await self._registry.patch(target_of(request.resource), body, kind, options))
+        return answer(await self._registry.patch(self._target(request.resource), body, kind, options))
 
     async def _delete(self, request: pb.DeleteRequest, caller: Caller) -> pb.DeleteResponse:
-        target = target_of(request.resource)
+        target = self._target(request.resource)
         deleted = await self._registry.delete(target, check_size(request.options), request.dry_run)
         return pb.DeleteResponse(object=object_of(deleted.item), gone=deleted.gone, warnings=deleted.warnings)
 
@@ -145,7 +150,7 @@ class ResourceFront:
     ) -> pb.ListResponse:
         selection = ListOptions(labels=request.label_selector, fields=request.field_selector)
         listing = await self._registry.delete_collection(
-            target_of(request.resource), selection, check_size(request.options), request.dry_run
+            self._target(request.resource), selection, check_size(request.options), request.dry_run
         )
         return pb.ListResponse(
             resource_version=str(listing.revision), items=[object_of(item) for item in listing.items]
@@ -154,7 +159,7 @@ class ResourceFront:
     # -- watching --------------------------------------------------------------------------------
 
     async def _watch(self, request: pb.WatchRequest, caller: Caller, context: Context) -> None:
-        target = target_of(request.resource)
+        target = self._target(request.resource)
         options = WatchOptions(
             labels=request.label_selector,
             fields=request.field_selector,
@@ -177,7 +182,7 @@ class ResourceFront:
                         await context.write(message)
                     pause = next_pause(pause, len(deliveries))
                     await self._clock.sleep(pause)
-        except TimeoutError:
+        except (TimeoutError, WatchOver):
             return
         finally:
             self._registry.leave(target, watcher)
@@ -188,9 +193,9 @@ def next_pause(pause: float, events: int) -> float:
     return min(2 * pause, GATHER_SECONDS_MAX) if events > 1 else max(pause / 2, GATHER_SECONDS)
 
 
-def target_of(named: pb.Resource) -> Target:
+def target_of(named: pb.Resource, catalog: Catalog) -> Target:
     """ApiError (404) for what is not served."""
-    resource = kinds.resource_named(named.group, named.version, named.resource)
+    resource = catalog.named(named.group, named.version, named.resource)
     if resource is None:
         raise errors.resource_unknown()
     return Target(resource, named.namespace, named.name, named.subresource)

@@ -1,6 +1,6 @@
 """The documents: the whole in the second edition, one for each group version in the third.
 
-A document is made when first asked for, and kept as compressed bytes until the kinds served change. Its hash
+A document is made when first asked for, and kept as compressed bytes until what it tells of changes. Its hash
 is of what it is made from, so that the index of all documents costs none of them.
 """
 
@@ -52,7 +52,8 @@ class Documents:
 
     def __init__(self, served: Callable[[], tuple[Resource, ...]]) -> None:
         self._served = served
-        self._made_for: tuple[Resource, ...] = ()
+        self._hashed_for: tuple[Resource, ...] = ()
+        self._hashes: dict[str, str] = {}
         self._kept: dict[str, Document] = {}
 
     def index(self) -> Json:
@@ -73,6 +74,15 @@ class Documents:
 
     def hash(self, path: str) -> str:
         """Of what the document is made from: the types and operations that are served."""
+        served = self._served()
+        if served is not self._hashed_for:
+            self._hashes, self._hashed_for = {}, served
+        found = self._hashes.get(path)
+        if found is None:
+            found = self._hashes[path] = self._hash(path)
+        return found
+
+    def _hash(self, path: str) -> str:
         parts = [path, VERSION, _facts_hash(), *map(repr, self._within(path))]
         return hashlib.sha512("\n".join(parts).encode()).hexdigest().upper()
 
@@ -90,13 +100,11 @@ class Documents:
         return self._keep("v2 protobuf", lambda _: encode(orjson.loads(self.second().body)))
 
     def _keep(self, key: str, make: Callable[[str], bytes]) -> Document:
-        served = self._served()
-        if served is not self._made_for:
-            self._kept, self._made_for = {}, served
+        wanted = self.hash(key)
         found = self._kept.get(key)
-        if found is None:
+        if found is None or found.hash != wanted:
             packed = gzip.compress(make(key), _COMPRESSION, mtime=0)
-            found = self._kept[key] = Document(self.hash(key), packed)
+            found = self._kept[key] = Document(wanted, packed)
         return found
 
     def _within(self, path: str) -> list[Resource]:

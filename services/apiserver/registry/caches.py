@@ -1,4 +1,7 @@
-"""The watch caches of all kinds, fed together."""
+"""The watch caches of all kinds, fed together; some come and go with what is served.
+
+One cache holds all objects of a kind, in whichever versions it is served.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from services.api.kinds import RESOURCES, Resource
-from services.api.object import Object
+from services.api.kinds import Resource
 from services.apiserver.registry import keys
+from services.apiserver.registry.catalog import Catalog
 from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.apiserver.storage.causes import CauseLedger
 from services.apiserver.storage.entries import Attributes, Describe, Entry
@@ -42,32 +45,61 @@ def attributes_of(strategy: Strategy, obj: dict[str, Any]) -> Attributes:
 
 
 class Caches:
-    def __init__(self, storage: Storage, clock: Clock, log: Logger) -> None:
+    def __init__(self, storage: Storage, clock: Clock, log: Logger, catalog: Catalog | None = None) -> None:
         self.causes = CauseLedger()
-        self._storage, self._clock = storage, clock
-        # By type: hashing a whole table entry for each lookup would cost more than the lookup.
-        self._by_type: dict[type[Object], WatchCache] = {}
-        for resource in RESOURCES:
-            describe = describer(strategy_for(resource))
-            self._by_type[resource.type] = WatchCache(
-                keys.prefix(resource), storage, describe, self.causes, clock, log
-            )
+        self.catalog = catalog or Catalog()
+        self._storage, self._clock, self._log = storage, clock, log
+        self._by_key: dict[str, WatchCache] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._running: dict[WatchCache, asyncio.Task[None]] = {}
+        for resource in self.catalog.resources:
+            if not resource.stored_as:
+                self._by_key[resource.key] = self.make(resource, describer(strategy_for(resource)))
+        for resource in self.catalog.resources:
+            if resource.stored_as:
+                self._by_key[resource.key] = self._by_key[f"{resource.stored_as}/{resource.plural}"]
+
+    def make(self, resource: Resource, describe: Describe) -> WatchCache:
+        """One that is not known here and does not run yet."""
+        prefix = keys.prefix(resource)
+        return WatchCache(prefix, self._storage, describe, self.causes, self._clock, self._log)
 
     def of(self, resource: Resource) -> WatchCache:
-        return self._by_type[resource.type]
+        return self._by_key[resource.key]
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        return self._by_type[resource.type].get(keys.key(resource, namespace, name))
+        return self._by_key[resource.key].get(keys.key(resource, namespace, name))
+
+    # -- those that come and go ------------------------------------------------------------------
+
+    def put(self, resource: Resource, cache: WatchCache) -> None:
+        """From now on this one holds the resource's objects."""
+        self._by_key[resource.key] = cache
+
+    def forget(self, resource: Resource) -> None:
+        self._by_key.pop(resource.key, None)
+
+    def start(self, cache: WatchCache) -> None:
+        """Fills and follows it, while `run` does the others."""
+        assert self._group is not None, "the caches do not run"
+        self._running[cache] = self._group.create_task(cache.run())
+
+    def stop(self, cache: WatchCache) -> None:
+        """Its watchers get what has gathered and see the end of their watches."""
+        cache.watchers.close_all()
+        if (task := self._running.pop(cache, None)) is not None:
+            task.cancel()
 
     async def run(self) -> None:
         """Fills and follows all of them until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for cache in self._by_type.values():
-                group.create_task(cache.run())
+            self._group = group
+            for cache in dict.fromkeys(self._by_key.values()):
+                self.start(cache)
             group.create_task(self._bookmarks())
 
     async def ready(self) -> None:
-        for cache in self._by_type.values():
+        for cache in list(self._by_key.values()):
             await cache.ready.wait()
 
     async def _bookmarks(self) -> None:
@@ -75,5 +107,5 @@ class Caches:
             await self._clock.sleep(BOOKMARK_SECONDS)
             # So that those who watch a quiet kind can resume near the present, after compaction too.
             self._storage.ask_progress()
-            for cache in self._by_type.values():
+            for cache in dict.fromkeys(self._by_key.values()):
                 cache.bookmark()

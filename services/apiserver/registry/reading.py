@@ -8,21 +8,25 @@ from etcd, which alone remembers the past. Upstream: `storage/cacher` and `etcd3
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.api.kinds import Resource
 from services.apiserver.registry import continue_token, keys
 from services.apiserver.registry.caches import describer
 from services.apiserver.registry.continue_token import Token
 from services.apiserver.registry.request import Item, Listing, ListOptions, Target, WatchOptions
-from services.apiserver.rules.strategy import strategy_for
+from services.apiserver.registry.serving import Serving
+from services.apiserver.registry.versions import VersionWatcher, shown_entries, shown_items
 from services.apiserver.storage.entries import Entry, Selection
 from services.apiserver.storage.storage import Compacted, Storage
 from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
 from services.machinery import fields, labels
 
+Json = dict[str, Any]
 TOO_OLD = "The resourceVersion for the provided list is too old."
 CONTINUE_TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new"
@@ -39,12 +43,13 @@ CONVERTED = {"pods", "nodes", "replicationcontrollers", "events", "namespaces", 
 class Reader:
     """Lists and watches of one resource."""
 
-    def __init__(self, resource: Resource, storage: Storage, cache: WatchCache) -> None:
-        self.resource = resource
+    def __init__(self, serving: Serving, storage: Storage, cache: WatchCache) -> None:
+        self.resource = serving.resource
         self._storage, self._cache = storage, cache
-        self._strategy = strategy_for(resource)
-        self._describe = describer(self._strategy)
-        self._known_fields = set(self._strategy.selectable_fields({"metadata": {}, "spec": {}, "status": {}}))
+        self._stored, self._version = serving.stored, serving.version
+        self._describe = describer(serving.describing)
+        nothing: Json = {"metadata": {}, "spec": {}, "status": {}}
+        self._known_fields = set(serving.strategy.selectable_fields(nothing))
 
     # -- list ------------------------------------------------------------------------------------
 
@@ -68,17 +73,22 @@ class Reader:
             await self._wait_for(revision)
         # Upstream's cache takes no notice of a limit where any age will do.
         limit = 0 if revision == 0 else options.limit
-        return self._from_cache(target, selection, limit)
+        return await self._from_cache(target, selection, limit)
 
-    def _from_cache(self, target: Target, selection: Selection, limit: int) -> Listing:
+    async def _from_cache(self, target: Target, selection: Selection, limit: int) -> Listing:
         entries, revision = self._cache.select(selection), self._cache.revision
         if not limit or len(entries) <= limit:
-            return Listing([_item(entry) for entry in entries], revision)
+            return Listing([*await self._items(entries)], revision)
         page = entries[:limit]
         token = continue_token.encode(Token(revision, self._relative(target, page[-1].key)))
         plain = selection.labels.empty and selection.fields.empty
         remaining = len(entries) - limit if plain else None
-        return Listing([_item(entry) for entry in page], revision, token, remaining)
+        return Listing([*await self._items(page)], revision, token, remaining)
+
+    async def _items(self, entries: Sequence[Entry]) -> Sequence[Item]:
+        if self._version is not None:
+            entries = await shown_entries(self._version, entries)
+        return [_item(entry) for entry in entries]
 
     async def _continue(self, target: Target, selection: Selection, options: ListOptions) -> Listing:
         if options.resource_version and options.resource_version != "0":
@@ -93,7 +103,16 @@ class Reader:
     async def _page(
         self, target: Target, selection: Selection, options: ListOptions, revision: int | None, start: str
     ) -> Listing:
-        """From etcd: as many keys as it takes to fill the page."""
+        """From etcd."""
+        listing = await self._stored_page(target, selection, options, revision, start)
+        if self._version is None:
+            return listing
+        return replace(listing, items=await shown_items(self._version, listing.items))
+
+    async def _stored_page(
+        self, target: Target, selection: Selection, options: ListOptions, revision: int | None, start: str
+    ) -> Listing:
+        """As many keys as it takes to fill the page."""
         prefix = self._prefix(target)
         at, found, begin = revision or 0, [], prefix + start if start else ""
         limit = options.limit or 0
@@ -126,7 +145,7 @@ class Reader:
         return error
 
     def _prefix(self, target: Target) -> str:
-        prefix = keys.prefix(self.resource)
+        prefix = keys.prefix(self._stored)
         return f"{prefix}{target.namespace}/" if target.namespace else prefix
 
     def _relative(self, target: Target, key: str) -> str:
@@ -150,7 +169,7 @@ class Reader:
 
     # -- watch -----------------------------------------------------------------------------------
 
-    async def watch(self, target: Target, options: WatchOptions) -> Watcher:
+    async def watch(self, target: Target, options: WatchOptions) -> Watcher | VersionWatcher:
         """The caller must `leave` it. ApiError 400, 410, 504."""
         selection = self.selection(target, options.labels, options.fields)
         revision = parse_version(options.resource_version, of_list=False)
@@ -164,10 +183,11 @@ class Reader:
         watcher = self._cache.watch(selection, after, bookmarks=options.bookmarks)
         if options.send_initial_events and options.bookmarks:
             watcher.mark(self._cache.revision, initial_events_end=True)
-        return watcher
+        return watcher if self._version is None else VersionWatcher(watcher, self._version)
 
-    def leave(self, watcher: Watcher) -> None:
-        self._cache.watchers.leave(watcher)
+    def leave(self, watcher: Watcher | VersionWatcher) -> None:
+        own = watcher.watcher if isinstance(watcher, VersionWatcher) else watcher
+        self._cache.watchers.leave(own)
 
     # -- selection -------------------------------------------------------------------------------
 
@@ -181,6 +201,10 @@ class Reader:
         for requirement in field_selector.requirements:
             if requirement.field not in self._known_fields:
                 raise self._unknown_field(requirement.field)
+        if self._version is not None and self._version.fields:
+            names = self._version.fields
+            known = (replace(r, field=names.get(r.field, r.field)) for r in field_selector.requirements)
+            field_selector = fields.FieldSelector(tuple(known))
         if target.name:
             named = fields.FieldRequirement("metadata.name", "=", target.name)
             field_selector = fields.FieldSelector((*field_selector.requirements, named))

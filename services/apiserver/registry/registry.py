@@ -7,6 +7,7 @@ that are not a part of the stored object (`scale`, `binding`, `eviction`) are ha
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -14,8 +15,7 @@ import orjson
 
 from services.api import errors
 from services.api.core_v1 import Service, ServiceAccount
-from services.api.kinds import RESOURCES, STREAMED, Resource
-from services.api.object import Object
+from services.api.kinds import STREAMED, Resource, resource_of
 from services.api.policy_v1 import PodDisruptionBudget
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
@@ -38,10 +38,13 @@ from services.apiserver.registry.request import (
     WriteOptions,
 )
 from services.apiserver.registry.service_addresses import ServiceAddresses
+from services.apiserver.registry.serving import Serving, built_in
 from services.apiserver.registry.store import Store, Written, answer, item
 from services.apiserver.registry.tokens import TokenRequests
-from services.apiserver.rules.strategy import Strategy, strategy_for
-from services.apiserver.storage.storage import Storage
+from services.apiserver.registry.versions import VersionWatcher
+from services.apiserver.rules.strategy import Strategy
+from services.apiserver.storage.storage import Storage, Stored
+from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
 from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
@@ -63,25 +66,46 @@ class Registry:
         issuer: TokenIssuer | None = None,
     ) -> None:
         self._journal = Journal(log)
-        self._stores: dict[type[Object], Store] = {}
-        self._readers: dict[type[Object], Reader] = {}
-        self._parts: dict[tuple[type[Object], str], Strategy] = {}
-        for resource in RESOURCES:
-            self._stores[resource.type] = Store(resource, storage, caches, clock, chance)
-            self._readers[resource.type] = Reader(resource, storage, caches.of(resource))
-            for part in (each for each in resource.subresources if each.name not in STREAMED):
-                self._parts[resource.type, part.name] = strategy_for(resource, part.name)
+        self.catalog, self.caches = caches.catalog, caches
+        self._storage, self._clock, self._random = storage, clock, chance
+        self._stores: dict[str, Store] = {}
+        self._readers: dict[str, Reader] = {}
+        for resource in self.catalog.resources:
+            self._enter(built_in(resource, self.catalog))
         self.addresses = ServiceAddresses(ClusterIps(self.store(IP_ADDRESSES)), NodePorts(storage), chance)
-        self._stores[Service].allocations = self.addresses
-        self._budgets = Budgets(self._stores[PodDisruptionBudget])
-        self._tokens = TokenRequests(self._stores[ServiceAccount], issuer or TokenIssuer())
+        self.store(resource_of(Service)).allocations = self.addresses
+        self._budgets = Budgets(self.store(resource_of(PodDisruptionBudget)))
+        self._tokens = TokenRequests(self.store(resource_of(ServiceAccount)), issuer or TokenIssuer())
+
+    def _enter(self, serving: Serving) -> None:
+        key = serving.resource.key
+        self._stores[key] = Store(serving, self._storage, self.caches, self._clock, self._random)
+        self._readers[key] = Reader(serving, self._storage, self.caches.of(serving.stored))
+
+    # -- what comes and goes ---------------------------------------------------------------------
+
+    def serve(self, cache: WatchCache, servings: Sequence[Serving]) -> None:
+        """From now on these are answered for, out of `cache`, which must be ready; in place of older ones."""
+        for serving in servings:
+            self.caches.put(serving.resource, cache)
+        for serving in servings:
+            self._enter(serving)
+        self.catalog.put(*(serving.resource for serving in servings))
+
+    def withdraw(self, *resources: Resource) -> None:
+        """From now on these are unknown. Requests under way end as they began."""
+        self.catalog.remove(*resources)
+        for resource in resources:
+            self._stores.pop(resource.key, None)
+            self._readers.pop(resource.key, None)
+            self.caches.forget(resource)
 
     def store(self, resource: Resource) -> Store:
-        return self._stores[resource.type]
+        return self._stores[resource.key]
 
     def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """An object as last seen, or None."""
-        entry = self._stores[resource.type].find(namespace, name)
+        entry = self._stores[resource.key].find(namespace, name)
         return orjson.loads(entry.value) if entry is not None else None
 
     # -- reading ---------------------------------------------------------------------------------
@@ -89,16 +113,15 @@ class Registry:
     async def get(self, target: Target, resource_version: str = "") -> Answer:
         store = self._served(target, "get")
         revision = parse_version(resource_version, of_list=False)
-        found = None
         if revision is not None:
             await self._wait_for(store, revision)
             entry = store.cache.get(store.key(target.namespace, target.name))
             if entry is None:
                 raise errors.not_found(target.resource, target.name)
-            found = (entry.value, entry.revision)
+            stored = await store.seen(Stored(entry.key, entry.value, entry.revision))
         else:
             stored = await store.get(target.namespace, target.name)
-            found = (stored.value, stored.revision)
+        found = (stored.value, stored.revision)
         if target.subresource == "scale":
             return actions.scale_answer(*found)
         uid = orjson.loads(found[0])["metadata"].get("uid", "")
@@ -112,16 +135,18 @@ class Registry:
 
     async def list(self, target: Target, options: ListOptions) -> Listing:
         self._served(target, "list")
-        listing = await self._readers[target.resource.type].list(target, options)
+        listing = await self._readers[target.resource.key].list(target, options)
         return replace(listing, warnings=deprecation(target.resource))
 
-    async def watch(self, target: Target, options: WatchOptions) -> Watcher:
+    async def watch(self, target: Target, options: WatchOptions) -> Watcher | VersionWatcher:
         """The caller hands it back to `leave`."""
         self._served(target, "watch")
-        return await self._readers[target.resource.type].watch(target, options)
+        return await self._readers[target.resource.key].watch(target, options)
 
-    def leave(self, target: Target, watcher: Watcher) -> None:
-        self._readers[target.resource.type].leave(watcher)
+    def leave(self, target: Target, watcher: Watcher | VersionWatcher) -> None:
+        # What is served no longer has let go of its watchers already.
+        if (reader := self._readers.get(target.resource.key)) is not None:
+            reader.leave(watcher)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -174,7 +199,7 @@ class Registry:
     ) -> Answer:
         written = await store.update(target, updater, options)
         self._journal.updated(target, written, options)
-        return actions.scale_answer(written.stored.value, written.stored.revision)
+        return actions.scale_answer(written.value, written.stored.revision)
 
     async def delete(self, target: Target, raw_options: bytes, dry_run: bool = False) -> Deleted:
         store = self._served(target, "delete")
@@ -191,7 +216,7 @@ class Registry:
         store = self._served(target, "deletecollection")
         options = deletion.parse_options(raw_options)
         dry_run = dry_run or options.dry_run
-        listing = await self._readers[target.resource.type].list(target, selection)
+        listing = await self._readers[target.resource.key].list(target, selection)
         items = []
         for each in listing.items:
             one = Target(target.resource, each.namespace, each.name)
@@ -208,7 +233,7 @@ class Registry:
     # -- finding ---------------------------------------------------------------------------------
 
     def _strategy(self, store: Store, target: Target) -> Strategy:
-        return self._parts[target.resource.type, target.subresource] if target.subresource else store.strategy
+        return store.parts[target.subresource] if target.subresource else store.strategy
 
     def _writable(self, target: Target, verb: str, options: WriteOptions) -> Store:
         check_manager(options.field_manager)
@@ -217,6 +242,9 @@ class Registry:
     def _served(self, target: Target, verb: str) -> Store:
         """The store, where the resource knows the verb. ApiError 404, 405."""
         resource = target.resource
+        store = self._stores.get(resource.key)
+        if store is None:  # It has gone while the request came in.
+            _unknown()
         if bool(target.namespace) and not resource.namespaced:
             _unknown()
         if not target.subresource:
@@ -230,13 +258,13 @@ class Registry:
                 raise errors.bad_request("an empty namespace may not be set during creation")
             if needs_name and not target.name:
                 raise _not_allowed()
-            return self._stores[resource.type]
+            return store
         part = next((s for s in resource.subresources if s.name == target.subresource), None)
         if part is None or part.name in STREAMED or not target.name:
             _unknown()
         if verb not in part.verbs:
             raise _not_allowed()
-        return self._stores[resource.type]
+        return store
 
 
 def deprecation(resource: Resource) -> tuple[str, ...]:

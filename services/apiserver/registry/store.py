@@ -3,6 +3,8 @@
 Upstream: `registry/generic/registry.Store`. What differs from kind to kind is its strategy. Every
 change is a compare-and-swap loop over what the cache shows: a refusal that rests on a stale
 reading is checked against etcd before it is sent, and a change that changes nothing is not written.
+Where the resource is one of several versions of a kind, callers and rules see objects in that version,
+etcd and the cache in the one that is stored.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.api.kinds import Resource
 from services.apiserver.registry import deletion, keys, metadata
 from services.apiserver.registry.allocations import NOTHING, Allocations, Holding
 from services.apiserver.registry.caches import Caches, attributes_of
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.ownership import Ownership
 from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
+from services.apiserver.registry.serving import Serving
+from services.apiserver.registry.versions import shown_stored
 from services.apiserver.rules import admission
-from services.apiserver.rules.strategy import Decoded, Strategy, strategy_for
+from services.apiserver.rules.strategy import Decoded, Strategy
 from services.apiserver.storage.entries import Entry
 from services.apiserver.storage.storage import Storage, Stored
 from services.machinery import trace
@@ -46,12 +49,19 @@ class Change:
 
 @dataclass(slots=True)
 class Written:
+    """`stored` is what etcd has now, `shown` how that looks in the version asked for, where it is another."""
+
     obj: Json
     stored: Stored
     changed: bool = True
     deleted: bool = False
     created: bool = False  # by an update or an apply of what was not there
     warnings: list[str] = field(default_factory=list)
+    shown: bytes | None = None
+
+    @property
+    def value(self) -> bytes:
+        return self.stored.value if self.shown is None else self.shown
 
 
 # What is there now, decoded for the taking; the same as stored; what the rules may ask.
@@ -62,12 +72,13 @@ class Store:
     """All verbs over one resource; subresources bring their own strategy."""
 
     def __init__(
-        self, resource: Resource, storage: Storage, caches: Caches, clock: Clock, chance: random.Random
+        self, serving: Serving, storage: Storage, caches: Caches, clock: Clock, chance: random.Random
     ) -> None:
-        self.resource = resource
-        self.strategy = strategy_for(resource)
-        self.ownership = Ownership(resource)
-        self.cache = caches.of(resource)
+        self.resource = resource = serving.resource
+        self.strategy, self.parts = serving.strategy, serving.parts
+        self.ownership = Ownership(resource, serving.schema)
+        self.cache = caches.of(serving.stored)
+        self._version, self._stored, self._describing = serving.version, serving.stored, serving.describing
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
         self.allocations: Allocations | None = None
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
@@ -76,7 +87,7 @@ class Store:
         return RequestContext(self._caches, self._clock.now(), self._random)
 
     def key(self, namespace: str, name: str) -> str:
-        return keys.key(self.resource, namespace, name)
+        return keys.key(self._stored, namespace, name)
 
     def find(self, namespace: str, name: str) -> Entry | None:
         """What the cache shows."""
@@ -85,11 +96,18 @@ class Store:
     # -- get -------------------------------------------------------------------------------------
 
     async def get(self, namespace: str, name: str) -> Stored:
-        """The present state. ApiError 404."""
-        stored = (await self._storage.get(self.key(namespace, name))).stored
+        """The present state, as the version shows it. ApiError 404."""
+        return await self.seen(await self._read(self.key(namespace, name), name))
+
+    async def _read(self, key: str, name: str) -> Stored:
+        stored = (await self._storage.get(key)).stored
         if stored is None:
             raise errors.not_found(self.resource, name)
         return stored
+
+    async def seen(self, stored: Stored) -> Stored:
+        """What is stored, as the version shows it."""
+        return stored if self._version is None else await shown_stored(self._version, stored)
 
     # -- create ----------------------------------------------------------------------------------
 
@@ -122,18 +140,23 @@ class Store:
         taken, name = NOTHING, obj["metadata"]["name"]
         if self.allocations is not None:
             taken = await self.allocations.take(obj, None, dry_run=options.dry_run)
-        value = orjson.dumps(obj)
+        kept = obj if self._version is None else await self._version.stored(obj)
+        value = orjson.dumps(kept)
         if options.dry_run:
             if (await self._storage.get(key)).stored is not None:
                 raise self._taken(obj, name)
-            return Written(obj, Stored(key, value, 0))
-        self._note(key, value, obj)
+            return self._written(obj, Stored(key, value, 0))
+        self._note(key, value, kept)
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
             if self.allocations is not None:
                 await self.allocations.failed(taken, outcome.current)
             raise self._taken(obj, name, outcome.current)
-        return Written(obj, Stored(key, value, outcome.revision))
+        return self._written(obj, Stored(key, value, outcome.revision))
+
+    def _written(self, obj: Json, stored: Stored, *, changed: bool = True, deleted: bool = False) -> Written:
+        shown = None if self._version is None else orjson.dumps(obj)
+        return Written(obj, stored, changed=changed, deleted=deleted, shown=shown)
 
     def _taken(self, obj: Json, name: str, other: Stored | None = None) -> ApiError:
         error = errors.already_exists(self.resource, name)
@@ -264,8 +287,9 @@ class Store:
         certain = False  # whether a refusal would rest on the present, and not on what a cache lacked
         for _ in range(SWAPS_MAX):
             ctx, taken = self.context(), NOTHING
+            seen = await self.seen(current)
             try:
-                change = update(orjson.loads(current.value), current, ctx)
+                change = update(orjson.loads(seen.value), seen, ctx)
                 if self.allocations is not None and not change.delete:
                     old = orjson.loads(current.value)
                     taken = await self.allocations.take(change.obj, old, dry_run=options.dry_run)
@@ -273,17 +297,18 @@ class Store:
                 if certain:
                     raise
                 await self.catch_up(ctx)
-                current = await self.get(target.namespace, target.name)
+                current = await self._read(key, target.name)
                 certain = fresh = True
                 continue
-            value = orjson.dumps(change.obj)
-            if not change.delete and _same(value, change.obj, current.value):
-                again = current if fresh else await self.get(target.namespace, target.name)
+            kept = change.obj if self._version is None else await self._version.stored(change.obj)
+            value = orjson.dumps(kept)
+            if not change.delete and _same(value, kept, current.value):
+                again = current if fresh else await self._read(key, target.name)
                 if again.revision == current.revision:
-                    return Written(change.obj, current, changed=False)
+                    return self._written(change.obj, current, changed=False)
                 current, fresh = again, True
                 continue
-            written, current_or_none = await self._swap(key, change, value, current, options)
+            written, current_or_none = await self._swap(key, change, kept, value, current, options)
             if self.allocations is not None and not options.dry_run:
                 await self._settle(self.allocations, written, taken, current, current_or_none)
             if written is not None:
@@ -313,28 +338,27 @@ class Store:
         entry = self.cache.get(key)
         if entry is not None:
             return Stored(key, entry.value, entry.revision), False
-        stored = (await self._storage.get(key)).stored
-        if stored is None:
-            raise errors.not_found(self.resource, name)
-        return stored, True
+        return await self._read(key, name), True
 
     def _note(self, key: str, value: bytes, obj: Json) -> None:
         """Tells the cache, ahead of the event, whose write it is and what is in it."""
-        self._caches.causes.note(key, value, trace.current(), attributes_of(self.strategy, obj))
+        self._caches.causes.note(key, value, trace.current(), attributes_of(self._describing, obj))
 
     async def _swap(
-        self, key: str, change: Change, value: bytes, current: Stored, options: WriteOptions
+        self, key: str, change: Change, kept: Json, value: bytes, current: Stored, options: WriteOptions
     ) -> tuple[Written | None, Stored | None]:
         if options.dry_run:
-            return Written(change.obj, Stored(key, value, current.revision), deleted=change.delete), None
+            dry = Stored(key, value, current.revision)
+            return self._written(change.obj, dry, deleted=change.delete), None
         if change.delete:
             self._caches.causes.note(key, None, trace.current())
             outcome = await self._storage.delete(key, current.revision)
         else:
-            self._note(key, value, change.obj)
+            self._note(key, value, kept)
             outcome = await self._storage.update(key, value, current.revision, ttl_seconds=self._ttl_seconds)
         if outcome.done:
-            return Written(change.obj, Stored(key, value, outcome.revision), deleted=change.delete), None
+            done = Stored(key, value, outcome.revision)
+            return self._written(change.obj, done, deleted=change.delete), None
         return None, outcome.current
 
     # -- delete ----------------------------------------------------------------------------------
@@ -386,7 +410,7 @@ def _same(value: bytes, obj: Json, before: bytes) -> bool:
 def item(written: Written) -> Item:
     meta = written.obj["metadata"]
     return Item(
-        written.stored.value,
+        written.value,
         written.stored.revision,
         meta.get("namespace", ""),
         meta.get("name", ""),

@@ -21,15 +21,19 @@ class Attributes(NamedTuple):
 
 
 class Entry:
-    """One object as stored: its bytes, its revision, and what was read out of it once."""
+    """One object as stored: its bytes, its revision, and what was read out of it once.
 
-    __slots__ = ("attributes", "key", "revision", "value")
+    `views` keeps how it looks in other versions than the stored one; None in it: just the same.
+    """
+
+    __slots__ = ("attributes", "key", "revision", "value", "views")
 
     def __init__(self, key: str, value: bytes, revision: int, attributes: Attributes) -> None:
         self.key = key
         self.value = value
         self.revision = revision
         self.attributes = attributes
+        self.views: dict[str, Entry | None] | None = None
 
 
 class Event:

@@ -17,6 +17,10 @@ BACKLOG_EVENTS_MAX = 10_000
 PLACES = ("metadata.name", "spec.nodeName", "metadata.namespace")
 
 
+class WatchOver(Exception):
+    """The watch has come to its end, and nothing is wrong: what it watched is served no longer."""
+
+
 class Watcher:
     """One watch: a bounded backlog that the store fills and a front empties."""
 
@@ -27,6 +31,7 @@ class Watcher:
         self.bookmarks = bookmarks
         self.place = next(((f, selection.hints[f]) for f in PLACES if f in selection.hints), None)
         self.ended: ApiError | None = None
+        self._closed = False
         self._backlog: list[Delivery] = []
         self._wake = asyncio.Event()
 
@@ -56,18 +61,25 @@ class Watcher:
         self._backlog.clear()
         self._wake.set()
 
+    def close(self) -> None:
+        """What has gathered is still handed out, and then no more comes."""
+        self._closed = True
+        self._wake.set()
+
     def take(self) -> list[Delivery]:
         """All that has gathered, without waiting; for who looks only when somebody asks."""
         gathered, self._backlog = self._backlog, []
         return gathered
 
     async def next(self) -> list[Delivery]:
-        """All that has gathered, waiting for the first. ApiError when the watch has been ended."""
-        if not self._backlog and self.ended is None:
+        """All that has gathered, waiting for the first. ApiError when the watch has been ended; WatchOver."""
+        if not self._backlog and self.ended is None and not self._closed:
             self._wake.clear()
             await self._wake.wait()
         if self.ended is not None:
             raise self.ended
+        if self._closed and not self._backlog:
+            raise WatchOver
         gathered, self._backlog = self._backlog, []
         return gathered
 
@@ -121,6 +133,11 @@ class Watchers:
         for watcher in self:
             if watcher.bookmarks:
                 watcher.mark(revision)
+
+    def close_all(self) -> None:
+        """What is watched is served no longer."""
+        for watcher in self:
+            watcher.close()
 
     def end_all(self) -> None:
         """The past is lost: everybody has to start over."""

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from services.api import errors
+from services.api.kinds import SERVED, Resource
 from services.apiserver.fronts.discovery import version_document
 from services.apiserver.fronts.rest import discovery, health
 from services.apiserver.fronts.rest.metrics import CONTENT_TYPE, Metrics
 from services.apiserver.fronts.rest.negotiation import JSON, YAML, by_quality, negotiate
 from services.apiserver.fronts.rest.verbs import respond
+from services.apiserver.openapi.documents import Documents
+from services.apiserver.registry.catalog import Catalog
 
 Json = dict[str, Any]
 
@@ -28,8 +31,10 @@ _ROOTS = ("/", "/version", "/metrics", "/api", "/apis", "/openapi", *(f"/{name}"
 
 
 class About:
-    def __init__(self, is_ready: Callable[[], bool], metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(
+        self, is_ready: Callable[[], bool], metrics: Metrics, catalog: Catalog, documents: Documents
+    ) -> None:
+        self._metrics, self._catalog, self._documents = metrics, catalog, documents
         self._checks = health.checks(is_ready)
         self.address = ""  # where clients reach this server, once it listens
         self._schemas: Any = None
@@ -49,7 +54,7 @@ class About:
     async def _find(self, request: web.Request, path: str, parts: list[str]) -> web.Response | None:
         match parts[1:]:
             case [""]:
-                return self._written(request, {"paths": root_paths()})
+                return self._written(request, {"paths": root_paths(self._catalog.served)})
             case ["version"]:
                 return web.Response(body=_pretty(version_document()), content_type=JSON)
             case ["metrics"]:
@@ -57,13 +62,13 @@ class About:
             case ["api"]:
                 return self._grouped(request, True, discovery.legacy_versions(self.address))
             case ["apis"]:
-                return self._grouped(request, False, discovery.groups())
+                return self._grouped(request, False, discovery.groups(self._catalog.served))
             case ["api", version]:
-                return self._written(request, discovery.resources("", version))
+                return self._written(request, discovery.resources("", version, self._catalog.served))
             case ["apis", group]:
-                return self._written(request, discovery.one_group(group))
+                return self._written(request, discovery.one_group(group, self._catalog.served))
             case ["apis", group, version]:
-                return self._written(request, discovery.resources(group, version))
+                return self._written(request, discovery.resources(group, version, self._catalog.served))
             case ["openapi", *_]:
                 return await self._schema(request, path)
             case [asked, *rest] if asked in health.NAMES:
@@ -80,7 +85,7 @@ class About:
         """All groups in one document for clients that know it; they may keep it while it stays the same."""
         if not wants_aggregated(request.headers.get("Accept", "")):
             return self._written(request, otherwise)
-        body, etag = aggregated(legacy)
+        body, etag = aggregated(legacy, self._catalog.served)
         headers = {"ETag": etag, "Cache-Control": "public", "Vary": "Accept"}
         if etag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
@@ -90,7 +95,7 @@ class About:
         if self._schemas is None:  # What it takes is loaded when somebody asks.
             from services.apiserver.fronts.rest.schemas import Schemas
 
-            self._schemas = Schemas()
+            self._schemas = Schemas(self._documents)
         found: web.Response | None = await self._schemas.answer(request, path)
         return found
 
@@ -107,10 +112,10 @@ class About:
         return web.Response(text=found.text, status=found.status, headers=headers)
 
 
-def root_paths() -> list[str]:
+def root_paths(served: tuple[Resource, ...] = SERVED) -> list[str]:
     """Every path there is, in order, but those of objects."""
     found = {"/api", "/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"}
-    for listed in discovery.every_list():
+    for listed in discovery.every_list(served):
         group_version = listed["groupVersion"]
         group = group_version.rpartition("/")[0]
         found |= {f"/apis/{group}", f"/apis/{group_version}"} if group else {f"/api/{group_version}"}
@@ -129,10 +134,10 @@ def wants_aggregated(accept: str) -> bool:
     return False
 
 
-@cache
-def aggregated(legacy: bool) -> tuple[bytes, str]:
+@lru_cache(maxsize=4)
+def aggregated(legacy: bool, served: tuple[Resource, ...]) -> tuple[bytes, str]:
     """The document and its entity tag."""
-    body = orjson.dumps(discovery.aggregated(legacy))
+    body = orjson.dumps(discovery.aggregated(legacy, served))
     return body, f'"{hashlib.sha512(body).hexdigest().upper()}"'
 
 

@@ -1,4 +1,7 @@
-"""What is served, as clients discover it: versions, groups, resources; or all in one document. Pure."""
+"""What is served, as clients discover it: versions, groups, resources; or all in one document. Pure.
+
+`served` are all resources of the moment; by default those that are built in.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from services.api.kinds import SERVED, Resource, Subresource
 from services.apiserver.fronts.discovery import GROUPS, resource_lists
 
 Json = dict[str, Any]
+Served = tuple[Resource, ...]
 
 AGGREGATED = "APIGroupDiscoveryList"
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
@@ -20,16 +24,16 @@ def legacy_versions(address: str) -> Json:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [client]}
 
 
-def group_names() -> list[str]:
+def group_names(served: Served = SERVED) -> list[str]:
     """Every group but the core one, in upstream's order."""
     order = {name: index for index, name in enumerate(GROUPS)}
-    names = {resource.group for resource in SERVED if resource.group}
+    names = {resource.group for resource in served if resource.group}
     return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
-def versions(group_name: str) -> list[str]:
+def versions(group_name: str, served: Served = SERVED) -> list[str]:
     """Those of a group, the one that clients should prefer first."""
-    return sorted({r.version for r in SERVED if r.group == group_name}, key=_preference, reverse=True)
+    return sorted({r.version for r in served if r.group == group_name}, key=_preference, reverse=True)
 
 
 def _preference(version: str) -> tuple[int, int, int]:
@@ -40,50 +44,51 @@ def _preference(version: str) -> tuple[int, int, int]:
     return (_STAGES[found[2] or ""], int(found[1]), int(found[3] or 0))
 
 
-def group(name: str) -> Json | None:
-    found = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions(name)]
+def group(name: str, served: Served = SERVED) -> Json | None:
+    names = versions(name, served)
+    found = [{"groupVersion": f"{name}/{version}", "version": version} for version in names]
     if not name or not found:
         return None
     return {"name": name, "versions": found, "preferredVersion": found[0]}
 
 
-def one_group(name: str) -> Json | None:
-    found = group(name)
+def one_group(name: str, served: Served = SERVED) -> Json | None:
+    found = group(name, served)
     return {"kind": "APIGroup", "apiVersion": "v1", **found} if found else None
 
 
-def groups() -> Json:
-    found = [each for name in group_names() if (each := group(name))]
+def groups(served: Served = SERVED) -> Json:
+    found = [each for name in group_names(served) if (each := group(name, served))]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
 
 
-def every_list() -> list[Json]:
-    return resource_lists(SERVED)
+def every_list(served: Served = SERVED) -> list[Json]:
+    return resource_lists(served)
 
 
-def resources(group_name: str, version: str) -> Json | None:
-    wanted = f"{group_name}/{version}" if group_name else version
-    return next((each for each in every_list() if each["groupVersion"] == wanted), None)
+def resources(group_name: str, version: str, served: Served = SERVED) -> Json | None:
+    of_version = tuple(each for each in served if (each.group, each.version) == (group_name, version))
+    return next(iter(resource_lists(of_version)), None)
 
 
-def aggregated(legacy: bool) -> Json:
+def aggregated(legacy: bool, served: Served = SERVED) -> Json:
     """`apidiscovery.k8s.io/v2`: the core group alone, or all others."""
     items = []
-    for name in [""] if legacy else group_names():
+    for name in [""] if legacy else group_names(served):
         entries = [
             {
                 "version": version,
-                "resources": [_entry(resource) for resource in _of(name, version)],
+                "resources": [_entry(resource) for resource in _of(name, version, served)],
                 "freshness": "Current",
             }
-            for version in versions(name)
+            for version in versions(name, served)
         ]
         items.append({"metadata": {"name": name} if name else {}, "versions": entries})
     return {"kind": AGGREGATED, "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
-def _of(name: str, version: str) -> list[Resource]:
-    found = (r for r in SERVED if r.group == name and r.version == version)
+def _of(name: str, version: str, served: Served) -> list[Resource]:
+    found = (r for r in served if r.group == name and r.version == version)
     return sorted(found, key=lambda resource: resource.plural)
 
 

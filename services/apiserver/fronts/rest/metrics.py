@@ -13,8 +13,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.api.kinds import Resource
 from services.apiserver.fronts.discovery import VERSION
 from services.apiserver.fronts.rest.paths import Path as RequestPath
+from services.apiserver.registry.catalog import Catalog
 
 BUCKETS = (
     0.005,
@@ -63,7 +65,8 @@ class Histogram:
 class Metrics:
     """What happened since the process began."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        self._catalog = catalog or Catalog()
         self._requests: dict[tuple[_Labels, int], int] = {}
         self._seconds: dict[_Labels, Histogram] = {}
         self.in_flight = 0
@@ -72,7 +75,8 @@ class Metrics:
         self, method: str, path: RequestPath | None, code: int, seconds: float, *, watches: bool
     ) -> None:
         """A request that was answered. Watches last as long as they like: their time says nothing."""
-        labels = _labels(method, path, watches=watches)
+        served = path.resource(self._catalog) if path else None
+        labels = _labels(method, path, served, watches=watches)
         key = (labels, code)
         self._requests[key] = self._requests.get(key, 0) + 1
         if not watches:
@@ -101,8 +105,7 @@ class Metrics:
             yield f"{name}_count{{{shown}}} {so_far}"
 
 
-def _labels(method: str, path: RequestPath | None, *, watches: bool) -> _Labels:
-    served = path.resource if path else None
+def _labels(method: str, path: RequestPath | None, served: Resource | None, *, watches: bool) -> _Labels:
     if path is None or served is None:
         return ("", "", "", "", "", _VERBS.get(method, method if method in ("GET", "DELETE") else "OTHER"))
     known = {part.name for part in served.subresources}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from services.api import kinds
 from services.api.kinds import Resource
+from services.apiserver.registry.catalog import Catalog
 
 # Below /namespaces/NAME these are parts of the Namespace itself, not collections in it.
 NAMESPACE_PARTS = ("status", "finalize")
@@ -28,9 +28,8 @@ class Path:
     rest: str = ""
     watches: bool = False  # the old form: /api/v1/watch/…
 
-    @property
-    def resource(self) -> Resource | None:
-        return kinds.resource_named(self.group, self.version, self.plural)
+    def resource(self, catalog: Catalog) -> Resource | None:
+        return catalog.named(self.group, self.version, self.plural)
 
 
 def parse(raw_path: str) -> Path | None:

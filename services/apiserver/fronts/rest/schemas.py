@@ -15,7 +15,7 @@ from aiohttp import web
 from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.fronts.rest.negotiation import by_quality
-from services.apiserver.openapi.documents import Document, of_all
+from services.apiserver.openapi.documents import Document, Documents
 
 JSON = "application/json"
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -25,8 +25,8 @@ FOREVER_SECONDS = 365 * 24 * 3600
 
 
 class Schemas:
-    def __init__(self) -> None:
-        self._documents = of_all()
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
         self._making = asyncio.Lock()
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:

@@ -36,6 +36,7 @@ from services.apiserver.fronts.rest.reviews import Reviews
 from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import Verbs, encode
 from services.apiserver.fronts.rest.watching import Watching
+from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target
 from services.apiserver.token_issuer import TokenIssuer
@@ -57,6 +58,7 @@ class RestFront:
         is_ready: Callable[[], bool],
         kubelets: Kubelets,
         issuer: TokenIssuer,
+        documents: Documents,
     ) -> None:
         self._random, self._log, self._clock = chance, log, clock
         self._registry = registry
@@ -67,8 +69,8 @@ class RestFront:
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
         self._streams = Streams(kubelets, registry, clock, chance)
-        self._metrics = Metrics()
-        self._about = About(is_ready, self._metrics)
+        self._metrics = Metrics(registry.catalog)
+        self._about = About(is_ready, self._metrics, registry.catalog, documents)
 
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
@@ -137,7 +139,7 @@ class RestFront:
             return described
         if path is not None and (review := kinds.review_named(path.group, path.version, path.plural)):
             return await self._reviews.handle(request, path, review, user)
-        resource = path.resource if path else None
+        resource = path.resource(self._registry.catalog) if path else None
         if path is None or resource is None:
             return web.Response(text="404 page not found\n", status=404)
         if (streamed := await self._streams.handle(request, path)) is not None:

@@ -22,6 +22,7 @@ from services.apiserver.fronts.rest.verbs import at_version
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Item, Target
 from services.apiserver.storage.entries import Delivery
+from services.apiserver.storage.watchers import WatchOver
 from services.machinery.clock import Clock
 
 PIECE_BYTES_MAX = 1024 * 1024
@@ -64,7 +65,7 @@ class Watching:
                     await self._clock.sleep(pause)
         except ApiError as error:
             await response.write(_error(error))
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError, WatchOver):
             pass
         finally:
             self._registry.leave(target, watcher)
