@@ -18,6 +18,7 @@ from services.api.meta_v1 import DeleteOptions, ObjectMeta
 from services.api.object import Object
 from services.api.policy_v1 import Eviction
 from services.client import codec
+from services.client.credentials import Credentials
 from services.client.log import Logger, default_logger
 from services.client.options import PAGE_OBJECTS_MAX, Propagation, delete_options
 from services.client.token_bucket import RateLimiter
@@ -58,6 +59,7 @@ async def connect(
     field_manager: str = "",
     log: Logger | None = None,
     limiter: RateLimiter | None = None,
+    credentials: Credentials | None = None,
 ) -> AsyncIterator[Client]:
     """A client for the API server at `host:port`; the connection closes with the block.
 
@@ -68,7 +70,8 @@ async def connect(
         GrpcTransport,
     )  # Loads gRPC: not every user of the types needs it.
 
-    async with GrpcTransport.open(address, user_agent=user_agent, limiter=limiter) as transport:
+    opening = GrpcTransport.open(address, user_agent=user_agent, limiter=limiter, credentials=credentials)
+    async with opening as transport:
         yield Client(transport, field_manager=field_manager, component=user_agent.partition("/")[0], log=log)
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from services.client.credentials import Credentials, open_channel
 from services.client.grpc_writes import GrpcWrites, call, metadata_of, translate
 from services.client.token_bucket import RateLimiter
 from services.client.transport import (
@@ -103,12 +104,17 @@ class GrpcTransport:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, address: str, *, user_agent: str, limiter: RateLimiter | None = None
+        cls,
+        address: str,
+        *,
+        user_agent: str,
+        limiter: RateLimiter | None = None,
+        credentials: Credentials | None = None,
     ) -> AsyncIterator[GrpcTransport]:
         # The part before the slash is the field manager of writes that name none; gRPC adds words of its own.
         agent = user_agent if "/" in user_agent else f"{user_agent}/{USER_AGENT_VERSION}"
         options = (*CHANNEL_OPTIONS, ("grpc.primary_user_agent", agent))
-        async with grpc.aio.insecure_channel(address, options=options) as channel:
+        async with open_channel(address, credentials, options) as channel:
             transport = cls(channel, limiter)
             gathering = asyncio.ensure_future(transport._writes.run())
             try:

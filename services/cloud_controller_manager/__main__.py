@@ -13,6 +13,7 @@ from services.cloud_controller_manager.addresses import AddressPool
 from services.cloud_controller_manager.balancer import LoadBalancer
 from services.cloud_controller_manager.health_checks import HealthChecks
 from services.cloud_controller_manager.service_controller import ServiceController
+from services.process import identity as own
 from services.process.grpc_server import grpc_server
 from services.process.run import Fatal, Process, run
 
@@ -22,6 +23,7 @@ PROVISION_SECONDS = 2.0
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--apiserver", default="127.0.0.1:6444", help="the API server's gRPC address")
+    own.add_flag(parser)
     parser.add_argument("--port", type=int, default=10258, help="health; 0 chooses one")
     parser.add_argument(
         "--load-balancer-cidr",
@@ -41,8 +43,11 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         pool = AddressPool(flags.load_balancer_cidr)
     except ValueError as error:
         raise Fatal(f"--load-balancer-cidr: {error}") from error
+    mine = own.credentials(flags, "cloud-controller-manager")
     async with (
-        connect(flags.apiserver, user_agent=COMPONENT, field_manager=COMPONENT, log=process.log) as client,
+        connect(
+            flags.apiserver, user_agent=COMPONENT, field_manager=COMPONENT, log=process.log, credentials=mine
+        ) as client,
         grpc_server(flags.bind_address, flags.port) as port,
     ):
         process.log.info("Serving", port=port, apiserver=flags.apiserver, addresses=flags.load_balancer_cidr)

@@ -14,6 +14,7 @@ from services.controller_manager.node_ipam import CLUSTER_CIDR
 from services.controller_manager.node_lifecycle.controller import MONITOR_GRACE_SECONDS
 from services.controller_manager.pod_gc import TERMINATED_PODS_MAX
 from services.machinery.names import random_suffix
+from services.process import identity as own
 from services.process.grpc_server import grpc_server
 from services.process.run import Fatal, Process, run
 
@@ -22,6 +23,7 @@ LEASE = COMPONENT
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--apiserver", default="127.0.0.1:6444", help="the API server's gRPC address")
+    own.add_flag(parser)
     parser.add_argument("--port", type=int, default=10257, help="health; 0 chooses one")
     parser.add_argument("--leader-elect", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument(
@@ -54,8 +56,11 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         addons=flags.addons,
         root_ca=root_ca,
     )
+    mine = own.credentials(flags, "controller-manager")
     async with (
-        connect(flags.apiserver, user_agent=COMPONENT, field_manager=COMPONENT, log=process.log) as client,
+        connect(
+            flags.apiserver, user_agent=COMPONENT, field_manager=COMPONENT, log=process.log, credentials=mine
+        ) as client,
         grpc_server(flags.bind_address, flags.port) as port,
     ):
         process.log.info("Serving", port=port, apiserver=flags.apiserver)

@@ -14,10 +14,12 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from services.api.errors import ApiError
+from services.client.credentials import Credentials, of_administrator
 from services.kubectl import errors
 from services.kubectl.commands import registry
 from services.kubectl.commands.registry import Command
@@ -61,10 +63,11 @@ def _world(program: str) -> World:
 
 
 @asynccontextmanager
-async def _connect(address: str) -> AsyncIterator[Any]:
+async def _connect(address: str, credentials: Credentials | None = None) -> AsyncIterator[Any]:
     from services.client.grpc_transport import GrpcTransport
 
-    async with GrpcTransport.open(address, user_agent=USER_AGENT) as transport:
+    opening = GrpcTransport.open(address, user_agent=USER_AGENT, credentials=credentials)
+    async with opening as transport:
         yield transport
 
 
@@ -210,14 +213,17 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
     _check_globals(flags)
     address, state, cluster = _address(flags, world)
     namespace = flags["namespace"] or state.get("namespace") or "default"
+    credentials = _credentials(flags, world)
     cause = trace.start(world.random)
     if flags["v"].isdigit() and int(flags["v"]) >= 6:
         world.err.write(f"trace {trace.trace_id(cause)}\n")
     assert command.run is not None
     with trace.scope(cause):
-        async with world.connect(address) as transport:
+        async with world.connect(address, credentials) as transport:
             link = Link(transport, address, lambda text: session.warn(text), cluster=cluster)
-            session = Session(world, flags, address, namespace, RawClient(link), path)
+            session = Session(
+                world, flags, address, namespace, RawClient(link), path, credentials=credentials
+            )
             try:
                 async with world.clock.timeout(timeout_seconds(flags) if command.name != "get" else None):
                     await command.run(session)
@@ -228,7 +234,7 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
 def _check_globals(flags: Parsed) -> None:
     if flags["context"] and flags["context"] != "orrery":
         raise errors.Fail(f"context {errors.quote(flags['context'])} does not exist")
-    if flags["as-group"] and not flags["as"]:
+    if (flags["as-group"] or flags["as-uid"]) and not flags["as"]:
         raise errors.Verbatim(
             "Error in configuration: requesting uid, groups or user-extra for u without impersonating a user"
         )
@@ -246,6 +252,18 @@ def timeout_seconds(flags: Parsed) -> float | None:
             "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a"
             " corresponding time unit (e.g. 1s | 2m | 3h)"
         ) from error
+
+
+def _credentials(flags: Parsed, world: World) -> Credentials | None:
+    """The administrator of the cluster; in whose name else, if somebody was named."""
+    found = of_administrator(world.home(), world.environ)
+    if found is None:
+        return None
+    said = [("authorization", f"Bearer {flags['token']}")] if flags["token"] else []
+    said += [("impersonate-user", flags["as"])] if flags["as"] else []
+    said += [("impersonate-group", group) for group in flags["as-group"]]
+    said += [("impersonate-uid", flags["as-uid"])] if flags["as-uid"] else []
+    return replace(found, metadata=tuple(said))
 
 
 def _address(flags: Parsed, world: World) -> tuple[str, dict[str, Any], bool]:

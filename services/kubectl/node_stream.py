@@ -17,6 +17,7 @@ import grpc.aio
 import orjson
 
 from services.api.errors import ApiError
+from services.client.credentials import Credentials, open_channel
 from services.client.transport import Unavailable
 from services.kubectl.errors import Fail
 from services.machinery import trace
@@ -119,12 +120,12 @@ class ExecStream:
 
 
 @asynccontextmanager
-async def open(address: str) -> AsyncIterator[NodeStreams]:
+async def open(address: str, credentials: Credentials | None = None) -> AsyncIterator[NodeStreams]:
     options = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
+    async with open_channel(address, credentials, options) as channel:
         yield NodeStreams(channel)
 
 

@@ -17,6 +17,7 @@ import orjson
 from grpc.aio import EOF  # type: ignore[attr-defined]
 
 from services.api.errors import ApiError
+from services.client.credentials import Credentials, open_channel
 from services.client.transport import Unavailable
 from services.machinery import trace
 from services.pb.node.v1 import node_pb2 as pb
@@ -84,9 +85,9 @@ class PodConnections:
 
 
 @asynccontextmanager
-async def through(address: str) -> AsyncIterator[PodConnections]:
+async def through(address: str, credentials: Credentials | None = None) -> AsyncIterator[PodConnections]:
     """`address` is the API server's."""
-    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+    async with open_channel(address, credentials, OPTIONS) as channel:
         yield PodConnections(channel)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO, TextIO
 
+from services.client.credentials import Credentials
 from services.client.raw import RawAnswer, RawClient
 from services.client.transport import FieldValidation, Transport
 from services.kubectl.errors import Exit, Fail
@@ -22,7 +23,7 @@ from services.machinery.clock import Clock
 
 Json = dict[str, Any]
 
-Connect = Callable[[str], AbstractAsyncContextManager[Transport]]
+Connect = Callable[[str, Credentials | None], AbstractAsyncContextManager[Transport]]
 DRY_RUNS = ("none", "client", "server", "unchanged")
 
 
@@ -53,6 +54,7 @@ class Session:
     client: RawClient
     command: str = ""  # as typed: "kubectl create secret generic"
     node_address: str = ""
+    credentials: Credentials | None = None
     warned: list[str] = field(default_factory=list)
 
     @property

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import _async as _aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -29,6 +32,23 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What the server shows, and whose certificates clients must show: a stranger gets no further."""
+
+    certificate: Path
+    key: Path
+    client_authority: Path
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Fatal where a file cannot be read."""
+        try:
+            pair = (self.key.read_bytes(), self.certificate.read_bytes())
+            return grpc.ssl_server_credentials([pair], self.client_authority.read_bytes(), True)
+        except OSError as error:
+            raise Fatal(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 class Health:
@@ -54,11 +74,15 @@ async def grpc_server(
     names: Sequence[str] = (),
     health_state: Health | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]] = (),
+    tls: ServerTls | None = None,
+    health_socket: str = "",
 ) -> AsyncIterator[int]:
     """Serves until the block ends; yields the port (chosen by the system for port 0).
 
     `names` are the full names of the services, for reflection. `address` may also be
-    `unix:/path`, with which the port is 0. Raises Fatal when the port is taken.
+    `unix:/path`, with which the port is 0. Raises Fatal when the port is taken. `health_socket`: a unix
+    socket beside the port where one asks for health without a certificate. Whoever comes that way is nobody,
+    and whatever else the server has is its services' to refuse him.
     """
     server = grpc.aio.server(interceptors=tuple(interceptors), options=OPTIONS)
     add_services(server)
@@ -68,7 +92,9 @@ async def grpc_server(
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     target = address if address.startswith("unix:") else f"{address}:{port}"
     try:
-        bound = server.add_insecure_port(target)
+        bound = server.add_secure_port(target, tls.credentials()) if tls else server.add_insecure_port(target)
+        if health_socket:
+            server.add_insecure_port(f"unix:{health_socket}")
     except RuntimeError as error:
         raise Fatal(f"cannot listen on {target}: is another process using the port?") from error
     await server.start()

@@ -1,8 +1,10 @@
 """Asks a component how it is, over `grpc.health.v1`; for compose health checks and scripts.
 
-    python -S services/process/healthcheck.py 127.0.0.1:6444
+    python -S services/process/healthcheck.py 127.0.0.1:10259
+    python -S services/process/healthcheck.py unix:/tmp/health.sock
 
-Exit code 0 when it says SERVING, 1 otherwise, with the reason on stderr.
+The second way is for ports that demand a certificate (`--health-socket`). Exit code 0 when it says SERVING,
+1 otherwise, with the reason on stderr.
 
 A health check runs every few seconds beside every container for as long as the cluster lives.
 Importing grpc for it would cost a quarter of a second of processor time each, more than the
@@ -67,11 +69,25 @@ def answer(connection: socket.socket) -> bytes:
     return b""
 
 
+def connected(address: str) -> socket.socket:
+    """To `host:port` or `unix:/path`."""
+    host, _, port = address.rpartition(":")
+    if host != "unix":
+        return socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(TIMEOUT_SECONDS)
+    try:
+        connection.connect(port)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def check(address: str) -> str:
     """Empty when the component serves, else what is wrong."""
-    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as connection:
+        with connected(address) as connection:
             connection.sendall(request())
             serving = answer(connection) == SERVING
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from services.client.client import Client, connect
 from services.client.informer import InformerFactory
 from services.client.leader import LeaderElector, LeadershipLost
 from services.client.recorder import EventRecorder
+from services.process import identity as own
 from services.process.grpc_server import Health, grpc_server
 from services.process.run import Fatal, Process, run
 from services.scheduler.algorithm import Algorithm
@@ -40,6 +41,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--leader-elect", action=argparse.BooleanOptionalAction, default=True,
         help="schedule only while holding the Lease kube-system/kube-scheduler",
     )  # fmt: skip
+    own.add_flag(parser)
     parser.add_argument("--port", type=int, default=10259, help="gRPC port for health; 0 chooses one")
 
 
@@ -79,9 +81,10 @@ def build(client: Client, informers: InformerFactory, recorder: EventRecorder, p
 async def serve(flags: argparse.Namespace, process: Process) -> None:
     log, clock = process.log, process.clock
     health = Health()
+    mine = own.credentials(flags, "scheduler")
     async with (
         grpc_server(flags.bind_address, flags.port, health_state=health) as port,
-        connect(flags.apiserver, user_agent=COMPONENT, log=log) as client,
+        connect(flags.apiserver, user_agent=COMPONENT, log=log, credentials=mine) as client,
     ):
         log.info("Started", port=port, apiserver=flags.apiserver)
         informers = InformerFactory(client, clock, process.random, log)

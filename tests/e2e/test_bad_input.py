@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from services.api.core_v1 import ServiceAccount
+from services.client.credentials import Credentials
 from services.client.grpc_transport import GrpcTransport
 from services.kubectl.__main__ import run
 from services.kubectl.session import World
@@ -51,8 +52,10 @@ def ok(cluster: Cluster, text: bytes, *words: str) -> tuple[int, str, str]:
     """The exit code of `ok` with that on stdin, what it printed and what it complained about."""
 
     @asynccontextmanager
-    async def connected(address: str) -> AsyncIterator[Any]:
-        async with GrpcTransport.open(address, user_agent="kubectl/test") as transport:
+    async def connected(address: str, credentials: Credentials | None = None) -> AsyncIterator[Any]:
+        async with GrpcTransport.open(
+            address, user_agent="kubectl/test", credentials=credentials
+        ) as transport:
             yield transport
 
     out, err = io.StringIO(), io.StringIO()

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from services.api import kinds
+from services.client.credentials import Credentials
 from services.client.transport import Transport
 from services.kubectl import __main__ as ok
 from services.kubectl.commands import registry
@@ -140,7 +141,7 @@ def play(argv: list[str], now: datetime) -> tuple[str, str, int]:
     out, err = io.StringIO(), io.StringIO()
 
     @asynccontextmanager
-    async def connect(address: str) -> AsyncIterator[Transport]:
+    async def connect(address: str, credentials: Credentials | None = None) -> AsyncIterator[Transport]:
         transport.reachable = address != "127.0.0.1:1"
         yield transport
 

@@ -86,7 +86,7 @@ async def follow(session: Session, pod: Json) -> None:
                     break
     except TimeoutError as error:
         raise Fail("timed out waiting for the condition") from error
-    async with node_stream.open(session.address) as nodes:
+    async with node_stream.open(session.address, session.credentials) as nodes:
         container = pod["spec"]["containers"][0]["name"]
         if _phase(state) != "Running" or not await attach(session, nodes, namespace, name, container):
             options = LogOptions(container=container, follow=True)

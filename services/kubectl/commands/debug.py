@@ -160,7 +160,7 @@ async def _join(session: Session, found: Found, pod: Json, container: str) -> No
                     break
     except TimeoutError as error:
         raise Fail("timed out waiting for the condition") from error
-    async with node_stream.open(session.address) as nodes:
+    async with node_stream.open(session.address, session.credentials) as nodes:
         joined = "running" in state and await attaching.attach(
             session, nodes, namespace, found.name, container
         )

@@ -45,7 +45,7 @@ async def run(session: Session) -> None:
     if tty and not (flags["stdin"] and terminal.is_terminal(session.world.stdin)):
         session.complain("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
-    async with node_stream.open(session.address) as nodes:
+    async with node_stream.open(session.address, session.credentials) as nodes:
         stream = nodes.exec()
         namespace = pod["metadata"].get("namespace", session.namespace)
         await stream.start(namespace, pod["metadata"]["name"], name, command, stdin=flags["stdin"], tty=tty)

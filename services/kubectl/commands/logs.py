@@ -65,7 +65,7 @@ async def run(session: Session) -> None:
             f" {flags['max-log-requests']}, use --max-log-requests to increase the limit"
         )
     options = _options(session)
-    async with node_stream.open(session.address) as nodes:
+    async with node_stream.open(session.address, session.credentials) as nodes:
         if flags["follow"] and len(streams) > 1:
             async with asyncio.TaskGroup() as group:
                 for pod, container in streams:

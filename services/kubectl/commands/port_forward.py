@@ -44,7 +44,7 @@ async def run(session: Session) -> None:
     if phase != "Running":
         raise Fail(f"unable to forward port because pod is not running. Current status={phase}")
     addresses = forwarded_ports.addresses(session.flags["address"].split(","))
-    async with pod_connection.through(session.address) as connections:
+    async with pod_connection.through(session.address, session.credentials) as connections:
         forwarding = Forwarding(session, pod, ports, addresses, connections)
         with on_interrupt(forwarding.stop):
             await forwarding.run()

@@ -41,7 +41,7 @@ async def run(session: Session) -> None:
 
     prefix = "/" + flags["api-prefix"].strip("/") + "/" if flags["api-prefix"].strip("/") else "/"
     over = asyncio.Event()
-    async with pod_connection.through(session.address) as connections:
+    async with pod_connection.through(session.address, session.credentials) as connections:
         proxy = ApiProxy(dial, f"{host}:{port}", locate, connections, prefix)
         try:
             server = await asyncio.start_server(

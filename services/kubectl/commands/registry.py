@@ -45,6 +45,8 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     text("kubeconfig", "Accepted for compatibility; the cluster is found under ORRERY_HOME"),
     text("as", "Act as this user"),
     texts("as-group", "Act as a member of this group", split=False),
+    text("as-uid", "Act as the user of this uid"),
+    text("token", "Act as whose token this is"),
     text("v", "How much to tell about requests; 6 shows the trace id", short="v", default="0"),
     boolean("warnings-as-errors", "Treat warnings of the server as errors"),
     boolean("match-server-version", "Require that versions of client and server match"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from services.client.credentials import Credentials
 from services.client.transport import Unavailable
 from services.kubectl.__main__ import execute
 from services.kubectl.session import World
@@ -33,7 +34,7 @@ async def asked(argv: list[str], environ: Mapping[str, str]) -> tuple[list[str],
     called: list[str] = []
 
     @asynccontextmanager
-    async def connect(address: str) -> AsyncIterator[Any]:
+    async def connect(address: str, credentials: Credentials | None = None) -> AsyncIterator[Any]:
         class Counting(Nobody):
             def __getattr__(self, name: str) -> Any:
                 called.append(address)
