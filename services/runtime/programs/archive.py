@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip as codec
 import io
+import stat
 import tarfile
 import zlib
+from datetime import UTC, datetime
 
 from services.runtime.filesystem import DIRECTORY, FILE, LINK, Entry, normal
 from services.runtime.processes import Exit, Process, Program
@@ -77,11 +79,18 @@ async def tar(process: Process) -> int:
         "gzip": "z",
         "verbose": "v",
         "directory": "C",
+        "touch": "m",
+        "no-same-owner": "o",
+        "no-same-permissions": "k",
+        "same-permissions": "p",
+        "preserve-permissions": "p",
     }
     found, operands = await options(process, "cxtzvf:C:jJkmoOpPh", words=words, synopsis=TAR, long=long)
     if not found.keys() & {"c", "x", "t"}:
         raise await usage(process, TAR)
     folder = normal(found.get("C", "."), process.cwd)
+    if not process.container.filesystem.is_directory(folder):
+        return await _no_folder(process, found["C"])
     try:
         if "c" in found:
             return await _create(process, found, operands, folder)
@@ -93,12 +102,22 @@ async def tar(process: Process) -> int:
         return 1 if busybox(process) else 2
 
 
+async def _no_folder(process: Process, name: str) -> int:
+    if busybox(process):
+        await process.complain(f"tar: can't change directory to '{name}': No such file or directory")
+        return 1
+    await process.complain(f"tar: {name}: Cannot open: No such file or directory")
+    await process.complain("tar: Error is not recoverable: exiting now")
+    return 2
+
+
 async def _create(process: Process, found: dict[str, str], operands: list[str], folder: str) -> int:
     if not operands:
         await process.complain(
             "tar: empty archive" if busybox(process) else "tar: Cowardly refusing to create an empty archive"
         )
         return 1
+    await _tell_of_roots(process, operands)
     buffer = io.BytesIO()
     status = 0
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -107,8 +126,9 @@ async def _create(process: Process, found: dict[str, str], operands: list[str], 
             try:
                 names = _add(process, archive, path, operand.strip("/") or ".")
             except OSError as error:
-                await process.complain(f"tar: {operand}: {words_of(error)}")
-                status = 1
+                doing = "" if busybox(process) else "Cannot stat: "
+                await process.complain(f"tar: {operand}: {doing}{words_of(error)}")
+                status = 1 if busybox(process) else 2
                 continue
             if "v" in found:
                 await process.write("".join(f"{name}\n" for name in names))
@@ -124,7 +144,17 @@ async def _create(process: Process, found: dict[str, str], operands: list[str], 
         except OSError as error:
             await process.complain(f"tar: can't open '{name}': {words_of(error)}")
             return 1
+    if status:
+        delayed = "error exit delayed from" if busybox(process) else "Exiting with failure status due to"
+        await process.complain(f"tar: {delayed} previous errors")
     return status
+
+
+async def _tell_of_roots(process: Process, operands: list[str]) -> None:
+    """Members are never above the folder that they are unpacked in, and tar says so."""
+    if any(operand.startswith("/") for operand in operands):
+        removing = "removing leading '/'" if busybox(process) else "Removing leading `/'"
+        await process.complain(f"tar: {removing} from member names")
 
 
 def _add(process: Process, archive: tarfile.TarFile, path: str, name: str) -> list[str]:
@@ -173,12 +203,24 @@ async def _read(process: Process, found: dict[str, str], operands: list[str], fo
                 member.name == one or member.name.startswith(f"{one}/") for one in operands
             ):
                 continue
-            shown = f"{member.name}/" if member.isdir() else member.name
             if "t" in found or "v" in found:
-                await process.write(f"{shown}\n")
+                await process.write(f"{_shown(process, member, long='t' in found and 'v' in found)}\n")
             if "x" in found:
                 await _extract(process, archive, member, folder)
     return 0
+
+
+def _shown(process: Process, member: tarfile.TarInfo, long: bool) -> str:
+    name = f"{member.name}/" if member.isdir() else member.name
+    if not long:
+        return name
+    kind = stat.S_IFDIR if member.isdir() else stat.S_IFLNK if member.issym() else stat.S_IFREG
+    owner = f"{member.uname or member.uid}/{member.gname or member.gid}"
+    form = "%Y-%m-%d %H:%M:%S" if busybox(process) else "%Y-%m-%d %H:%M"
+    moment = datetime.fromtimestamp(member.mtime, UTC).strftime(form)
+    target = f" -> {member.linkname}" if member.issym() else ""
+    mode = stat.filemode(kind | member.mode)
+    return f"{mode} {owner} {member.size:>{max(9, 18 - len(owner))}} {moment} {name}{target}"
 
 
 async def _extract(process: Process, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
