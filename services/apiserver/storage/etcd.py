@@ -1,9 +1,10 @@
 """etcd behind the `Storage` seam: ranges, leases, and whose fault a refusal is.
 
-The only part of the cluster that talks to etcd, with `etcd_writes` (compare-and-swap), `etcd_watch` (the
-one watch stream) and `compaction` beside it. While etcd is away, calls wait a few seconds for it to
-return, then are refused with 503; a call that broke in the middle may or may not have happened, and
-the 503 says nothing about which. A database at its quota is refused with 500 and asks for space to be made.
+The only part of the cluster that talks to etcd, with `etcd_reads` (single keys), `etcd_writes`
+(compare-and-swap), `etcd_watch` (the one watch stream) and `compaction` beside it. While etcd is away,
+calls wait a few seconds for it to return, then are refused with 503; a call that broke in the middle may or
+may not have happened, and the 503 says nothing about which. A database at its quota is refused with 500 and
+asks for space to be made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import grpc
 import grpc.aio
 
 from services.api import errors
+from services.apiserver.storage.etcd_reads import EtcdReads
 from services.apiserver.storage.etcd_watch import EtcdWatches
 from services.apiserver.storage.etcd_writes import EtcdWrites, stored
 from services.apiserver.storage.storage import Batch, Compacted, Outcome, Page, Reading, Stored
@@ -53,15 +55,17 @@ class EtcdStorage:
         self._leases = etcd_pb2_grpc.LeaseStub(self.channel)
         self.maintenance = etcd_pb2_grpc.MaintenanceStub(self.channel)
         self._watches = EtcdWatches(self.channel, clock, log)
+        self._reads = EtcdReads(self._range, self._transact)
         self._writes = EtcdWrites(self._transact)
         self._shared: dict[int, tuple[int, float, int]] = {}  # seconds → lease, until when, writes left
         self._exact = False
         self.full = asyncio.Event()  # set when a write met the quota; compaction answers it
 
     async def run(self) -> None:
-        """Keeps the watch stream, and lets writes gather; never returns."""
+        """Keeps the watch stream, and lets reads and writes gather; never returns."""
         self._exact = exact_progress(await self._version())
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._reads.run())
             group.create_task(self._writes.run())
             await self._watches.run()
 
@@ -85,9 +89,7 @@ class EtcdStorage:
         return str(response.version)
 
     async def get(self, key: str) -> Reading:
-        response = await self.call(self._kv.Range, pb.RangeRequest(key=key.encode()))
-        found = stored(response.kvs[0]) if response.kvs else None
-        return Reading(found, response.header.revision)
+        return await self._reads.get(key)
 
     async def list(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Reads in pages of its own, so that no answer grows with the cluster."""
@@ -120,6 +122,9 @@ class EtcdStorage:
 
     async def delete(self, key: str, revision: int) -> Outcome:
         return await self._writes.delete(key, revision)
+
+    async def _range(self, request: pb.RangeRequest) -> pb.RangeResponse:
+        return await self.call(self._kv.Range, request)
 
     async def _transact(self, request: pb.TxnRequest) -> pb.TxnResponse:
         return await self.call(self._kv.Txn, request)
