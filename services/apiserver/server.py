@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from services.apiserver.authentication.tokens import TokenAuthenticator
+from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import reconcile
 from services.apiserver.fronts.discovery import DiscoveryFront
+from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.grpc import ResourceFront
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.node import NodeFront
@@ -48,8 +51,10 @@ class ApiServer:
         self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
-        self._issuer = issuer or TokenIssuer()
-        self.registry = Registry(storage, self.caches, clock, chance, log, self._issuer)
+        issuer = issuer or TokenIssuer()
+        self.registry = registry = Registry(storage, self.caches, clock, chance, log, issuer)
+        tokens = TokenAuthenticator(issuer, registry.lookup, clock.now)
+        self.gate = Gate(tokens, Authorizer(lambda resource: registry.store(resource).cache))
         self._kubelets = Kubelets(self.registry, clock)
         self._documents = Documents(lambda: self.registry.catalog.served)
         self._fronts = (
@@ -66,7 +71,7 @@ class ApiServer:
 
         is_ready = self.serving.is_set
         return RestFront(
-            self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self._issuer,
+            self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
             self._documents,
         )  # fmt: skip
 

@@ -64,6 +64,7 @@ class RoleIndex:
         self._roles: dict[tuple[str, str], list[Json]] = {}  # by namespace and name
         self._by_subject: dict[tuple[str, str], dict[str, Binding]] = {}  # by namespace and subject
         self._subjects: dict[str, list[tuple[str, str]]] = {}  # where the binding of a key stands
+        self.generation = 0  # moves with every change: what was decided before may be wrong then
         kinds = (rbac_v1.ClusterRole, rbac_v1.Role, rbac_v1.ClusterRoleBinding, rbac_v1.RoleBinding)
         caches = [cache_of(resource_of(kind)) for kind in kinds]
         self._feeds = (
@@ -91,14 +92,17 @@ class RoleIndex:
     # -- following -------------------------------------------------------------------------------
 
     def _forget_roles(self, cluster: bool) -> None:
+        self.generation += 1
         for key in [key for key in self._roles if (key[0] == "") is cluster]:
             del self._roles[key]
 
     def _forget_bindings(self, prefix: str) -> None:
+        self.generation += 1
         for key in [key for key in self._subjects if key.startswith(prefix)]:
             self._remove(key)
 
     def _role(self, delivery: Delivery) -> None:
+        self.generation += 1
         if (entry := delivery.entry) is None:
             return
         key = (entry.attributes.namespace, entry.attributes.name)
@@ -108,6 +112,7 @@ class RoleIndex:
             self._roles[key] = orjson.loads(entry.value).get("rules") or []
 
     def _binding(self, delivery: Delivery) -> None:
+        self.generation += 1
         if (entry := delivery.entry) is None:
             return
         self._remove(entry.key)

@@ -49,6 +49,12 @@ class Rbac:
                 rules += found
         return rules, ", ".join(missing)
 
+    @property
+    def generation(self) -> int:
+        """Moves when a role or a binding has changed."""
+        self._index.refresh()
+        return self._index.generation
+
     def role(self, kind: str, namespace: str, name: str) -> list[Json] | None:
         self._index.refresh()
         return self._index.role(kind, namespace, name)

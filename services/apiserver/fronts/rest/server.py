@@ -20,14 +20,13 @@ from aiohttp import web
 from services.api import errors, kinds
 from services.api.errors import ApiError
 from services.apiserver.authentication.acting import acting_as
-from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
-from services.apiserver.authorization.authorizer import Authorizer
+from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import connections
 from services.apiserver.fronts.rest.about import About
-from services.apiserver.fronts.rest.identity import Gate
+from services.apiserver.fronts.rest.identity import HttpGate
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.options import flag
@@ -39,7 +38,6 @@ from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target
-from services.apiserver.token_issuer import TokenIssuer
 from services.machinery import trace
 from services.machinery.clock import Clock
 from services.process.logging import Logger
@@ -57,15 +55,13 @@ class RestFront:
         log: Logger,
         is_ready: Callable[[], bool],
         kubelets: Kubelets,
-        issuer: TokenIssuer,
+        gate: Gate,
         documents: Documents,
     ) -> None:
         self._random, self._log, self._clock = chance, log, clock
         self._registry = registry
-        tokens = TokenAuthenticator(issuer, registry.lookup, clock.now)
-        authorizer = Authorizer(lambda resource: registry.store(resource).cache)
-        self._gate = Gate(tokens, authorizer)
-        self._reviews = Reviews(authorizer, tokens, clock)
+        self._gate, self._http_gate = gate, HttpGate(gate)
+        self._reviews = Reviews(gate.authorizer, gate.tokens, clock)
         self._verbs = Verbs(registry, clock)
         self._watching = Watching(registry, clock, chance)
         self._streams = Streams(kubelets, registry, clock, chance)
@@ -127,7 +123,7 @@ class RestFront:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path
         path = parse(raw_path)
-        user = await self._gate.admit(request, raw_path, path)
+        user = await self._http_gate.admit(request, raw_path, path)
         with acting_as(user):
             return await self._admitted(request, raw_path, path, user)
 
