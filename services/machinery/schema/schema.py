@@ -6,6 +6,7 @@ of Go's or Kubernetes' own scalars is a leaf. Nodes are shared: identity means e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -18,6 +19,7 @@ SchemaType = Literal[
     "string", "bool", "int32", "int64", "float64", "bytes",
     "time", "microtime", "duration", "quantity", "intorstring", "raw",
     "json", "schemaorarray", "schemaorbool", "schemaorstrings",  # JSON that upstream decodes by hand
+    "deduced",  # of a custom object's field that its schema leaves open: maps merge, lists are atomic
 ]  # fmt: skip
 _PREFIXES = {
     "v1": "core.v1",
@@ -94,6 +96,11 @@ class Schema:
     """The type of a value. For a struct `name` is `core.v1.Container`, else it is the type itself."""
 
     __slots__ = ("__dict__", "_entry", "go_type", "items", "name", "type")
+
+    # Of a struct that somebody defined: whether it may have fields that are not among `fields`, and
+    # which parts of an object each of its endpoints ("" and the subresources) does not write.
+    open: bool = False
+    resets: Mapping[str, frozenset[str]] | None = None
 
     def __init__(
         self, type: SchemaType, name: str, go_type: str, items: Schema | None = None, entry: Any = None
