@@ -15,6 +15,7 @@ import orjson
 
 from services.api import errors
 from services.api.kinds import Resource, Subresource
+from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.fronts.calls import Caller, Calls
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.catalog import Catalog
@@ -43,13 +44,11 @@ GROUPS = ("", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication
           "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io",
           "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io",
           "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io")  # fmt: skip
-# Kinds that upstream stores as those of another group version.
-_STORED_AS = {("events.k8s.io/v1", "Event"): "/v1/Event"}
 
 
 class DiscoveryFront:
-    def __init__(self, catalog: Catalog, documents: Documents, chance: random.Random, log: Logger) -> None:
-        self._calls = Calls(chance, log)
+    def __init__(self, catalog: Catalog, documents: Documents, calls: Calls) -> None:
+        self._calls = calls
         self._catalog, self._documents = catalog, documents
         self._version = orjson.dumps(version_document())
         self._resources = b""
@@ -64,9 +63,11 @@ class DiscoveryFront:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
     async def _get_version(self, request: pb.VersionRequest, caller: Caller) -> pb.VersionResponse:
+        self._calls.gate.require(Attributes(caller.user, "get", path="/version"))
         return pb.VersionResponse(json=self._version)
 
     async def _get_resources(self, request: pb.ResourcesRequest, caller: Caller) -> pb.ResourcesResponse:
+        self._calls.gate.require(Attributes(caller.user, "get", path="/apis"))
         if self._made_for is not self._catalog.served:
             self._made_for = self._catalog.served
             self._resources = orjson.dumps(resource_lists(self._made_for))
@@ -74,6 +75,7 @@ class DiscoveryFront:
 
     async def _get_openapi(self, request: pb.OpenAPIRequest, caller: Caller) -> pb.OpenAPIResponse:
         """ApiError (404) for a path that the index does not name."""
+        self._calls.gate.require(Attributes(caller.user, "get", path="/openapi/v3"))
         document = await asyncio.to_thread(self._documents.third, request.path)
         if document is None:
             raise errors.resource_unknown()
@@ -129,9 +131,9 @@ def _entry(resource: Resource) -> Json:
 
 def _storage_version_hash(resource: Resource) -> str:
     """What storage migrations compare: the start of a digest of the stored group, version and kind."""
-    name = f"{resource.group}/{resource.version}/{resource.kind}"
-    stored = _STORED_AS.get((resource.api_version, resource.kind), name)
-    return b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
+    group, _, version = (resource.stored_as or resource.api_version).rpartition("/")
+    name = f"{group}/{version}/{resource.kind}"
+    return b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
 
 
 def _subentry(resource: Resource, part: Subresource) -> Json:

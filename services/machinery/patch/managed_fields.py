@@ -193,7 +193,7 @@ def changes(old: Json | None, new: Json, schema: Schema, subresource: str) -> tu
     changed: FieldSet = {}
     removed: FieldSet = {}
     before = _empty(schema) if old is None else old
-    unwritten = ("apiVersion", "kind", _reset_field(subresource))
+    unwritten = {"apiVersion", "kind", *_resets(schema, subresource)}
     for name, value in new.items():
         if name in unwritten:
             continue
@@ -217,7 +217,7 @@ def changes(old: Json | None, new: Json, schema: Schema, subresource: str) -> tu
 
 
 _NOTHING: Any = object()
-_created_sets: OrderedDict[tuple[int, bytes], FieldSet | None] = OrderedDict()
+_created_sets: OrderedDict[tuple[Shape, bytes], FieldSet | None] = OrderedDict()
 _CREATED_MAX = 256
 
 
@@ -227,7 +227,7 @@ def _created(name: str, value: Any, empty: Any, shape: Shape) -> FieldSet | None
         return None if value == empty else {}
     if name != "spec":
         return _all_of(value, empty, shape)
-    key = (id(shape), orjson.dumps(value))
+    key = (shape, orjson.dumps(value))
     if key in _created_sets:
         _created_sets.move_to_end(key)
         return _created_sets[key]
@@ -247,34 +247,41 @@ def _all_of(value: Any, empty: Any, shape: Shape) -> FieldSet | None:
     return made or None
 
 
-_empties: dict[int, Json] = {}
-
-
 def _empty(schema: Schema) -> Json:
     """What upstream compares a new object with: the kind's Go struct that nobody has filled in."""
-    found = _empties.get(id(schema))
+    if schema.resets is not None:
+        return {}  # a kind that somebody defined has no such struct
+    found: Json | None = schema.__dict__.get("_empty")
     if found is None:
-        found = _empties[id(schema)] = normaliser(schema)({})
+        found = schema.__dict__["_empty"] = normaliser(schema)({})
     return found
 
 
-def _reset_field(subresource: str) -> str:
-    """The part that this endpoint does not write, whatever the request says."""
+_NONE: frozenset[str] = frozenset()
+_STATUS_RESETS, _RESETS = frozenset(("spec",)), frozenset(("status",))
+
+
+def _resets(schema: Schema, subresource: str) -> frozenset[str]:
+    """The parts that this endpoint does not write, whatever the request says."""
+    if schema.resets is not None:
+        return schema.resets.get(subresource, _NONE)
     if subresource == "status":
-        return "spec"
-    return "" if subresource else "status"
+        return _STATUS_RESETS
+    return _NONE if subresource else _RESETS
 
 
 def owned(tree: FieldSet, schema: Schema, subresource: str = "") -> FieldSet:
     """Without what this endpoint does not write, apiVersion, kind and the metadata that is nobody's."""
     if not tree:
         return tree
-    reset = _reset_field(subresource)
+    reset = _resets(schema, subresource)
     out = {
         key: child
         for key, child in tree.items()
-        if key not in ("f:apiVersion", "f:kind", "f:metadata") and key[2:] != reset
+        if key not in ("f:apiVersion", "f:kind", "f:metadata") and key[2:] not in reset
     }
+    if "metadata" in reset:
+        return out
     unwritten = _STATUS_KEEPS_METADATA.get(schema.name, ()) if subresource == "status" else ()
     metadata = {
         key: child

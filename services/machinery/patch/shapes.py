@@ -23,6 +23,7 @@ class Form(IntEnum):
     MAP = 2
     KEYED = 3
     SET = 4
+    DEDUCED = 5  # nothing is said: a map is granular, everything else is a leaf
 
 
 class Shape:
@@ -49,6 +50,10 @@ class Shape:
             }
         return self._fields
 
+    def inside(self, items: Shape) -> None:
+        """Says what the items are, for a shape that stands for no schema."""
+        self._items = items
+
     @property
     def items(self) -> Shape:
         if self._items is None:
@@ -60,7 +65,11 @@ class Shape:
         """The step to a field or map entry, and its shape; an unknown field is a leaf."""
         if self.form is Form.MAP:
             return f"f:{name}", self.items
-        return self.fields.get(name) or (f"f:{name}", _LEAF)
+        return self.fields.get(name) or (f"f:{name}", _DEDUCED if self._schema.open else _LEAF)
+
+    def of(self, value: Any) -> Shape:
+        """What DEDUCED comes to for a value."""
+        return _DEDUCED_MAP if isinstance(value, dict) else _LEAF
 
     def item_step(self, item: Any) -> str | None:
         """The step to an item of a list; None where its keys are missing."""
@@ -85,21 +94,26 @@ class Shape:
                 yield step, item
 
 
-_LEAF = Shape(Schema("raw", "raw", ""), Form.LEAF)
-_shapes: dict[tuple[int, str], Shape] = {}
+_UNTYPED = Schema("deduced", "deduced", "")
+_LEAF = Shape(_UNTYPED, Form.LEAF)
+_DEDUCED = Shape(_UNTYPED, Form.DEDUCED)
+_DEDUCED_MAP = Shape(_UNTYPED, Form.MAP)
+_DEDUCED_MAP.inside(_DEDUCED)
 
 
 def shape_of(schema: Schema) -> Shape:
-    """Of a value whose field says nothing more about it."""
-    found = _shapes.get((id(schema), ""))
+    """Of a value whose field says nothing more about it. Kept with the schema: some schemas come and go."""
+    found: Shape | None = schema.__dict__.get("_shape")
     if found is None:
-        found = _shapes[id(schema), ""] = Shape(schema, _form(schema))
+        found = schema.__dict__["_shape"] = Shape(schema, _form(schema))
     return found
 
 
 def _form(schema: Schema) -> Form:
     if schema.type == "struct":
         return Form.LEAF if schema.map_type == "atomic" else Form.STRUCT
+    if schema.type == "deduced":
+        return Form.DEDUCED
     return Form.MAP if schema.type == "map" else Form.LEAF
 
 

@@ -21,6 +21,9 @@ def compare(old: Any, new: Any, shape: Shape) -> tuple[FieldSet | None, FieldSet
     if old == new:
         return None, None
     form = shape.form
+    if form is Form.DEDUCED:
+        shape = shape.of(old and new)
+        form = shape.form
     if form is Form.LEAF or not (old or new):
         return {}, None
     if form is Form.STRUCT or form is Form.MAP:
@@ -62,6 +65,9 @@ def _compare_entries(
 def whole(value: Any, shape: Shape) -> FieldSet:
     """A value that is all new, or all gone: every path in it, the inner ones included."""
     form = shape.form
+    if form is Form.DEDUCED:
+        shape = shape.of(value)
+        form = shape.form
     if form is Form.LEAF or not value:
         return {}
     out: FieldSet = {field_set.SELF: {}}
@@ -70,7 +76,8 @@ def whole(value: Any, shape: Shape) -> FieldSet:
         for name, item in value.items():
             known = fields.get(name)
             if known is None:
-                out[f"f:{name}"] = {}
+                step, inner = shape.step(name)
+                out[step] = whole(item, inner)
             elif known[1].form is Form.LEAF:
                 out[known[0]] = {}
             else:
@@ -90,10 +97,14 @@ def to_set(value: Any, shape: Shape) -> FieldSet:
     out: FieldSet = {}
     if not value:
         return out
+    if shape.form is Form.DEDUCED:
+        shape = shape.of(value)
     form = shape.form
     if form is Form.STRUCT or form is Form.MAP:
         for name, item in value.items():
             step, inner = shape.step(name)
+            if inner.form is Form.DEDUCED:
+                inner = inner.of(item)
             member = inner.form is Form.LEAF or item is None or item == {} or form is Form.MAP
             _put(out, step, _inside(item, inner), member)
     elif form is not Form.LEAF:
@@ -131,6 +142,8 @@ def named_fields(tree: FieldSet, shape: Shape) -> FieldSet:
 def _shape_at(step: str, shape: Shape) -> Shape | None:
     if shape.form is Form.LEAF:
         return None
+    if shape.form is Form.DEDUCED:
+        return shape
     if step.startswith("f:"):
         return shape.step(step[2:])[1] if shape.form in (Form.STRUCT, Form.MAP) else None
     return shape.items if shape.form in (Form.KEYED, Form.SET) else None
@@ -138,6 +151,8 @@ def _shape_at(step: str, shape: Shape) -> Shape | None:
 
 def remove(value: Any, tree: FieldSet, shape: Shape) -> Any:
     """Without the paths in the set; what loses all it had becomes null."""
+    if shape.form is Form.DEDUCED:
+        shape = shape.of(value)
     if not tree or shape.form is Form.LEAF or not value:
         return value
     kept: Any
@@ -162,6 +177,8 @@ def remove(value: Any, tree: FieldSet, shape: Shape) -> Any:
 
 def merge(live: Any, config: Any, shape: Shape) -> Any:
     """The live value with the configuration laid over it."""
+    if shape.form is Form.DEDUCED:
+        shape = shape.of(live and config)
     form = shape.form
     if form is Form.LEAF or live is None or config is None or not (live or config):
         return config if config is not None else (None if form is Form.LEAF else live)

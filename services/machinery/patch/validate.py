@@ -37,6 +37,8 @@ def _map_faults(value: Any, shape: Shape, path: str) -> list[str]:
         if path == "" and name in ("apiVersion", "kind"):
             continue
         if is_struct and name not in shape.fields:
+            if shape.schema.open:
+                continue
             found.append(f"{path}.{name}: field not declared in schema")
             continue
         inner = shape.fields[name][1] if is_struct else shape.items
