@@ -163,8 +163,12 @@ CHANGES = [
     (("apply", "-f", "-"), changed(DEPLOYMENT, "spec.replicas", -1), "spec.replicas: Invalid value: -1"),
     (("scale", "deploy/bad", "--replicas=-1"), b"", "COUNT must be greater than or equal to 0"),
     (("scale", "deploy/bad", "--replicas=x"), b"", 'parsing "x": invalid syntax'),
-    (("patch", "deploy/bad", "-p", "{"), b"", "error decoding patch"),
-    (("patch", "deploy/bad", "-p", '{"spec":{"replicas":"x"}}'), b"", "spec.replicas"),
+    (("patch", "deploy/bad", "-p", "{"), b"", "unexpected end of JSON input"),
+    (
+        ("patch", "deploy/bad", "-p", '{"spec":{"replicas":"x"}}'),
+        b"",
+        'patch: Invalid value: "map[spec:map[replicas:x]]": unrecognized type: int32',
+    ),
     (
         ("patch", "deploy/bad", "-p", '{"metadata":{"name":"x"}}'),
         b"",

@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
+from services.api.errors import ApiError
 from services.apiserver.registry import metadata
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import PatchType, Target, WriteOptions
 from services.apiserver.registry.store import Change, Store, Written
+from services.apiserver.rules import patched as refusals
 from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Stored
 from services.machinery.patch import apply_patch
@@ -30,13 +32,17 @@ async def patch(
 ) -> Written:
     """JSON patch, merge patch, strategic merge patch. ApiError where it does not apply."""
     warnings: list[str] = []  # of the last attempt
+    refusals.check_text(body, patch_type)
 
     def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         base = orjson.loads(stored.value)
         # A patch may test or name the version, as clients do to be refused when it has moved on.
         base["metadata"]["resourceVersion"] = str(stored.revision)
         patched = apply_patch(patch_type, base, body, store.ownership.schema)
-        decoded = strategy.decode_object(patched, options.field_validation)
+        try:
+            decoded = strategy.decode_object(patched, options.field_validation)
+        except ApiError as error:
+            raise refusals.refusal(error, body, patch_type, patched) from error
         new = decoded.obj
         metadata.match_target(store.resource, new, target.namespace, target.name)
         strategy.default(new)
