@@ -12,6 +12,8 @@ from services.apiserver.server import ApiServer
 from services.apiserver.storage.compaction import Compactor
 from services.apiserver.storage.etcd import EtcdStorage
 from services.apiserver.token_issuer import ISSUER, TokenIssuer
+from services.process import identity as own
+from services.process.keys import KUBELET_CLIENT, SERVING
 from services.process.run import Fatal, Process, run
 
 
@@ -26,6 +28,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--service-account-issuer", default=ISSUER, help="who issues tokens, and their audience"
     )
     parser.add_argument("--port", type=int, default=6444, help="gRPC port; 0 chooses one")
+    own.add_flag(parser)
+    parser.add_argument("--health-socket", default="", help="where health is told without a certificate")
     parser.add_argument("--secure-port", type=int, default=-1, help="HTTPS port of the REST API; -1: none")
     parser.add_argument(
         "--advertise-address", default="", help="where others reach the HTTPS port; by default found out"
@@ -68,10 +72,11 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
     log = process.log
     storage = EtcdStorage(flags.etcd_servers, process.clock, log)
     issuer = TokenIssuer(flags.service_account_signing_key_file, flags.service_account_issuer)
-    server = ApiServer(storage, process.clock, process.random, log, issuer)
+    mine, as_client = own.credentials(flags, SERVING), own.credentials(flags, KUBELET_CLIENT)
+    server = ApiServer(storage, process.clock, process.random, log, issuer, as_client)
     async with (
         asyncio.TaskGroup() as group,
-        server.listen(flags.bind_address, flags.port) as port,
+        server.listen(flags.bind_address, flags.port, own.server_tls(mine), flags.health_socket) as port,
         _rest(flags, server) as secure_port,
     ):
         https = {"https": secure_port} if secure_port else {}

@@ -17,6 +17,8 @@ import grpc.aio
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import reconcile
+from services.apiserver.fronts.callers import Callers
+from services.apiserver.fronts.calls import Calls
 from services.apiserver.fronts.discovery import DiscoveryFront
 from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.grpc import ResourceFront
@@ -29,8 +31,9 @@ from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
 from services.apiserver.token_issuer import TokenIssuer
+from services.client.credentials import Credentials
 from services.machinery.clock import Clock
-from services.process.grpc_server import Health, grpc_server
+from services.process.grpc_server import Health, ServerTls, grpc_server
 from services.process.logging import Logger
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class ApiServer:
         chance: random.Random,
         log: Logger,
         issuer: TokenIssuer | None = None,
+        kubelet_credentials: Credentials | None = None,
     ) -> None:
         self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
@@ -55,12 +59,14 @@ class ApiServer:
         self.registry = registry = Registry(storage, self.caches, clock, chance, log, issuer)
         tokens = TokenAuthenticator(issuer, registry.lookup, clock.now)
         self.gate = Gate(tokens, Authorizer(lambda resource: registry.store(resource).cache))
-        self._kubelets = Kubelets(self.registry, clock)
+        self._kubelets = Kubelets(self.registry, clock, kubelet_credentials)
         self._documents = Documents(lambda: self.registry.catalog.served)
+        self._callers = Callers(self.gate)
+        calls = Calls(self._callers, chance, log)
         self._fronts = (
-            ResourceFront(self.registry, clock, chance, log),
-            DiscoveryFront(self.registry.catalog, self._documents, chance, log),
-            NodeFront(self._kubelets, clock, chance, log),
+            ResourceFront(self.registry, clock, chance, calls),
+            DiscoveryFront(self.registry.catalog, self._documents, calls),
+            NodeFront(self._kubelets, clock, calls),
         )
         self.health = Health()
         self.serving = asyncio.Event()
@@ -80,9 +86,15 @@ class ApiServer:
             front.add_to(server)
 
     @asynccontextmanager
-    async def listen(self, address: str, port: int) -> AsyncIterator[int]:
-        """Serves while the block runs; yields the bound port."""
-        serving = grpc_server(address, port, self.add_to, names=SERVICES, health_state=self.health)
+    async def listen(
+        self, address: str, port: int, tls: ServerTls | None = None, health_socket: str = ""
+    ) -> AsyncIterator[int]:
+        """Serves while the block runs; yields the bound port. Without `tls` everybody may do everything."""
+        self._callers.anybody = tls is None
+        serving = grpc_server(
+            address, port, self.add_to, names=SERVICES, health_state=self.health,
+            tls=tls, health_socket=health_socket,
+        )  # fmt: skip
         async with serving as bound:
             yield bound
 

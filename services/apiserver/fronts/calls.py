@@ -19,6 +19,9 @@ from google.protobuf.message import DecodeError, Message
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.authentication.acting import acting_as
+from services.apiserver.authentication.users import User
+from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.status import hand_on, metadata_of, refuse
 from services.machinery import trace
 from services.process.logging import Logger
@@ -30,9 +33,10 @@ REST_BYTES_MAX = 256 * 1024  # all else in a request: names, selectors; upstream
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as the call's metadata says."""
+    """Who asks, and with what."""
 
     user_agent: str
+    user: User
 
     @property
     def field_manager(self) -> str:
@@ -42,21 +46,22 @@ class Caller:
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Handle = Callable[[Any, Caller], Awaitable[Message]]
 HandleStream = Callable[[Any, Caller, Context], Awaitable[None]]
-HandleDuplex = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
+HandleDuplex = Callable[[AsyncIterator[bytes], Caller, Context], Awaitable[None]]
 T = TypeVar("T")
 
 
 class Calls:
     """Makes gRPC method handlers out of functions of the registry's world."""
 
-    def __init__(self, chance: random.Random, log: Logger) -> None:
-        self._random, self._log = chance, log
+    def __init__(self, callers: Callers, chance: random.Random, log: Logger) -> None:
+        self.gate = callers.gate
+        self._callers, self._random, self._log = callers, chance, log
 
     def unary(self, request_type: Any, handle: Handle) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def work(raw: bytes, context: Context) -> bytes:
             request = parse(request_type, raw)
-            caller, cause = self._enter(context)
-            with trace.scope(cause):
+            caller, cause = await self._enter(context)
+            with trace.scope(cause), acting_as(caller.user):
                 return (await handle(request, caller)).SerializeToString()
 
         async def call(raw: bytes, context: Context) -> bytes:
@@ -69,8 +74,8 @@ class Calls:
 
         async def work(raw: bytes, context: Context) -> None:
             request = parse(request_type, raw)
-            caller, cause = self._enter(context)
-            with trace.scope(cause):
+            caller, cause = await self._enter(context)
+            with trace.scope(cause), acting_as(caller.user):
                 await handle(request, caller, context)
 
         async def call(raw: bytes, context: Context) -> None:
@@ -82,8 +87,9 @@ class Calls:
         """`handle` reads and writes bytes."""
 
         async def work(messages: AsyncIterator[bytes], context: Context) -> None:
-            with trace.scope(self._enter(context)[1]):
-                await handle(messages, context)
+            caller, cause = await self._enter(context)
+            with trace.scope(cause), acting_as(caller.user):
+                await handle(messages, caller, context)
 
         async def call(messages: AsyncIterator[bytes], context: Context) -> None:
             await self._guard(work(messages, context), context)
@@ -109,10 +115,13 @@ class Calls:
         self._log.error("A request met a fault of ours", exc_info=error)
         return errors.internal("the server met a fault of its own; its log says more")
 
-    def _enter(self, context: Context) -> tuple[Caller, str]:
+    async def _enter(self, context: Context) -> tuple[Caller, str]:
         """Who asks, and because of what."""
-        metadata = metadata_of(context.invocation_metadata())
-        return Caller(str(metadata.get("user-agent", ""))), self.cause_of(metadata.get("traceparent", ""))
+        entries = context.invocation_metadata()
+        metadata = metadata_of(entries)
+        user = await self._callers.of(context, metadata, entries)
+        caller = Caller(str(metadata.get("user-agent", "")), user)
+        return caller, self.cause_of(metadata.get("traceparent", ""))
 
     def cause_of(self, given: object) -> str:
         """A request that names no cause begins a story of its own."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
-import random
 from base64 import b64encode
 from typing import Any
 
@@ -20,7 +19,6 @@ from services.apiserver.fronts.calls import Caller, Calls
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.catalog import Catalog
 from services.pb.resource.v1 import resource_pb2 as pb
-from services.process.logging import Logger
 
 SERVICE = "resource.v1.DiscoveryService"
 Json = dict[str, Any]

@@ -7,11 +7,15 @@ watch is encoded once, however many watch it: the same bytes go into every answe
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable
+from contextlib import suppress
 
 import grpc
 import grpc.aio
 
 from services.api import errors
+from services.apiserver.authorization import escalation
+from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.fronts import representation
 from services.apiserver.fronts.batch import BatchFront
 from services.apiserver.fronts.calls import Caller, Calls, Context, Handle, check_size
@@ -33,7 +37,6 @@ from services.apiserver.storage.watchers import WatchOver
 from services.machinery.clock import Clock
 from services.machinery.patch import APPLY
 from services.pb.resource.v1 import resource_pb2 as pb
-from services.process.logging import Logger
 
 SERVICE = "resource.v1.ResourceService"
 WATCH_SECONDS = 1800  # the server's own limit, up to twice that: so that watches do not all end at once
@@ -50,11 +53,13 @@ PATCH_TYPES: tuple[PatchType, ...] = (
     "application/apply-patch+yaml",
 )
 
+Write = pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest
+
 
 class ResourceFront:
-    def __init__(self, registry: Registry, clock: Clock, chance: random.Random, log: Logger) -> None:
+    def __init__(self, registry: Registry, clock: Clock, chance: random.Random, calls: Calls) -> None:
         self._registry, self._clock, self._random = registry, clock, chance
-        self._calls = Calls(chance, log)
+        self._calls, self._gate = calls, calls.gate
 
     def add_to(self, server: grpc.aio.Server) -> None:
         calls = self._calls
@@ -75,11 +80,13 @@ class ResourceFront:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _target(self, named: pb.Resource) -> Target:
+    def _target(self, verb: str, named: pb.Resource, caller: Caller, fields: str = "") -> Target:
+        """What the caller may do that to. ApiError 403, 404."""
+        self._gate.require(_asked(verb, named, caller, fields))
         return target_of(named, self._registry.catalog)
 
     async def _get(self, request: pb.GetRequest, caller: Caller) -> pb.ObjectResponse:
-        target = self._target(request.resource)
+        target = self._target("get", request.resource, caller)
         found = await self._registry.get(target, request.resource_version)
         shown = self._object(target, found.item, request)
         return pb.ObjectResponse(object=shown, warnings=found.warnings)
@@ -95,7 +102,7 @@ class ResourceFront:
         return object_of(item)
 
     async def _list(self, request: pb.ListRequest, caller: Caller) -> pb.ListResponse:
-        target = self._target(request.resource)
+        target = self._target("list", request.resource, caller, request.field_selector)
         options = ListOptions(
             labels=request.label_selector,
             fields=request.field_selector,
@@ -123,34 +130,46 @@ class ResourceFront:
     # -- writing ---------------------------------------------------------------------------------
 
     async def _create(self, request: pb.CreateRequest, caller: Caller) -> pb.ObjectResponse:
-        options = write_options(request, caller)
-        body = check_size(request.json)
-        return answer(await self._registry.create(self._target(request.resource), body, options))
+        target = self._target("create", request.resource, caller)
+        options, body = self._options(request, caller, target), check_size(request.json)
+        return await self._written(target, self._registry.create(target, body, options))
 
     async def _update(self, request: pb.UpdateRequest, caller: Caller) -> pb.ObjectResponse:
-        options = write_options(request, caller)
-        body = check_size(request.json)
-        return answer(await self._registry.update(self._target(request.resource), body, options))
+        target = self._target("update", request.resource, caller)
+        options, body = self._options(request, caller, target), check_size(request.json)
+        return await self._written(target, self._registry.update(target, body, options))
 
     async def _patch(self, request: pb.PatchRequest, caller: Caller) -> pb.ObjectResponse:
         kind = next((t for t in PATCH_TYPES if t == request.content_type.partition(";")[0]), None)
         if kind is None:
             raise errors.failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-        options = write_options(request, caller)
-        body = check_size(request.patch)
-        return answer(await self._registry.patch(self._target(request.resource), body, kind, options))
+        target = self._target("patch", request.resource, caller)
+        options, body = self._options(request, caller, target), check_size(request.patch)
+        return await self._written(target, self._registry.patch(target, body, kind, options))
+
+    def _options(self, request: Write, caller: Caller, target: Target) -> WriteOptions:
+        return write_options(request, caller, self._gate.guard(caller.user, target.resource))
+
+    async def _written(self, target: Target, writing: Awaitable[Answer]) -> pb.ObjectResponse:
+        made = await writing
+        if target.resource.group == escalation.GROUP:
+            # Who was granted something may use it from now on: the next request already knows.
+            with suppress(TimeoutError):
+                await self._registry.store(target.resource).cache.catch_up()
+        return answer(made)
 
     async def _delete(self, request: pb.DeleteRequest, caller: Caller) -> pb.DeleteResponse:
-        target = self._target(request.resource)
+        target = self._target("delete", request.resource, caller)
         deleted = await self._registry.delete(target, check_size(request.options), request.dry_run)
         return pb.DeleteResponse(object=object_of(deleted.item), gone=deleted.gone, warnings=deleted.warnings)
 
     async def _delete_collection(
         self, request: pb.DeleteCollectionRequest, caller: Caller
     ) -> pb.ListResponse:
+        target = self._target("deletecollection", request.resource, caller, request.field_selector)
         selection = ListOptions(labels=request.label_selector, fields=request.field_selector)
         listing = await self._registry.delete_collection(
-            self._target(request.resource), selection, check_size(request.options), request.dry_run
+            target, selection, check_size(request.options), request.dry_run
         )
         return pb.ListResponse(
             resource_version=str(listing.revision), items=[object_of(item) for item in listing.items]
@@ -159,7 +178,7 @@ class ResourceFront:
     # -- watching --------------------------------------------------------------------------------
 
     async def _watch(self, request: pb.WatchRequest, caller: Caller, context: Context) -> None:
-        target = self._target(request.resource)
+        target = self._target("watch", request.resource, caller, request.field_selector)
         options = WatchOptions(
             labels=request.label_selector,
             fields=request.field_selector,
@@ -193,6 +212,16 @@ def next_pause(pause: float, events: int) -> float:
     return min(2 * pause, GATHER_SECONDS_MAX) if events > 1 else max(pause / 2, GATHER_SECONDS)
 
 
+def _asked(verb: str, named: pb.Resource, caller: Caller, fields: str) -> Attributes:
+    name, namespace = named.name, named.namespace
+    if not name and fields.startswith("metadata.name=") and "," not in fields:
+        name = fields.removeprefix("metadata.name=").removeprefix("=")
+    if named.resource == "namespaces" and not namespace and not named.group:
+        namespace = named.name  # a role in a namespace may be about the namespace itself
+    group, version, resource, part = named.group, named.version, named.resource, named.subresource
+    return Attributes(caller.user, verb, namespace, group, version, resource, part, name, fields=fields)
+
+
 def target_of(named: pb.Resource, catalog: Catalog) -> Target:
     """ApiError (404) for what is not served."""
     resource = catalog.named(named.group, named.version, named.resource)
@@ -201,19 +230,18 @@ def target_of(named: pb.Resource, catalog: Catalog) -> Target:
     return Target(resource, named.namespace, named.name, named.subresource)
 
 
-def is_apply(request: pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest) -> bool:
+def is_apply(request: Write) -> bool:
     """Whoever applies must say who he is; no user agent stands in for that."""
     return isinstance(request, pb.PatchRequest) and request.content_type == APPLY
 
 
-def write_options(
-    request: pb.CreateRequest | pb.UpdateRequest | pb.PatchRequest, caller: Caller
-) -> WriteOptions:
+def write_options(request: Write, caller: Caller, guard: escalation.Guard | None = None) -> WriteOptions:
     return WriteOptions(
         dry_run=request.dry_run,
         field_validation=_VALIDATION.get(request.field_validation, "Warn"),
         field_manager=request.field_manager or ("" if is_apply(request) else caller.field_manager),
         force=isinstance(request, pb.PatchRequest) and request.force,
+        guard=guard,
     )
 
 

@@ -21,6 +21,7 @@ from services.apiserver.fronts.status import STATUS_KEY, metadata_of
 from services.apiserver.registry import pod_location
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target
+from services.client.credentials import KUBELET_SERVER_NAME, Credentials, open_channel
 from services.machinery import trace
 from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
@@ -43,8 +44,8 @@ class KubeletRefusal(ApiError):
 
 
 class Kubelets:
-    def __init__(self, registry: Registry, clock: Clock) -> None:
-        self._registry, self._clock = registry, clock
+    def __init__(self, registry: Registry, clock: Clock, credentials: Credentials | None = None) -> None:
+        self._registry, self._clock, self._credentials = registry, clock, credentials
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
         self._pods = _resource("pods")
         self._nodes = _resource("nodes")
@@ -126,7 +127,9 @@ class Kubelets:
         """A connection to the kubelet of that node. ApiError 404, 500."""
         found = await self._registry.get(Target(self._nodes, "", node), "0")
         address = pod_location.address_of(orjson.loads(found.item.value))
-        channel = self._channels.pop(address, None) or grpc.aio.insecure_channel(address, options=OPTIONS)
+        channel = self._channels.pop(address, None) or open_channel(
+            address, self._credentials, OPTIONS, server_name=KUBELET_SERVER_NAME
+        )
         self._channels[address] = channel
         if len(self._channels) > CHANNELS_MAX:
             await self._channels.popitem(last=False)[1].close(None)

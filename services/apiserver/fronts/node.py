@@ -6,27 +6,26 @@ is handed on as it came.
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Callable
 
 import grpc
 import grpc.aio
 
 from services.api import errors
+from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.fronts.calls import Caller, Calls, Context, parse
 from services.apiserver.fronts.kubelets import SERVICE, Call, Kubelets
 from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
-from services.process.logging import Logger
 
 LINGER_SECONDS = 1.0
 EXIT_BYTES_MAX = 16  # of a message that says how a command ended: only short ones are looked into
 
 
 class NodeFront:
-    def __init__(self, kubelets: Kubelets, clock: Clock, chance: random.Random, log: Logger) -> None:
+    def __init__(self, kubelets: Kubelets, clock: Clock, calls: Calls) -> None:
         self._kubelets, self._clock = kubelets, clock
-        self._calls = Calls(chance, log)
+        self._calls = calls
 
     def add_to(self, server: grpc.aio.Server) -> None:
         calls = self._calls
@@ -40,20 +39,28 @@ class NodeFront:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
     async def _logs(self, request: pb.LogsRequest, caller: Caller, context: Context) -> None:
+        self._require(caller, "get", "log", request.container)
         call = await self._kubelets.logs(request)
         if call is not None:
             await _pass_on(call, context)
 
-    async def _exec(self, messages: AsyncIterator[bytes], context: Context) -> None:
-        await self._command("Exec", messages, context)
+    def _require(self, caller: Caller, verb: str, part: str, of: pb.ContainerReference) -> None:
+        asked = Attributes(caller.user, verb, of.namespace, "", "v1", "pods", part, of.pod)
+        self._calls.gate.require(asked)
 
-    async def _attach(self, messages: AsyncIterator[bytes], context: Context) -> None:
-        await self._command("Attach", messages, context)
+    async def _exec(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
+        await self._command("Exec", messages, caller, context)
 
-    async def _command(self, method: str, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def _attach(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
+        await self._command("Attach", messages, caller, context)
+
+    async def _command(
+        self, method: str, messages: AsyncIterator[bytes], caller: Caller, context: Context
+    ) -> None:
         first = parse(pb.ExecRequest, await _first(messages))
         if first.WhichOneof("message") != "start":
             raise errors.bad_request("the first message must say what to start")
+        self._require(caller, "create", method.lower(), first.start.container)
         interactive = first.start.stdin or first.start.tty
         call = await self._kubelets.command(method, first.start, messages)
         if await _pass_on(call, context, _says_exit) and interactive:
@@ -61,11 +68,14 @@ class NodeFront:
             # answers that it has not read yet.
             await self._clock.sleep(LINGER_SECONDS)
 
-    async def _port_forward(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def _port_forward(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
         first = parse(pb.PortForwardRequest, await _first(messages))
+        self._require(caller, "create", "portforward", first.pod)
         await _pass_on(await self._kubelets.port_forward(first, messages), context)
 
     async def _stats(self, request: pb.StatsRequest, caller: Caller) -> pb.StatsResponse:
+        asked = Attributes(caller.user, "get", "", "", "v1", "nodes", "stats", request.node)
+        self._calls.gate.require(asked)
         return await self._kubelets.stats(request)
 
 
