@@ -15,7 +15,7 @@ import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -24,6 +24,7 @@ import grpc.aio
 import structlog
 
 from services.client.client import Client, connect
+from services.client.credentials import Credentials
 from services.kubelet import node_service
 from services.kubelet.cri import Cri
 from services.kubelet.cri_grpc import GrpcCri, runtime_channel
@@ -40,12 +41,21 @@ from services.node.shell.host import Journal, follow_logs
 from services.node.units import KubeletUnit, ProxyUnit, RuntimeUnit
 from services.pb.node.v1.machine_pb2_grpc import add_MachineServiceServicer_to_server
 from services.pb.node.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
+from services.process import identity as own
+from services.process.doorkeeper import Doorkeeper
 from services.process.grpc_server import Health, grpc_server
 from services.process.in_process import InProcessChannel, InProcessServer
+from services.process.keys import ADMIN_GROUP, HOLLOW_GROUP, HOLLOW_NODES, KUBE_PROXY, NODES, NODES_GROUP
 from services.process.logging import LEVELS, Logger
 from services.process.run import Fatal, Process, run
 from services.runtime.server import Machines
 
+# Who may call what of a node.
+CALLERS = {
+    node_service.NAME: (ADMIN_GROUP,),
+    machine_service.NAME: (ADMIN_GROUP,),
+    network_agent.NAME: (NODES_GROUP, HOLLOW_GROUP),
+}
 NODES_MAX = 5000  # As many as the runtime holds.
 FROM_DNS = "from-dns"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "AMD64": "amd64"}
@@ -68,6 +78,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", default="8Gi", help="emulated memory")
     parser.add_argument("--storage", default="100Gi", help="emulated disk")
     parser.add_argument("--max-pods", type=int, default=110, help="Pods that fit on a node")
+    parser.add_argument("--health-socket", default="", help="where health is told without a certificate")
+    own.add_flag(parser)
     kubelet_flags.add(parser)
 
 
@@ -76,9 +88,11 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
     follow_logs(journal)
     root = await asyncio.to_thread(Path(flags.root_dir).absolute)
     health = Health()
+    mine = own.credentials(flags, HOLLOW_NODES if flags.nodes else f"{NODES}/{names[0]}")
     async with (
-        connect(flags.apiserver, user_agent=f"kubelet/{KUBELET_VERSION}", field_manager="kubelet") as client,
-        _runtime(flags, process, root, network := _network(flags, client, names, process)) as (
+        _client(flags, "kubelet", mine) as client,
+        _client(flags, "kube-proxy", own.credentials(flags, KUBE_PROXY)) as proxy,
+        _runtime(flags, process, root, network := _network(flags, proxy, names, process, mine)) as (
             channel,
             machines,
         ),
@@ -101,6 +115,9 @@ async def _serve(flags: argparse.Namespace, process: Process) -> None:
             add_services,
             names=(node_service.NAME, machine_service.NAME, network_agent.NAME),
             health_state=health,
+            interceptors=(Doorkeeper(CALLERS),) if mine else (),
+            tls=own.server_tls(mine),
+            health_socket=flags.health_socket,
         ) as port:
             config = replace(config, port=port, usage=hosts.usage)
 
@@ -171,10 +188,25 @@ def _config(flags: argparse.Namespace, names: list[str], root: Path, boot_id: st
     )
 
 
-def _network(flags: argparse.Namespace, client: Client, names: list[str], process: Process) -> NetworkAgent:
+def _client(
+    flags: argparse.Namespace, component: str, credentials: Credentials | None
+) -> AbstractAsyncContextManager[Client]:
+    """Each part of the node asks in its own name."""
+    agent = f"{component}/{KUBELET_VERSION}"
+    return connect(flags.apiserver, user_agent=agent, field_manager=component, credentials=credentials)
+
+
+def _network(
+    flags: argparse.Namespace,
+    client: Client,
+    names: list[str],
+    process: Process,
+    credentials: Credentials | None,
+) -> NetworkAgent:
     ip = "" if flags.nodes else flags.node_ip or _own_address(flags.bind_address)
     api_host = flags.apiserver.partition(",")[0].rpartition(":")[0]
-    return NetworkAgent(names, ip, client, process.clock, process.random, process.log, api_host)
+    clock, random, log = process.clock, process.random, process.log
+    return NetworkAgent(names, ip, client, clock, random, log, api_host, credentials)
 
 
 @asynccontextmanager

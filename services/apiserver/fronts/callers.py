@@ -1,7 +1,7 @@
 """Who makes a gRPC call: the certificate of its connection says it, or the token that the call bears.
 
-gRPC for Python either demands certificates of a whole port or asks for none. So the port demands one, and what
-a call says of itself counts for more than what its connection does: a token, and then whom it impersonates
+gRPC for Python either demands certificates of a whole port or asks for none. So the port demands one, and
+what a call says of itself counts for more than what its connection does: a token, then whom it impersonates
 (`impersonate-user`, `-group`, `-uid`, as HTTP has them in headers). A connection without a certificate can
 only have come through the socket for health checks, and is nobody's. On a server without TLS, as tests have
 it, everybody is the administrator.

@@ -16,6 +16,7 @@ import grpc.aio
 
 from services.api.core_v1 import Node
 from services.client.client import Client
+from services.client.credentials import Credentials
 from services.client.informer import InformerFactory
 from services.client.log import Logger
 from services.client.recorder import EventRecorder
@@ -49,12 +50,14 @@ class NetworkAgent:
         random: Random,
         log: Logger,
         api_host: str = "",
+        credentials: Credentials | None = None,
     ) -> None:
         """`ip` is the node's own address, empty where several nodes share this process.
 
         `api_host` is where this process found the API server, for Pods that ask it by its Service.
+        `credentials` are the node's, for other nodes.
         """
-        self._api_host = api_host
+        self._api_host, self._credentials = api_host, credentials
         self._names, self._ip, self._log = list(names), ip, log
         self.informers = InformerFactory(client, clock, random, log)
         self.tables = Tables(self.informers, clock, random, log)
@@ -76,7 +79,7 @@ class NetworkAgent:
     def wrap(self, local: LocalNetwork) -> ClusterNetwork:
         """The network of the cluster around that of this process."""
         here = frozenset(self._names)
-        self._local, self._dialer = local, Dialer(local.kernel)
+        self._local, self._dialer = local, Dialer(local.kernel, self._credentials)
         if self._ip:
             local.give_address(self._names[0], self._ip)
         self.network = ClusterNetwork(

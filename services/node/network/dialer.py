@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc.aio
 
+from services.client.credentials import KUBELET_SERVER_NAME, Credentials, open_channel
 from services.node.network.link import Link
 from services.node.network.routes import Peer
 from services.pb.network.v1 import network_pb2 as pb
@@ -37,8 +38,8 @@ CHANNEL_OPTIONS = (
 class Dialer:
     """`run` must be running: it carries the links."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, kernel: Kernel, credentials: Credentials | None = None) -> None:
+        self._kernel, self._credentials = kernel, credentials
         self._links: dict[str, Link] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -87,9 +88,11 @@ class Dialer:
     def _stub(self, peer: Peer) -> Any:
         channel = self._channels.get(peer.address)
         if channel is None:
-            channel = grpc.aio.insecure_channel(peer.address, options=CHANNEL_OPTIONS)
-            self._channels[peer.address] = channel
+            channel = self._channels[peer.address] = self._open(peer.address)
         return PodNetworkStub(channel)
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        return open_channel(address, self._credentials, CHANNEL_OPTIONS, server_name=KUBELET_SERVER_NAME)
 
     def _link(self, peer: Peer) -> Link:
         link = self._links.get(peer.address)
@@ -103,7 +106,7 @@ class Dialer:
     async def _carry(self, address: str, link: Link) -> None:
         """As long as the other node is there."""
         try:
-            async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+            async with self._open(address) as channel:
                 stub: Any = PodNetworkStub(channel)  # its types know only the synchronous one
                 call = stub.Link()
                 async with asyncio.TaskGroup() as group:
