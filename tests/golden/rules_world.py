@@ -17,6 +17,7 @@ import orjson
 
 from services.api import errors, kinds
 from services.api.errors import ApiError
+from services.apiserver.authentication.acting import APISERVER
 from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Strategy, strategy_for
 from services.machinery.names import generate_name
@@ -34,6 +35,8 @@ class World:
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 21, 12, tzinfo=UTC)
         self.random = random.Random(1)
+        self.user = APISERVER
+        self.warnings: list[str] = []
         self.objects: dict[Key, Json] = {}
         self._revision = 100
         for name in ("default", "kube-system"):
@@ -51,6 +54,13 @@ class World:
 
     def every(self, resource: kinds.Resource) -> Iterator[Json]:
         return iter([obj for (kind, _, _), obj in self.objects.items() if kind == resource.kind])
+
+    def within(self, resource: kinds.Resource, namespace: str) -> Iterator[Json]:
+        found = [key for key in self.objects if key[:2] == (resource.kind, namespace)]
+        return iter([self.objects[key] for key in sorted(found)])
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def play(case: Json) -> Iterator[tuple[int, Json, Json]]:

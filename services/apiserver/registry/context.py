@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from services.api.kinds import Resource
+from services.apiserver.authentication.acting import acting
+from services.apiserver.storage.entries import Selection
 
 if TYPE_CHECKING:
     from services.apiserver.registry.caches import Caches
@@ -26,7 +28,9 @@ class RequestContext:
         self._caches = caches
         self.now = now
         self.random = chance
+        self.user = acting()
         self.missed: list[Resource] = []
+        self.warnings: list[str] = []
 
     def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None:
         entry = self._caches.find(resource, namespace, name)
@@ -36,6 +40,15 @@ class RequestContext:
         obj: Json = orjson.loads(entry.value)
         return obj
 
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
     def every(self, resource: Resource) -> Iterator[Json]:
         for entry in list(self._caches.of(resource).entries.values()):
             yield orjson.loads(entry.value)
+
+    def within(self, resource: Resource, namespace: str) -> Iterator[Json]:
+        cache = self._caches.of(resource)
+        if cache.entries:
+            for entry in cache.select(Selection(namespace)):
+                yield orjson.loads(entry.value)

@@ -43,6 +43,7 @@ async def patch(
             decoded = strategy.decode_object(patched, options.field_validation)
         except ApiError as error:
             raise refusals.refusal(error, body, patch_type, patched) from error
+        warnings[:] = decoded.warnings
         new = decoded.obj
         metadata.match_target(store.resource, new, target.namespace, target.name)
         strategy.default(new)
@@ -50,6 +51,10 @@ async def patch(
         warnings[:] = [*decoded.warnings, *strategy.warnings(new, old)]
         return change
 
-    written = await store.update(target, update, options)
+    try:
+        written = await store.update(target, update, options)
+    except ApiError as error:
+        error.warnings[:0] = warnings
+        raise
     written.warnings[:0] = warnings
     return written

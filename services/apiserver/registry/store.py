@@ -112,7 +112,11 @@ class Store:
     # -- create ----------------------------------------------------------------------------------
 
     async def create(self, target: Target, decoded: Decoded, options: WriteOptions) -> Written:
-        written = await self.create_decoded(target, decoded.obj, options)
+        try:
+            written = await self.create_decoded(target, decoded.obj, options)
+        except ApiError as error:
+            error.warnings[:0] = decoded.warnings
+            raise
         written.warnings[:0] = [*decoded.warnings, *self.strategy.warnings(written.obj, None)]
         return written
 
@@ -134,7 +138,9 @@ class Store:
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
         if obj["metadata"].get("resourceVersion") and not options.dry_run:
             raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
-        return await self._insert(self.key(target.namespace, obj["metadata"]["name"]), obj, options)
+        written = await self._insert(self.key(target.namespace, obj["metadata"]["name"]), obj, options)
+        written.warnings += ctx.warnings
+        return written
 
     async def _insert(self, key: str, obj: Json, options: WriteOptions) -> Written:
         taken, name = NOTHING, obj["metadata"]["name"]
@@ -214,6 +220,7 @@ class Store:
         try:
             written = await self.update(target, update, options)
         except ApiError as error:
+            error.warnings[:0] = decoded.warnings
             absent = errors.is_not_found(error) and strategy.allows_create_on_update
             if not absent or decoded.obj["metadata"].get("resourceVersion", "0") not in ("", "0"):
                 raise
@@ -305,13 +312,16 @@ class Store:
             if not change.delete and _same(value, kept, current.value):
                 again = current if fresh else await self._read(key, target.name)
                 if again.revision == current.revision:
-                    return self._written(change.obj, current, changed=False)
+                    unchanged = self._written(change.obj, current, changed=False)
+                    unchanged.warnings += ctx.warnings
+                    return unchanged
                 current, fresh = again, True
                 continue
             written, current_or_none = await self._swap(key, change, kept, value, current, options)
             if self.allocations is not None and not options.dry_run:
                 await self._settle(self.allocations, written, taken, current, current_or_none)
             if written is not None:
+                written.warnings += ctx.warnings
                 return written
             if current_or_none is None:
                 raise errors.not_found(self.resource, target.name)

@@ -1,8 +1,9 @@
 """Admission: what the cluster as a whole adds to a request, or forbids.
 
-Upstream's plugins of the same names: NamespaceLifecycle, ServiceAccount, TaintNodesByCondition,
-Priority, DefaultTolerationSeconds, RuntimeClass; those of storage stand beside. `mutate` runs before
-validation, `validate` after.
+Upstream's plugins of the same names, in upstream's order: NamespaceLifecycle, ServiceAccount,
+TaintNodesByCondition, DefaultTolerationSeconds; the others stand in modules beside. `mutate` runs before
+validation, `validate` after. ResourceQuota comes last of all, when the object is about to be written
+(`registry/quota.py`): it counts.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Any, Literal
 from services.api import core_v1, errors, kinds
 from services.apiserver.rules import (
     ingress_admission,
+    limit_ranger,
+    node_restriction,
     priority_admission,
     runtime_class_admission,
     storage_admission,
 )
 from services.apiserver.rules.context import Context
+from services.apiserver.rules.pod_security import admission as pod_security
 from services.machinery import names
 
 Json = dict[str, Any]
@@ -38,11 +42,14 @@ def mutate(
     """Completes `obj` in place. ApiError (403, 404) where a plugin refuses."""
     if verb == "create":
         _namespace_lifecycle(resource, obj, ctx)
+        if resource.kind == "Pod" and not subresource:
+            limit_ranger.complete(obj, ctx)
+            _service_account(resource, obj, ctx)
+    node_restriction.admit(verb, resource, subresource, obj, old, ctx)
     if subresource:
         return
     if resource.kind == "Pod":
         if verb == "create":
-            _service_account(resource, obj, ctx)
             priority_admission.complete(resource, obj, ctx)
             runtime_class_admission.complete(resource, obj, ctx)
         _tolerations(obj)
@@ -60,6 +67,12 @@ def validate(
     verb: Verb, resource: kinds.Resource, subresource: str, obj: Json | None, old: Json | None, ctx: Context
 ) -> None:
     """ApiError where a plugin refuses the finished object, or (`obj` None) the deletion of `old`."""
+    if obj is None:
+        node_restriction.admit(verb, resource, subresource, None, old, ctx)
+    else:
+        if resource.kind in limit_ranger.LIMITED:
+            limit_ranger.check(verb, resource, subresource, obj, ctx)
+        pod_security.admit(verb, resource, subresource, obj, old, ctx)
     if verb == "delete" and resource.kind == "Namespace" and old is not None and not subresource:
         name = old["metadata"].get("name", "")
         if name in _PROTECTED:

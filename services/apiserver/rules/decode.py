@@ -150,12 +150,10 @@ EMPTY_IS_GIVEN = {
     "Role": ("rules",),
 }
 
-# Kinds that upstream knows and this cluster does not serve.
+# What upstream knows and nobody serves.
 _OTHERS = {
-    "v1": ("List", "LimitRange", "PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ResourceQuota"),
-    "apps/v1": ("DaemonSet", "StatefulSet"),
-    "batch/v1": ("Job", "CronJob"),
-}  # fmt: skip
+    "v1": ("List",),
+}
 
 
 def _is_known(api_version: str, kind: str) -> bool:

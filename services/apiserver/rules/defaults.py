@@ -12,6 +12,7 @@ from typing import Any
 from services.apiserver.rules import (
     defaults_access,
     defaults_networking,
+    defaults_quotas,
     defaults_storage,
     defaults_workloads,
 )
@@ -141,6 +142,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Endpoints": endpoints,
     **defaults_access.DEFAULTS,
     **defaults_networking.DEFAULTS,
+    **defaults_quotas.DEFAULTS,
     **defaults_storage.DEFAULTS,
     **defaults_workloads.DEFAULTS,
     "Namespace": namespace,
@@ -151,4 +153,8 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
 }
 
 # What a status needs when only the status counts; the spec is the old one.
-STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {"Node": node_status, "Service": service_status}
+STATUS_DEFAULTS: dict[str, Callable[[Json], None]] = {
+    "Node": node_status,
+    "ResourceQuota": defaults_quotas.quota_status,
+    "Service": service_status,
+}

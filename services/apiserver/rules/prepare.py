@@ -267,6 +267,11 @@ def claim_create(obj: Json) -> None:
     obj["status"] = {"phase": "Pending"}
 
 
+def quota_create(obj: Json) -> None:
+    """The controller says what is used."""
+    obj["status"] = {}
+
+
 def volume_attachment_create(obj: Json) -> None:
     obj["status"] = {"attached": False}
 

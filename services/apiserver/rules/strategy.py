@@ -23,6 +23,7 @@ from services.apiserver.rules.validation import (
     networking,
     pod,
     priority,
+    quotas,
     rbac,
     runtime_class,
     service,
@@ -72,6 +73,7 @@ _KINDS: dict[str, Rules] = {
         core.namespace, core.namespace_update, prepare.namespace_create, prepare.namespace_update
     ),
     "Node": Rules(core.node, core.node_update, prepare.node_create, prepare.node_update),
+    "LimitRange": Rules(quotas.limit_range, quotas.limit_range_update, allows_create_on_update=True),
     "PersistentVolume": Rules(
         storage.persistent_volume,
         storage.persistent_volume_update,
@@ -96,6 +98,7 @@ _KINDS: dict[str, Rules] = {
         allows_unconditional_update=False,
     ),
     "PriorityClass": Rules(priority.priority_class, priority.priority_class_update, prepare.counted_create),
+    "ResourceQuota": Rules(quotas.quota, quotas.quota_update, prepare.quota_create, prepare.keep_status),
     "Role": Rules(rbac.role, rbac.role_update, allows_create_on_update=True),
     "ClusterRole": Rules(rbac.cluster_role, rbac.cluster_role_update, allows_create_on_update=True),
     "RoleBinding": Rules(rbac.role_binding, rbac.role_binding_update, allows_create_on_update=True),
@@ -194,6 +197,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("PersistentVolumeClaim", "status"): _status(storage.claim_status),
     ("VolumeAttachment", "status"): _status(storage.volume_attachment_update),
     ("PodDisruptionBudget", "status"): _status(disruption.budget_status),
+    ("ResourceQuota", "status"): _status(quotas.quota_status),
     ("Deployment", "status"): Rules(
         validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
     ),

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from services.api.kinds import Resource
-from services.apiserver.tables import access, columns, networking, pods, rows, scheduling
+from services.apiserver.tables import access, columns, networking, pods, quotas, rows, scheduling
 
 IncludeObject = Literal["Metadata", "None", "Object"]
-_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS
-_COLUMNS = columns.COLUMNS | networking.COLUMNS | access.COLUMNS | scheduling.COLUMNS
+_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS | quotas.ROWS
+_COLUMNS = columns.COLUMNS | networking.COLUMNS | access.COLUMNS | scheduling.COLUMNS | quotas.COLUMNS
 
 
 def table(

@@ -33,7 +33,7 @@ from services.apiserver.fronts.rest.options import flag
 from services.apiserver.fronts.rest.paths import Path, parse
 from services.apiserver.fronts.rest.reviews import Reviews
 from services.apiserver.fronts.rest.streams.front import Streams
-from services.apiserver.fronts.rest.verbs import Verbs, encode
+from services.apiserver.fronts.rest.verbs import Verbs, encode, warning_header
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.registry import Registry
@@ -169,4 +169,7 @@ def refusal(request: web.Request, error: ApiError) -> web.Response:
     written = Written(written.media, pretty=written.pretty)
     headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
     body = encode(orjson.dumps(error.status), written)
-    return web.Response(body=body, status=error.code, content_type=written.media, headers=headers)
+    response = web.Response(body=body, status=error.code, content_type=written.media, headers=headers)
+    for warning in dict.fromkeys(error.warnings):
+        response.headers.add("Warning", warning_header(warning))
+    return response

@@ -72,7 +72,7 @@ def container_name(name: str, path: str, out: Causes) -> None:
     if name in _CONTAINER:
         return
     before = len(out)
-    _any_name(name, path, out)
+    any_name(name, path, out)
     if "/" not in name:
         if not name.startswith(HUGE_PAGES):
             out.append(invalid(path, name, "must be a standard resource for containers"))
@@ -80,7 +80,12 @@ def container_name(name: str, path: str, out: Causes) -> None:
         out.append(invalid(path, name, "doesn't follow extended resource name standard"))
 
 
-def _any_name(name: str, path: str, out: Causes) -> None:
+def counts_in_quota(name: str) -> bool:
+    """Whether a quota knows it by this name, without a prefix."""
+    return name in _QUOTA or name in _CONTAINER or name.startswith((HUGE_PAGES, "requests.hugepages-"))
+
+
+def any_name(name: str, path: str, out: Causes) -> None:
     if faults := names.qualified_name(name):
         names.check(faults, path, name, out)
     elif (
@@ -91,7 +96,7 @@ def _any_name(name: str, path: str, out: Causes) -> None:
 
 def pod_name(name: str, path: str, out: Causes) -> None:
     before = len(out)
-    _any_name(name, path, out)
+    any_name(name, path, out)
     if len(out) == before and name not in ("cpu", "memory") and not name.startswith(HUGE_PAGES):
         out.append(not_supported(path, name, ("cpu", "memory")))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.api import kinds
 from services.api.errors import ApiError, Cause, invalid
+from services.apiserver.authentication.acting import APISERVER
 from services.apiserver.rules import admission
 from services.apiserver.rules.decode import FieldValidation
 from services.apiserver.rules.strategy import strategy_for
@@ -22,6 +23,8 @@ class World:
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 21, 12, tzinfo=UTC)
         self.random = random.Random(7)
+        self.user = APISERVER
+        self.warnings: list[str] = []
         self.objects: dict[tuple[str, str, str], Json] = {
             ("Namespace", "", "default"): {"metadata": {"name": "default"}, "status": {"phase": "Active"}},
             ("ServiceAccount", "default", "default"): {"metadata": {"name": "default"}},
@@ -32,6 +35,13 @@ class World:
 
     def every(self, resource: kinds.Resource) -> Iterator[Json]:
         return iter([obj for (kind, _, _), obj in self.objects.items() if kind == resource.kind])
+
+    def within(self, resource: kinds.Resource, namespace: str) -> Iterator[Json]:
+        found = [key for key in self.objects if key[:2] == (resource.kind, namespace)]
+        return iter([self.objects[key] for key in sorted(found)])
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def resource(kind: type[Any]) -> kinds.Resource:
