@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -100,6 +101,8 @@ async def session(https: Https) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def test_streams_of_other_clients(session: aiohttp.ClientSession, https: Https) -> None:
     await commands_over_websockets(session)
+    await commands_of_old_clients(session)
+    await ports_over_websockets(session)
     await requests_through_a_proxy(session, https)
     await redirects_and_upgrades(session, https)
 
@@ -128,6 +131,60 @@ async def commands_over_websockets(session: aiohttp.ClientSession) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(path, protocols=(protocol,))
         assert refused.value.status == code
+
+
+async def commands_of_old_clients(session: aiohttp.ClientSession) -> None:
+    url = f"{PODS}/p/exec?command=x&stdin=1&stdout=1"
+    async with session.ws_connect(url, protocols=("v4.base64.channel.k8s.io",)) as socket:
+        assert await socket.receive_str() == "1"
+        await socket.send_str("0" + base64.b64encode(b"hello").decode())
+        assert await socket.receive_str() == "1" + base64.b64encode(b"hello").decode()
+        await socket.send_str("0***")
+        await socket.send_str(chr(ord("0") + 255) + "x")
+    async with session.ws_connect(url) as socket:
+        assert socket.protocol is None
+        assert await socket.receive_bytes() == b"\x01"
+        await socket.send_bytes(b"\x00hello")
+        assert await socket.receive_bytes() == b"\x01hello"
+        await socket.send_bytes(b"\xff\x00")
+        words = b"command terminated with non-zero exit code: exit status 7"
+        assert await socket.receive_bytes() == b"\x03" + words
+
+
+async def ports_over_websockets(session: aiohttp.ClientSession) -> None:
+    url = f"{PODS}/p/portforward?ports=8080,258&ports=3"
+    async with session.ws_connect(url, protocols=("v4.channel.k8s.io",)) as socket:
+        told = {await socket.receive_bytes() for _ in range(6)}
+        numbers = (b"\x90\x1f", b"\x02\x01", b"\x03\x00")
+        assert told == {bytes((index,)) + numbers[index // 2] for index in range(6)}
+        await socket.send_bytes(b"\x02GET /there HTTP/1.1\r\n\r\n")
+        answer = await socket.receive_bytes()
+        assert answer.startswith(b"\x02HTTP/1.1 200 OK")
+        for nonsense in (b"", b"\x01x", b"\xffx", b"\x00"):
+            await socket.send_bytes(nonsense)
+        await socket.send_bytes(b"\x04GET /upgrade HTTP/1.1\r\n\r\n" + LARGE)
+        got = b""
+        while len(got) < len(LARGE):
+            message = await socket.receive_bytes()
+            assert message[0] == 4
+            got += message[1:]
+        assert got.endswith(LARGE)
+    async with session.ws_connect(
+        f"{PODS}/p/portforward?ports=80", protocols=("v4.base64.channel.k8s.io",)
+    ) as socket:
+        assert {await socket.receive_str(), await socket.receive_str()} == {"0UAA=", "1UAA="}
+    for query in (
+        "",
+        "?ports=",
+        "?ports=x",
+        "?ports=0",
+        "?ports=65536",
+        "?ports=80,",
+        "?ports=1" + ",1" * 200,
+    ):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{PODS}/p/portforward{query}", protocols=("v4.channel.k8s.io",))
+        assert refused.value.status == 400
 
 
 async def requests_through_a_proxy(session: aiohttp.ClientSession, https: Https) -> None:

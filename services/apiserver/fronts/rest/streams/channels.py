@@ -1,11 +1,15 @@
 """The `channel.k8s.io` protocols of exec and attach: numbered channels within a WebSocket or SPDY. Pure.
 
 Version 4 ends with a Status on the error channel; version 5 adds a message that ends a channel, so that a
-command can be told that its input is over. Upstream: `apimachinery/pkg/util/remotecommand/constants.go`.
+command can be told that its input is over. Older ones tell of a bad end in plain words, and of a good one not
+at all. Each but the newest exists with base64 in text messages too, for clients that have no bytes.
+Upstream: `apimachinery/pkg/util/remotecommand/constants.go`, `streaming/pkg/httpstream/wsstream/conn.go`.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
 
 import orjson
@@ -13,11 +17,41 @@ import orjson
 from services.api.errors import ApiError
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
-WEBSOCKET_PROTOCOLS = (V5, V4)
+V1, V4, V5 = "channel.k8s.io", "v4.channel.k8s.io", "v5.channel.k8s.io"
+V1_BASE64, V4_BASE64 = "base64.channel.k8s.io", "v4.base64.channel.k8s.io"
+NONE = ""  # a WebSocket that offers no sub-protocol
+WEBSOCKET_PROTOCOLS = (V5, V4, V4_BASE64, V1, V1_BASE64, NONE)
+FORWARDING_PROTOCOLS = (V4, V4_BASE64, NONE)
 SPDY_PROTOCOLS = (V4,)
 DIMENSION_MAX = 0xFFFF
 Json = dict[str, Any]
+
+
+def framed(protocol: str, channel: int, data: bytes) -> bytes | str:
+    """A WebSocket message: the channel's number and what it carries."""
+    if protocol in (V1_BASE64, V4_BASE64):
+        return chr(ord("0") + channel) + base64.b64encode(data).decode()
+    return bytes((channel,)) + data
+
+
+def unframed(protocol: str, message: bytes | str) -> tuple[int, bytes] | None:
+    """The channel and what it carries; None for what is no such message."""
+    data = message.encode() if isinstance(message, str) else message
+    if not data:
+        return None
+    if protocol not in (V1_BASE64, V4_BASE64):
+        return data[0], data[1:]
+    try:
+        return data[0] - ord("0"), base64.b64decode(data[1:], validate=True)
+    except binascii.Error:
+        return None
+
+
+def last_words(protocol: str, status: Json) -> bytes:
+    """How the end of a command is told on the error channel."""
+    if protocol in (V4, V5, V4_BASE64):
+        return orjson.dumps(status)
+    return b"" if status["status"] == "Success" else str(status.get("message", "")).encode()
 
 
 def choose(offered: list[str], accepted: tuple[str, ...]) -> str:

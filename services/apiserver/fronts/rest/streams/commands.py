@@ -92,7 +92,7 @@ class Commands:
         subresource: str,
     ) -> web.StreamResponse:
         socket = await upgrades.websocket(request, upgrade)
-        client = WebSocketClient(socket, start)
+        client = WebSocketClient(socket, start, upgrade.protocol)
         # The first message tells the client that its command is under way.
         await client.output(channels.STDOUT if start.stdout else channels.ERROR, b"")
         await run(call, client, subresource)
@@ -171,17 +171,16 @@ async def _output(call: Call, client: Client, subresource: str) -> channels.Json
 
 
 class WebSocketClient:
-    def __init__(self, socket: web.WebSocketResponse, start: pb.ExecStart) -> None:
-        self._socket, self._start = socket, start
+    def __init__(self, socket: web.WebSocketResponse, start: pb.ExecStart, protocol: str) -> None:
+        self._socket, self._start, self._protocol = socket, start, protocol
 
     async def feed(self, to: Input) -> None:
         async for message in self._socket:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
-            data = message.data.encode() if message.type is WSMsgType.TEXT else bytes(message.data)
-            if not data:
+            if (said := channels.unframed(self._protocol, message.data)) is None:
                 continue
-            channel, data = data[0], data[1:]
+            channel, data = said
             if channel == channels.STDIN and self._start.stdin and data:
                 await to.stdin(data)
             elif channel == channels.CLOSE and data == bytes((channels.STDIN,)):
@@ -194,10 +193,11 @@ class WebSocketClient:
             return
         if channel == channels.STDERR and not self._start.stderr:
             return
-        await self._socket.send_bytes(bytes((channel,)) + data)
+        await upgrades.send(self._socket, channels.framed(self._protocol, channel, data))
 
     async def finish(self, status: channels.Json) -> None:
-        await self._socket.send_bytes(bytes((channels.ERROR,)) + orjson.dumps(status))
+        if words := channels.last_words(self._protocol, status):
+            await self.output(channels.ERROR, words)
 
 
 class SpdyClient:

@@ -1,7 +1,8 @@
-"""port-forward: pairs of SPDY streams, each a connection to a port of the Pod and the error that it met.
+"""port-forward: pairs of streams, each a connection to a port of the Pod and the error that it met.
 
-SPDY lies on the connection itself, or within the messages of a WebSocket. A pair ends with its connection,
-and takes no other along. Upstream: `kubelet/pkg/cri/streaming/portforward/httpstream.go`.
+They are streams of SPDY, on the connection itself or within the messages of a WebSocket; or channels of a
+WebSocket (`forwarded_channels`). A pair ends with its connection, and takes no other along.
+Upstream: `cri-streaming/pkg/streaming/portforward/{httpstream,websocket}.go`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,14 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-import grpc.aio
 from aiohttp import web
 
 from services.api.errors import ApiError
-from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
-from services.apiserver.fronts.rest.streams import upgrades
-from services.apiserver.fronts.rest.streams.commands import alongside
+from services.apiserver.fronts.kubelets import Kubelets
+from services.apiserver.fronts.rest.streams import channels, forwarded, forwarded_channels, upgrades
 from services.apiserver.fronts.rest.streams.spdy import Session, Stream
 from services.apiserver.fronts.rest.streams.wires import WebSocketWire, Wire
 from services.machinery.clock import Clock
-from services.pb.node.v1 import node_pb2 as pb
 
 PROTOCOL = "portforward.k8s.io"
 TUNNEL = f"{upgrades.SPDY}+{PROTOCOL}"
@@ -45,8 +43,13 @@ class Forwarding:
 
     async def handle(self, request: web.Request, namespace: str, pod: str) -> web.StreamResponse:
         """ApiError for what is refused before there is a stream."""
-        upgrade = upgrades.of(request, (TUNNEL,), (PROTOCOL,))
+        upgrade = upgrades.of(request, (TUNNEL, *channels.FORWARDING_PROTOCOLS), (PROTOCOL,))
         await self._kubelets.check_port_forward(namespace, pod)
+        if upgrade.websocket and upgrade.protocol != TUNNEL:
+            ports = forwarded_channels.ports_of(request.query.getall("ports", []))
+            socket = await upgrades.websocket(request, upgrade)
+            await forwarded_channels.serve(self._kubelets, namespace, pod, ports, socket, upgrade.protocol)
+            return socket
         if upgrade.websocket:
             socket = await upgrades.websocket(request, upgrade)
             await Connection(self._kubelets, self._clock, namespace, pod).serve(WebSocketWire(socket))
@@ -106,43 +109,13 @@ class Connection:
 
     async def _forward(self, port: int, error: Stream, data: Stream) -> None:
         try:
-            await self._connect(port, data)
+            await forwarded.join(self._kubelets, self._namespace, self._pod, port, data)
         except ApiError as refusal:
-            why = refusal.message.removeprefix("Internal error occurred: ")
-            what = f"error forwarding port {port} to pod {self._pod}, uid : {why}"
-            await _quietly(error.write(what.encode()))
+            await _quietly(error.write(forwarded.explained(refusal, port, self._pod)))
         except ConnectionError:
             await _quietly(data.reset())
         await _quietly(error.end())
         await _quietly(data.end())
-
-    async def _connect(self, port: int, data: Stream) -> None:
-        """Until the Pod has closed, or the client has. ApiError, ConnectionError."""
-        reference = pb.ContainerReference(namespace=self._namespace, pod=self._pod)
-        call = await self._kubelets.port_forward(pb.PortForwardRequest(pod=reference, port=port))
-        try:
-            async with alongside(_upload(data, call)):
-                async for raw in call:
-                    message = pb.PortForwardResponse.FromString(raw)
-                    if message.data:
-                        await data.write(message.data)
-                    if message.half_close:
-                        return
-        except grpc.aio.AioRpcError as error:
-            raise refusal_of(error) from error
-        finally:
-            call.cancel()
-
-
-async def _upload(data: Stream, call: Call) -> None:
-    try:
-        while chunk := await data.read():
-            await call.write(pb.PortForwardRequest(data=chunk).SerializeToString())
-        await call.write(pb.PortForwardRequest(half_close=True).SerializeToString())
-    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
-        return  # the Pod has closed
-    except ConnectionError:
-        call.cancel()  # the client wants nothing more
 
 
 def port_of(text: str) -> int | None:

@@ -20,7 +20,7 @@ from services.api import errors, kinds
 from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
 from services.apiserver.fronts.rest import documents
 from services.apiserver.fronts.rest.paths import Path
-from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, wires
+from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, sniffing, wires
 from services.apiserver.fronts.rest.streams.commands import alongside, begun
 from services.apiserver.fronts.rest.streams.proxy_targets import Backend, headers_to_pass
 from services.apiserver.registry.registry import Registry
@@ -134,8 +134,14 @@ async def _pass_on(
             client.request(request.method, url, headers=headers, data=body, allow_redirects=False) as answer,
         ):
             response = _begin(request, answer, backend, prefix)
+            chunks, first = _chunks(request, answer), b""
+            if "Content-Type" not in response.headers:
+                first = await anext(chunks, b"")
+                response.headers["Content-Type"] = sniffing.media_of(first)
             await response.prepare(request)
-            async for chunk in _chunks(request, answer):
+            if first:
+                await response.write(first)
+            async for chunk in chunks:
                 await response.write(chunk)
             await response.write_eof()
             return response

@@ -14,7 +14,7 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.fronts.kubelets import KubeletRefusal
 from services.apiserver.fronts.rest.streams import wires
-from services.apiserver.fronts.rest.streams.channels import choose
+from services.apiserver.fronts.rest.streams.channels import NONE, choose
 
 SPDY = "SPDY/3.1"
 VERSION_HEADER = "X-Stream-Protocol-Version"
@@ -42,7 +42,7 @@ def of(request: web.Request, sub_protocols: tuple[str, ...], versions: tuple[str
     if protocol.lower() == "websocket":
         offered = _listed(request, "Sec-WebSocket-Protocol")
         chosen = choose(offered, sub_protocols)
-        if not chosen:
+        if not chosen and (offered or NONE not in sub_protocols):
             raise PlainRefusal(400, f"client requested unsupported protocols: {_words(offered)}")
         return Upgrade(True, chosen)
     if protocol.lower() != SPDY.lower():
@@ -62,6 +62,14 @@ def of(request: web.Request, sub_protocols: tuple[str, ...], versions: tuple[str
 
 async def websocket(request: web.Request, upgrade: Upgrade) -> web.WebSocketResponse:
     return await wires.websocket(request, upgrade.protocol)
+
+
+async def send(socket: web.WebSocketResponse, message: bytes | str) -> None:
+    """ConnectionError when the client is gone."""
+    if isinstance(message, str):
+        await socket.send_str(message)
+    else:
+        await socket.send_bytes(message)
 
 
 async def spdy(request: web.Request, upgrade: Upgrade) -> tuple[wires.RawWire, web.StreamResponse]:
