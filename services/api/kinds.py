@@ -68,6 +68,14 @@ class Resource:
         return self.api_version.rpartition("/")[2]
 
     @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
+    def discovered_verbs(self) -> tuple[str, ...]:
+        return self.verbs
+
+    @property
     def qualified(self) -> str:
         """`deployments.apps`, or `pods` in the core group: the name that error messages use."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
@@ -148,6 +156,7 @@ RESOURCES: tuple[Resource, ...] = (
             STATUS,
         ),
     ),
+    Resource("v1", "PodTemplate", "podtemplates", "podtemplate"),
     Resource(
         "v1",
         "ReplicationController",
@@ -186,6 +195,15 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("apps/v1", "ControllerRevision", "controllerrevisions", "controllerrevision"),
     Resource(
         "apps/v1",
+        "DaemonSet",
+        "daemonsets",
+        "daemonset",
+        short_names=("ds",),
+        categories=("all",),
+        subresources=(STATUS,),
+    ),
+    Resource(
+        "apps/v1",
         "Deployment",
         "deployments",
         "deployment",
@@ -202,6 +220,25 @@ RESOURCES: tuple[Resource, ...] = (
         categories=("all",),
         subresources=(SCALE, STATUS),
     ),
+    Resource(
+        "apps/v1",
+        "StatefulSet",
+        "statefulsets",
+        "statefulset",
+        short_names=("sts",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "batch/v1",
+        "CronJob",
+        "cronjobs",
+        "cronjob",
+        short_names=("cj",),
+        categories=("all",),
+        subresources=(STATUS,),
+    ),
+    Resource("batch/v1", "Job", "jobs", "job", categories=("all",), subresources=(STATUS,)),
     Resource("coordination.k8s.io/v1", "Lease", "leases", "lease"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "endpointslice"),
     Resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", "ingressclass", namespaced=False),

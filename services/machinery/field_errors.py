@@ -55,6 +55,11 @@ def invalid(path: str, value: Any, detail: str) -> Cause:
     return _cause("FieldValueInvalid", path, f"Invalid value: {shown(value)}: {detail}")
 
 
+def invalid_as_a_whole(path: str, detail: str) -> Cause:
+    """Where the value would say nothing: what is wrong is how its parts go together."""
+    return _cause("FieldValueInvalid", path, f"Invalid value: {detail}")
+
+
 def type_invalid(path: str, value: Any, detail: str) -> Cause:
     return _cause("FieldValueTypeInvalid", path, f"Invalid value: {shown(value)}: {detail}")
 

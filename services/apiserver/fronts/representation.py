@@ -10,6 +10,7 @@ import orjson
 from services.api.kinds import Resource
 from services.apiserver.registry.request import Item, Listing
 from services.apiserver.tables import IncludeObject, table
+from services.apiserver.tables.partial import partial_object
 
 Json = dict[str, Any]
 
@@ -46,8 +47,4 @@ def table_of_one(
 
 
 def partial(item: Item) -> bytes:
-    obj = full(item)
-    metadata = obj.get("metadata", {})
-    return orjson.dumps(
-        {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-    )
+    return orjson.dumps(partial_object(full(item)))

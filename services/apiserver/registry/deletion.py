@@ -22,6 +22,7 @@ Propagation = Literal["", "Foreground", "Background", "Orphan"]
 # A century: what is longer has no date, and would never be waited for.
 GRACE_SECONDS_MAX = 100 * 365 * 86_400
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+ORPHANING = ("jobs.batch", "replicationcontrollers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,19 @@ def check_preconditions(resource: Resource, obj: Json, revision: int, options: O
 
 
 def orphans_by_default(resource: Resource, obj: Json) -> bool:
-    """Whether a deletion that does not say leaves the dependents: the oldest controller's way."""
+    """Whether a deletion that does not say leaves the dependents: the oldest controllers' way."""
     finalizers = obj["metadata"].get("finalizers") or ()
-    return resource.plural == "replicationcontrollers" and not {ORPHAN, FOREGROUND} & set(finalizers)
+    return resource.qualified in ORPHANING and not {ORPHAN, FOREGROUND} & set(finalizers)
+
+
+def warnings(resource: Resource, options: Options) -> tuple[str, ...]:
+    """What is not obvious about the default."""
+    if resource.qualified == "jobs.batch" and not options.propagation:
+        return (
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to"
+            " remove them or set propagationPolicy=Orphan to suppress this warning",
+        )
+    return ()
 
 
 def before_delete(obj: Json, options: Options, grace: int | None, now: datetime) -> tuple[Json, bool]:

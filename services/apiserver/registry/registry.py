@@ -206,7 +206,7 @@ class Registry:
         options = deletion.parse_options(raw_options)
         written, gone = await store.delete(target, options, dry_run or options.dry_run)
         self._journal.deleted(target, written, gone, dry_run or options.dry_run)
-        written.warnings += deprecation(target.resource)
+        written.warnings += [*deletion.warnings(target.resource, options), *deprecation(target.resource)]
         return deleted_answer(target.resource, written, gone)
 
     async def delete_collection(
@@ -228,7 +228,7 @@ class Registry:
                 continue
             self._journal.deleted(one, written, gone, dry_run)
             items.append(item(written))
-        return Listing(items, listing.revision)
+        return Listing(items, listing.revision, warnings=deletion.warnings(target.resource, options))
 
     # -- finding ---------------------------------------------------------------------------------
 

@@ -65,14 +65,18 @@ def target_for(api_version: str, kind: str) -> Target:
 
 def decode(raw: bytes, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
     """ApiError (400) when the body is not JSON, is something else, or does not have the schema's form."""
-    try:
-        value = json_text.read(raw)
-        if json_text.may_repeat_keys(raw, value):
-            value = json_text.read_exactly(raw)
-    except json_text.SyntaxFault as fault:
-        raise _unrecognised(raw, target, f"json parse error: {fault}") from fault
+    value = read_body(raw, target)
     _require_header(raw, value, target)
     return _decoded(raw, {} if value is None else value, target, field_validation)
+
+
+def read_body(raw: bytes, target: Target) -> Any:
+    """The value; with all its members where keys may stand twice. ApiError (400) when it is not JSON."""
+    try:
+        value = json_text.read(raw)
+        return json_text.read_exactly(raw) if json_text.may_repeat_keys(raw, value) else value
+    except json_text.SyntaxFault as fault:
+        raise _unrecognised(raw, target, f"json parse error: {fault}") from fault
 
 
 def decode_object(obj: Json, target: Target, field_validation: FieldValidation = "Warn") -> Decoded:
@@ -118,8 +122,8 @@ def _inspected(
     return findings.obj, findings.faults if field_validation == "Warn" else []
 
 
-def _require_header(raw: bytes, value: Any, target: Target) -> None:
-    """apiVersion and kind, where given, must be the target's."""
+def require_header_texts(raw: bytes, value: Any, target: Target) -> None:
+    """An object, or nothing, whose apiVersion and kind are texts. ApiError (400)."""
     if not isinstance(value, dict):
         if value is not None:
             what = strict.mismatch(strict.json_type(value), "", (), _HEADER)
@@ -130,6 +134,13 @@ def _require_header(raw: bytes, value: Any, target: Target) -> None:
         if given is not None and not isinstance(given, str):
             what = strict.mismatch(strict.json_type(given), "", (name,), "string")
             raise _unrecognised(raw, target, f"json parse error: {what}")
+
+
+def _require_header(raw: bytes, value: Any, target: Target) -> None:
+    """apiVersion and kind, where given, must be the target's."""
+    require_header_texts(raw, value, target)
+    if value is None:
+        return
     api_version = value.get("apiVersion") or target.api_version
     kind = value.get("kind") or target.kind
     if api_version == target.api_version and kind == target.kind:

@@ -5,11 +5,14 @@ A CronJob's Job template gets only what its Pod template needs: the rest comes w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from services.api.errors import bad_request
 from services.apiserver.rules.defaults_pods import template
 from services.apiserver.rules.defaults_storage import claim
+from services.machinery.field_errors import quoted
 
 Json = dict[str, Any]
 
@@ -30,7 +33,7 @@ def job(obj: Json) -> None:
         spec["backoffLimit"] = INT32_MAX if "backoffLimitPerIndex" in spec else BACKOFF_LIMIT
     labels = spec["template"]["metadata"].get("labels")
     if labels and not obj["metadata"].get("labels"):
-        obj["metadata"]["labels"] = dict(labels)
+        obj["metadata"]["labels"] = labels  # The same ones: what is added to them later shows in both.
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
     policy = spec.get("podFailurePolicy")
@@ -64,8 +67,18 @@ def daemon_set(obj: Json) -> None:
         rolling.setdefault("maxSurge", 0)
     spec.setdefault("revisionHistoryLimit", HISTORY_MAX)
     template(spec)
-    # How often the template changed was a field once, and is an annotation since.
-    obj["metadata"].setdefault("annotations", {}).setdefault(TEMPLATE_GENERATION, "0")
+    _template_generation(obj)
+
+
+def _template_generation(obj: Json) -> None:
+    """How often the template changed was a field once, and is an annotation since."""
+    annotations = obj["metadata"].setdefault("annotations", {})
+    text = annotations.setdefault(TEMPLATE_GENERATION, "0")
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text, re.A):
+        raise bad_request(
+            'DaemonSet in version "v1" cannot be handled as a DaemonSet: strconv.ParseInt:'
+            f" parsing {quoted(text)}: invalid syntax"
+        )
 
 
 def stateful_set(obj: Json) -> None:

@@ -56,6 +56,13 @@ def with_status_create(obj: Json) -> None:
 _EMPTY_STATUS: dict[str, Callable[[], Json]] = {
     "ReplicaSet": lambda: {"replicas": 0},
     "ReplicationController": lambda: {"replicas": 0},
+    "StatefulSet": lambda: {"replicas": 0, "availableReplicas": 0},
+    "DaemonSet": lambda: {
+        "currentNumberScheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
 }
 
 

@@ -71,6 +71,7 @@ _MORE: dict[str, Callable[[Json], dict[str, str]]] = {
         "status.phase": obj.get("status", {}).get("phase", ""),
         "name": obj.get("metadata", {}).get("name", ""),
     },
+    "Job": lambda obj: {"status.successful": str(obj.get("status", {}).get("succeeded", 0))},
     "Secret": lambda obj: {"type": obj.get("type", "")},
     "ReplicationController": lambda obj: {
         "status.replicas": str(obj.get("status", {}).get("replicas", 0)),

@@ -7,15 +7,14 @@ Every refusal is an `ApiError` from `decode`, or a list of causes from `validate
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from services.api import kinds
 from services.api.errors import Cause
-from services.apiserver.rules import decode, defaults, prepare, selectable, warnings
+from services.apiserver.rules import decode, defaults, prepare, selectable, strategy_workloads, warnings
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
+from services.apiserver.rules.kind_rules import Rules, of_status
 from services.apiserver.rules.validation import (
     core,
     discovery,
@@ -41,31 +40,11 @@ __all__ = ["Decoded", "FieldValidation", "Strategy", "strategy_for"]
 
 
 def _nothing(obj: Json) -> None:
-    """For kinds and steps without rules of their own."""
-
-
-def _keep(new: Json, old: Json) -> None:
-    """An update without rules of its own."""
-
-
-def _no_create(obj: Json, out: Causes) -> None:
-    """Subresources do not create."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What one kind, or one of its subresources, has of its own."""
-
-    validate: Callable[[Json, Causes], None] = _no_create
-    validate_update: Callable[[Json, Json, Causes], None] = core.service_account_update
-    prepare: Callable[[Json], None] = _nothing
-    prepare_update: Callable[[Json, Json], None] = _keep
-    allows_create_on_update: bool = False
-    allows_unconditional_update: bool = True
-    is_status: bool = False  # Only the status counts; the spec is the old one and needs no defaults.
+    """For kinds without defaults of their own."""
 
 
 _KINDS: dict[str, Rules] = {
+    **strategy_workloads.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
     "Endpoints": Rules(core.endpoints, core.endpoints_update, allows_create_on_update=True),
     "Event": Rules(core.event, core.event_update, allows_create_on_update=True),
@@ -172,11 +151,8 @@ _KINDS: dict[str, Rules] = {
 }
 
 
-def _status(check: Callable[[Json, Json, Causes], None]) -> Rules:
-    return Rules(validate_update=check, prepare_update=prepare.status_update, is_status=True)
-
-
 _SUBRESOURCES: dict[tuple[str, str], Rules] = {
+    **strategy_workloads.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True
     ),
@@ -185,8 +161,8 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ),
     ("Pod", "resize"): Rules(validate_update=pod.update_resize, prepare_update=prepare.pod_resize),
     ("Pod", "binding"): Rules(validate=pod.binding),
-    ("Node", "status"): _status(core.node_update),
-    ("Namespace", "status"): _status(core.namespace_status),
+    ("Node", "status"): of_status(core.node_update),
+    ("Namespace", "status"): of_status(core.namespace_status),
     ("Namespace", "finalize"): Rules(
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
@@ -201,8 +177,8 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("Deployment", "status"): Rules(
         validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
     ),
-    ("ReplicaSet", "status"): _status(workloads.replicas_status),
-    ("ReplicationController", "status"): _status(workloads.replicas_status),
+    ("ReplicaSet", "status"): of_status(workloads.replicas_status),
+    ("ReplicationController", "status"): of_status(workloads.replicas_status),
     ("Deployment", "scale"): Rules(validate=workloads.scale),
     ("ReplicaSet", "scale"): Rules(validate=workloads.scale),
     ("ReplicationController", "scale"): Rules(validate=workloads.scale),

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from services.apiserver.rules.validation import names
+from services.apiserver.rules.warnings_pods import pod_spec
 from services.machinery import quantity
 
 Json = dict[str, Any]
 
 ENDPOINTS_DEPRECATED = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-_OLD_LABELS = {
-    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": (
-        'deprecated since v1.17; use "topology.kubernetes.io/region" instead'
-    ),
-    "failure-domain.beta.kubernetes.io/zone": (
-        'deprecated since v1.17; use "topology.kubernetes.io/zone" instead'
-    ),
-    "beta.kubernetes.io/instance-type": (
-        'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead'
-    ),
-}
-_OLD_ANNOTATIONS = {
-    "scheduler.alpha.kubernetes.io/critical-pod": (
-        'non-functional in v1.16+; use the "priorityClassName" field instead'
-    ),
-    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
-    "security.alpha.kubernetes.io/unsafe-sysctls": (
-        'non-functional in v1.11+; use the "sysctls" field instead'
-    ),
-}
-_OLD_VOLUMES = {
-    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
-    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
-    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
-    "flocker": "deprecated in v1.22, non-functional in v1.25+",
-    "storageos": "deprecated in v1.22, non-functional in v1.25+",
-    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
-    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
-    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
-    "rbd": "deprecated in v1.28, non-functional in v1.31+",
-}
 
 
 def of(kind: str, obj: Json, old: Json | None) -> list[str]:
@@ -54,6 +22,8 @@ def of(kind: str, obj: Json, old: Json | None) -> list[str]:
         found = obj["spec"].get("template")
         if found and (old is None or old["spec"].get("template") != found):
             return list(_workload(obj, found, old is None))
+    if kind in _WORKLOADS:
+        return list(_WORKLOADS[kind](obj, old))
     if kind == "Endpoints":
         return [ENDPOINTS_DEPRECATED]
     if kind == "Service" and old is None:
@@ -73,93 +43,100 @@ def _hostname(meta: Json) -> Iterator[str]:
 
 def _pod(obj: Json) -> Iterator[str]:
     yield from _hostname(obj["metadata"])
-    yield from _pod_spec(obj["spec"], obj["metadata"], "")
+    yield from pod_spec(obj["spec"], obj["metadata"], "")
 
 
 def _workload(obj: Json, found: Json, created: bool) -> Iterator[str]:
     if created:
-        name = obj["metadata"].get("name", "")
-        if faults := names.dns1123_label(name):
-            listed = "[" + " ".join(faults) + "]"
-            yield (
-                "metadata.name: this is used in Pod names and hostnames, which can result in surprising"
-                f" behavior; a DNS label is recommended: {listed}"
-            )
+        yield from _pod_names(obj)
     prefix = "template." if obj["kind"] == "ReplicationController" else "spec.template."
-    yield from _pod_spec(found.get("spec", {}), found.get("metadata", {}), prefix)
+    yield from _template(found, prefix)
 
 
-def _pod_spec(spec: Json, meta: Json, prefix: str) -> Iterator[str]:
-    path = f"{prefix}spec"
-    for key in spec.get("nodeSelector", ()):
-        if key in _OLD_LABELS:
-            yield f"{path}.nodeSelector[{key}]: {_OLD_LABELS[key]}"
-    for index, constraint in enumerate(spec.get("topologySpreadConstraints", ())):
-        here, key = f"{path}.topologySpreadConstraints[{index}]", constraint.get("topologyKey")
-        if key in _OLD_LABELS:
-            yield f"{here}.topologyKey: {key} is {_OLD_LABELS[key]}"
-        if constraint.get("labelSelector") is None:
-            yield f"{here}.labelSelector: a null labelSelector results in matching no pod"
-    for key, text in _OLD_ANNOTATIONS.items():
-        if key in meta.get("annotations", ()):
-            yield f"{prefix}metadata.annotations[{key}]: {text}"
-    for index, volume in enumerate(spec.get("volumes", ())):
-        for kind in volume:
-            if kind in _OLD_VOLUMES:
-                yield f"{path}.volumes[{index}].{kind}: {_OLD_VOLUMES[kind]}"
-    yield from _repeated(spec, path)
-    for field in ("containers", "initContainers", "ephemeralContainers"):
-        for index, container in enumerate(spec.get(field) or ()):
-            yield from _container(container, f"{path}.{field}[{index}]")
-    yield from _ports(spec, path)
+def _pod_names(obj: Json) -> Iterator[str]:
+    if faults := names.dns1123_label(obj["metadata"].get("name", "")):
+        listed = "[" + " ".join(faults) + "]"
+        yield (
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising"
+            f" behavior; a DNS label is recommended: {listed}"
+        )
 
 
-def _repeated(spec: Json, path: str) -> Iterator[str]:
-    for field, key, what in (("hostAliases", "ip", "ip"), ("imagePullSecrets", "name", "name")):
-        seen: set[str] = set()
-        for index, item in enumerate(spec.get(field, ())):
-            value = item.get(key, "")
-            if value in seen:
-                yield f'{path}.{field}[{index}].{key}: duplicate {what} "{value}"'
-            seen.add(value)
-    for index, item in enumerate(spec.get("imagePullSecrets", ())):
-        if not item.get("name"):
-            yield f'{path}.imagePullSecrets[{index}].name: invalid empty name ""'
+def _template(found: Json, prefix: str, before: Json | None = None) -> Iterator[str]:
+    """Nothing for a template that has been there before: who made it was told."""
+    if found != before:
+        yield from pod_spec(found.get("spec", {}), found.get("metadata", {}), prefix)
 
 
-def _container(container: Json, path: str) -> Iterator[str]:
-    resources = container.get("resources")
-    if resources:
-        for name in ("memory", "ephemeral-storage"):
-            for field in ("limits", "requests"):
-                text = resources.get(field, {}).get(name)
-                if text and text[-1] in "mun" and quantity.milli(text) % 1000:
-                    why = f'fractional byte value "{text}" is invalid, must be an integer'
-                    yield f"{path}.resources.{field}[{name}]: {why}"
-    seen: set[str] = set()
-    for index, variable in enumerate(container.get("env", ())):
-        name, value = variable.get("name", ""), variable.get("value", "")
-        reference = f"$({name})"
-        if name in seen and ("valueFrom" in variable or value == reference or reference not in value):
-            why = f'hides previous definition of "{name}", which may be dropped when using apply'
-            yield f"{path}.env[{index}]: {why}"
-        seen.add(name)
+def _job(obj: Json, old: Json | None) -> Iterator[str]:
+    if old is None:
+        yield from _pod_names(obj)
+    elif old["spec"] == obj["spec"]:
+        return
+    yield from _job_spec(obj["spec"], old and old["spec"], "spec")
 
 
-def _ports(spec: Json, path: str) -> Iterator[str]:
-    held: dict[tuple[int, str], list[tuple[str, Json]]] = {}
-    for field in ("initContainers", "containers"):
-        for index, container in enumerate(spec.get(field) or ()):
-            for number, port in enumerate(container.get("ports", ())):
-                here = f"{path}.{field}[{index}].ports[{number}]"
-                key = (port.get("containerPort", 0), port.get("protocol", ""))
-                for other_path, other in held.get(key, ()):
-                    same = all(port.get(name) == other.get(name) for name in ("hostIP", "hostPort"))
-                    if same:
-                        yield f"{here}: duplicate port definition with {other_path}"
-                    elif not port.get("hostPort") or not other.get("hostPort"):
-                        yield f"{here}: overlapping port definition with {other_path}"
-                held.setdefault(key, []).append((here, port))
+_COMPLETIONS_MANY, _AT_ONCE_MANY = 100_000, 10_000
+
+
+def _job_spec(spec: Json, before: Json | None, path: str) -> Iterator[str]:
+    many = (spec.get("completions") or 0) > _COMPLETIONS_MANY
+    if spec.get("completionMode") == "Indexed" and many and (spec.get("parallelism") or 0) > _AT_ONCE_MANY:
+        yield (
+            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher"
+            " than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes"
+            " fail"
+        )
+    yield from _template(spec["template"], f"{path}.template.", before and before["template"])
+
+
+def _cron_job(obj: Json, old: Json | None) -> Iterator[str]:
+    if old is None:
+        yield from _pod_names(obj)
+    elif old["spec"] == obj["spec"]:
+        return
+    before = old and old["spec"]["jobTemplate"]["spec"]
+    yield from _job_spec(obj["spec"]["jobTemplate"]["spec"], before, "spec.jobTemplate.spec")
+    if "TZ" in obj["spec"].get("schedule", ""):
+        yield (
+            "CRON_TZ or TZ used in spec.schedule is not officially supported, see"
+            " https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+        )
+
+
+def _daemon_set(obj: Json, old: Json | None) -> Iterator[str]:
+    yield from _template(obj["spec"]["template"], "spec.template.", old and old["spec"]["template"])
+
+
+def _stateful_set(obj: Json, old: Json | None) -> Iterator[str]:
+    spec, before = obj["spec"], old["spec"] if old else {}
+    if spec == before:
+        return
+    yield from _template(spec["template"], "spec.template.", before.get("template"))
+    for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        requests = (claim.get("spec", {}).get("resources") or {}).get("requests", {})
+        text = str(requests.get("storage", ""))
+        if text[-1:] in ("m", "u", "n") and quantity.milli(text) % 1000:
+            why = f'fractional byte value "{text}" is invalid, must be an integer'
+            yield f"spec.volumeClaimTemplates[{index}].spec.resources.requests[storage]: {why}"
+    if (spec.get("revisionHistoryLimit") or 0) < 0:
+        yield (
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions;"
+            " a value >= 0 is recommended"
+        )
+
+
+def _pod_template(obj: Json, old: Json | None) -> Iterator[str]:
+    yield from _template(obj.get("template", {}), "template.", old and old.get("template"))
+
+
+_WORKLOADS: dict[str, Callable[[Json, Json | None], Iterator[str]]] = {
+    "Job": _job,
+    "CronJob": _cron_job,
+    "DaemonSet": _daemon_set,
+    "StatefulSet": _stateful_set,
+    "PodTemplate": _pod_template,
+}
 
 
 def _service(spec: Json) -> Iterator[str]:

@@ -50,8 +50,4 @@ def _included(obj: dict[str, Any], include: IncludeObject) -> dict[str, Any] | N
         return None
     if include == "Object":
         return obj
-    return {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": obj["metadata"],
-    }
+    return partial_object(obj)

@@ -23,11 +23,11 @@ ROLE_PREFIX = "node-role.kubernetes.io/"
 ROLE_LABEL = "kubernetes.io/role"
 
 
-def _name(obj: Json) -> str:
+def name_of(obj: Json) -> str:
     return str(obj["metadata"].get("name", ""))
 
 
-def _age(obj: Json, now: datetime) -> str:
+def age_of(obj: Json, now: datetime) -> str:
     return since(obj["metadata"].get("creationTimestamp"), now)
 
 
@@ -53,21 +53,26 @@ def format_selector(selector: Json | None) -> str:
     return ",".join(text for _, text in sorted(parts, key=lambda part: part[0])) or NONE
 
 
-def _containers(obj: Json) -> tuple[str, str]:
-    containers = obj.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
-    names = ",".join(container["name"] for container in containers)
-    return names, ",".join(container.get("image", "") for container in containers)
+def containers(obj: Json) -> tuple[str, str]:
+    return of_template(obj.get("spec", {}).get("template"))
+
+
+def of_template(template: Json | None) -> tuple[str, str]:
+    """The names of a Pod template's containers, and their images."""
+    found = (template or {}).get("spec", {}).get("containers") or ()
+    names = ",".join(container.get("name", "") for container in found)
+    return names, ",".join(container.get("image", "") for container in found)
 
 
 def _replicas(obj: Json, now: datetime) -> Cells:
     spec, status = obj.get("spec", {}), obj.get("status", {})
     return [
-        _name(obj),
+        name_of(obj),
         spec.get("replicas", 0),
         status.get("replicas", 0),
         status.get("readyReplicas", 0),
-        _age(obj, now),
-        *_containers(obj),
+        age_of(obj, now),
+        *containers(obj),
     ]
 
 
@@ -82,12 +87,12 @@ def _replica_set(obj: Json, now: datetime) -> Cells:
 def _deployment(obj: Json, now: datetime) -> Cells:
     spec, status = obj.get("spec", {}), obj.get("status", {})
     return [
-        _name(obj),
+        name_of(obj),
         f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
         status.get("updatedReplicas", 0),
         status.get("availableReplicas", 0),
-        _age(obj, now),
-        *_containers(obj),
+        age_of(obj, now),
+        *containers(obj),
         format_selector(spec.get("selector")),
     ]
 
@@ -96,12 +101,12 @@ def _service(obj: Json, now: datetime) -> Cells:
     spec = obj.get("spec", {})
     addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
     return [
-        _name(obj),
+        name_of(obj),
         spec.get("type", ""),
         addresses[0] or NONE,
         _external_address(obj),
         ",".join(_port(port) for port in spec.get("ports") or ()) or NONE,
-        _age(obj, now),
+        age_of(obj, now),
         format_labels(spec.get("selector")),
     ]
 
@@ -141,7 +146,7 @@ def _host(address: str) -> str:
 
 
 def _endpoints(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), format_endpoints(obj.get("subsets")), _age(obj, now)]
+    return [name_of(obj), format_endpoints(obj.get("subsets")), age_of(obj, now)]
 
 
 def _node(obj: Json, now: datetime) -> Cells:
@@ -151,10 +156,10 @@ def _node(obj: Json, now: datetime) -> Cells:
     if info.get("kernelVersion") and info.get("architecture"):
         kernel = f"{kernel} ({info['architecture']})"
     return [
-        _name(obj),
+        name_of(obj),
         _node_status(obj),
         ",".join(node_roles(obj["metadata"].get("labels"))) or NONE,
-        _age(obj, now),
+        age_of(obj, now),
         info.get("kubeletVersion", ""),
         _node_address(status, "InternalIP"),
         _node_address(status, "ExternalIP"),
@@ -207,7 +212,7 @@ def _event(obj: Json, now: datetime) -> Cells:
         obj.get("message", "").strip(),
         first,
         count,
-        _name(obj),
+        name_of(obj),
     ]
 
 
@@ -219,29 +224,29 @@ def _event_source(event: Json) -> str:
 
 
 def _namespace(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), obj.get("status", {}).get("phase", ""), _age(obj, now)]
+    return [name_of(obj), obj.get("status", {}).get("phase", ""), age_of(obj, now)]
 
 
 def _secret(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), obj.get("type", ""), len(obj.get("data") or ()), _age(obj, now)]
+    return [name_of(obj), obj.get("type", ""), len(obj.get("data") or ()), age_of(obj, now)]
 
 
 def _service_account(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), len(obj.get("secrets") or ()), _age(obj, now)]
+    return [name_of(obj), len(obj.get("secrets") or ()), age_of(obj, now)]
 
 
 def _config_map(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), _age(obj, now)]
+    return [name_of(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), age_of(obj, now)]
 
 
 def _lease(obj: Json, now: datetime) -> Cells:
-    return [_name(obj), obj.get("spec", {}).get("holderIdentity") or "", _age(obj, now)]
+    return [name_of(obj), obj.get("spec", {}).get("holderIdentity") or "", age_of(obj, now)]
 
 
 def _controller_revision(obj: Json, now: datetime) -> Cells:
     owners = obj["metadata"].get("ownerReferences") or ()
     controller = next((owner for owner in owners if owner.get("controller")), None)
-    return [_name(obj), _owner(controller), obj.get("revision", 0), _age(obj, now)]
+    return [name_of(obj), _owner(controller), obj.get("revision", 0), age_of(obj, now)]
 
 
 def _owner(reference: Json | None) -> str:
@@ -254,12 +259,12 @@ def _owner(reference: Json | None) -> str:
 
 def _scale(obj: Json, now: datetime) -> Cells:
     spec, status = obj.get("spec", {}), obj.get("status", {})
-    return [_name(obj), spec.get("replicas", 0), status.get("replicas", 0), _age(obj, now)]
+    return [name_of(obj), spec.get("replicas", 0), status.get("replicas", 0), age_of(obj, now)]
 
 
 def default(obj: Json, now: datetime) -> Cells:
     created = obj["metadata"].get("creationTimestamp")
-    return [_name(obj), parse_time(created).strftime("%Y-%m-%dT%H:%M:%SZ") if created else None]
+    return [name_of(obj), parse_time(created).strftime("%Y-%m-%dT%H:%M:%SZ") if created else None]
 
 
 ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
@@ -278,7 +283,7 @@ ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
     "Lease": _lease,
     "ControllerRevision": _controller_revision,
     "Scale": _scale,
-    "RuntimeClass": lambda obj, now: [_name(obj), obj.get("handler", ""), _age(obj, now)],
+    "RuntimeClass": lambda obj, now: [name_of(obj), obj.get("handler", ""), age_of(obj, now)],
     "PersistentVolume": storage.persistent_volume,
     "PersistentVolumeClaim": storage.claim,
     "StorageClass": storage.storage_class,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from services.machinery.field_errors import Causes, invalid
+from services.machinery.field_errors import Causes, invalid, required
 from services.machinery.labels import key_faults, value_faults
 
 NameCheck = Callable[[str], list[str]]
@@ -42,6 +42,9 @@ _UNDERSCORE_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must"
     f" start and end with an alphanumeric character (e.g. 'example.com', {_USED} '{_UNDERSCORE}')"
 )
+
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_HTTP_PATH_RE = re.compile(_HTTP_PATH)
 
 
 def _too_long(characters_max: int) -> str:
@@ -182,6 +185,19 @@ def cidr(path: str, text: str, out: Causes) -> bool:
         out.append(invalid(path, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
         return False
     return True
+
+
+def domain_prefixed_path(text: str, path: str, out: Causes) -> None:
+    """`acme.io/foo`: a domain, and a path in it."""
+    domain, _, rest = text.partition("/")
+    if not text:
+        out.append(required(path))
+    elif not domain or not rest:
+        out.append(invalid(path, text, 'must be a domain-prefixed path (such as "acme.io/foo")'))
+    else:
+        check(dns1123_subdomain(domain), path, domain, out)
+        if not _HTTP_PATH_RE.fullmatch(rest):
+            out.append(invalid(path, rest, f"Invalid path ({_USED} '{_HTTP_PATH}')"))
 
 
 def check(faults: list[str], path: str, value: str, out: Causes) -> None:

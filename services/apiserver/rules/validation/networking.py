@@ -175,7 +175,7 @@ def ingress_class(obj: Json, out: Causes) -> None:
     controller = obj["spec"].get("controller", "")
     if len(controller) > _CONTROLLER_BYTES_MAX:
         out.append(too_long("spec.controller", _CONTROLLER_BYTES_MAX))
-    _domain_path(controller, "spec.controller", out)
+    names.domain_prefixed_path(controller, "spec.controller", out)
     parameters = obj["spec"].get("parameters")
     if parameters is not None:
         _parameters(parameters, "spec.parameters", out)
@@ -185,16 +185,6 @@ def ingress_class_update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     immutable(new["spec"].get("controller"), old["spec"].get("controller"), "spec.controller", out)
     ingress_class(new, out)
-
-
-def _domain_path(text: str, path: str, out: Causes) -> None:
-    domain, slash, rest = text.partition("/")
-    if not text:
-        out.append(required(path))
-    elif not slash or not domain or not rest:
-        out.append(invalid(path, text, 'must be a domain-prefixed path (such as "acme.io/foo")'))
-    else:
-        names.check(names.dns1123_subdomain(domain), path, domain, out)
 
 
 def _parameters(parameters: Json, path: str, out: Causes) -> None:

@@ -80,14 +80,14 @@ def _template(found: Json, selector: Json | None, out: Causes, kind: str) -> Non
         if not selects(selector, labels or {}):
             out.append(invalid(f"{path}.metadata.labels", _sorted(labels), _NOT_SELECTED))
     template(found, path, out)
-    _always_restarted(found, out, kind)
+    always_restarted(found, out, kind)
 
 
 def _sorted(labels: dict[str, str] | None) -> dict[str, str] | None:
     return None if labels is None else dict(sorted(labels.items()))
 
 
-def _always_restarted(found: Json, out: Causes, kind: str) -> None:
+def always_restarted(found: Json, out: Causes, kind: str) -> None:
     spec = found.get("spec", {})
     if spec.get("restartPolicy", "") != "Always":
         policy = spec.get("restartPolicy", "")
@@ -124,9 +124,9 @@ def _rolling_update(rolling: Json, path: str, out: Causes) -> None:
     unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
     count_or_percent(unavailable, f"{path}.maxUnavailable", out)
     count_or_percent(surge, f"{path}.maxSurge", out)
-    if _number(unavailable) == 0 and _number(surge) == 0:
+    if number(unavailable) == 0 and number(surge) == 0:
         out.append(invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0"))
-    if isinstance(unavailable, str) and _PERCENT.fullmatch(unavailable) and int(unavailable[:-1]) > 100:
+    if (percent(unavailable) or 0) > 100:
         out.append(invalid(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%"))
 
 
@@ -142,10 +142,15 @@ def count_or_percent(value: int | str, path: str, out: Causes) -> None:
         out.append(invalid(path, value, why))
 
 
-def _number(value: int | str) -> int:
-    if isinstance(value, int):
-        return value
-    return int(value[:-1]) if _PERCENT.fullmatch(value) else 0
+def number(value: int | str) -> int:
+    """A count, or the number before the percent sign; 0 for what is neither."""
+    return value if isinstance(value, int) else percent(value) or 0
+
+
+def percent(value: int | str) -> int | None:
+    if isinstance(value, str) and _PERCENT.fullmatch(value):
+        return int(value[:-1])
+    return None
 
 
 _MORE_THAN_REPLICAS = "cannot be greater than status.replicas"
@@ -237,7 +242,7 @@ def _replication_controller_spec(spec: Json, out: Causes) -> None:
     if selector and not selects({"matchLabels": selector}, labels or {}):
         out.append(invalid("spec.template.metadata.labels", _sorted(labels), _NOT_SELECTED))
     template(found, "spec.template", out)
-    _always_restarted(found, out, "ReplicationController")
+    always_restarted(found, out, "ReplicationController")
 
 
 def controller_revision(obj: Json, out: Causes) -> None:
