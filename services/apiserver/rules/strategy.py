@@ -166,14 +166,14 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("Namespace", "finalize"): Rules(
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
-    ("Ingress", "status"): _status(networking.ingress_status),
-    ("ServiceCIDR", "status"): _status(service_network.cidr_status),
-    ("Service", "status"): _status(service.service_status),
-    ("PersistentVolume", "status"): _status(storage.persistent_volume_status),
-    ("PersistentVolumeClaim", "status"): _status(storage.claim_status),
-    ("VolumeAttachment", "status"): _status(storage.volume_attachment_update),
-    ("PodDisruptionBudget", "status"): _status(disruption.budget_status),
-    ("ResourceQuota", "status"): _status(quotas.quota_status),
+    ("Ingress", "status"): of_status(networking.ingress_status),
+    ("ServiceCIDR", "status"): of_status(service_network.cidr_status),
+    ("Service", "status"): of_status(service.service_status),
+    ("PersistentVolume", "status"): of_status(storage.persistent_volume_status),
+    ("PersistentVolumeClaim", "status"): of_status(storage.claim_status),
+    ("VolumeAttachment", "status"): of_status(storage.volume_attachment_update),
+    ("PodDisruptionBudget", "status"): of_status(disruption.budget_status),
+    ("ResourceQuota", "status"): of_status(quotas.quota_status),
     ("Deployment", "status"): Rules(
         validate_update=workloads.deployment_status, prepare_update=prepare.deployment_status, is_status=True
     ),

@@ -11,11 +11,19 @@ from datetime import datetime
 from typing import Any, Literal
 
 from services.api.kinds import Resource
-from services.apiserver.tables import access, columns, networking, pods, quotas, rows, scheduling
+from services.apiserver.tables import access, columns, networking, pods, quotas, rows, scheduling, workloads
+from services.apiserver.tables.partial import partial_object
 
 IncludeObject = Literal["Metadata", "None", "Object"]
-_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS | quotas.ROWS
-_COLUMNS = columns.COLUMNS | networking.COLUMNS | access.COLUMNS | scheduling.COLUMNS | quotas.COLUMNS
+_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS | workloads.ROWS | quotas.ROWS
+_COLUMNS = (
+    columns.COLUMNS
+    | networking.COLUMNS
+    | access.COLUMNS
+    | scheduling.COLUMNS
+    | workloads.COLUMNS
+    | quotas.COLUMNS
+)
 
 
 def table(
