@@ -16,7 +16,7 @@ import grpc.aio
 
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
-from services.apiserver.authorization.bootstrap import reconcile
+from services.apiserver.authorization.bootstrap import for_controllers, reconcile
 from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.calls import Calls
 from services.apiserver.fronts.discovery import DiscoveryFront
@@ -105,8 +105,10 @@ class ApiServer:
             await self.caches.ready()
             await bootstrap.make_all(self.registry, self._clock, self._log)
             await reconcile(self.registry, self._clock, self._log)
+            self.gate.ready = True
             await bootstrap.make_priority_classes(self.registry, self._clock, self._log)
             await self.health.set_serving(True)
             self.serving.set()
             self._log.info("Serving")
+            group.create_task(reconcile(self.registry, self._clock, self._log, for_controllers()))
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

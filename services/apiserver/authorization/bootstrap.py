@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ import orjson
 from services.api import errors
 from services.api.kinds import resource_of_kind
 from services.apiserver.authorization import default_roles
+from services.apiserver.authorization.controller_roles import CONTROLLER_ROLES
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
 from services.machinery.clock import Clock
@@ -49,6 +51,15 @@ def wanted() -> Iterator[Json]:
         yield _binding(_object("ClusterRoleBinding", "", name), "ClusterRole", name, subjects)
     for (namespace, name), (role, subjects) in default_roles.BINDINGS.items():
         yield _binding(_object("RoleBinding", namespace, name), "Role", role, subjects)
+
+
+def for_controllers() -> Iterator[Json]:
+    """The roles of single controllers, and their bindings: nobody who starts with the cluster needs them."""
+    for controller, lines in CONTROLLER_ROLES.items():
+        name = f"system:controller:{controller}"
+        yield {**_object("ClusterRole", "", name), "rules": [default_roles.rule(line) for line in lines]}
+        subject = (f"ServiceAccount kube-system/{controller}",)
+        yield _binding(_object("ClusterRoleBinding", "", name), "ClusterRole", name, subject)
 
 
 def _object(kind: str, namespace: str, name: str) -> Json:
@@ -100,13 +111,18 @@ def completed(found: Json, default: Json) -> Json | None:
     return new if new != found else None
 
 
-async def reconcile(registry: Registry, clock: Clock, log: Logger) -> None:
+async def reconcile(registry: Registry, clock: Clock, log: Logger, objects: Iterable[Json] = ()) -> None:
     """Returns once all of it is there; waits for etcd as long as it takes. One line of log for all."""
     made = 0
-    for batch in batched(wanted()):
+    for batch in batched(objects or wanted()):
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_until_there(registry, each, clock, log)) for each in batch]
         made += sum(task.result() for task in tasks)
+    for kind in ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"):
+        resource = resource_of_kind(f"{GROUP}/v1", kind)
+        assert resource is not None
+        with suppress(TimeoutError):
+            await registry.store(resource).cache.catch_up()  # who asks from now on is judged by them
     if made:
         log.info("Made the default roles and role bindings", count=made)
 

@@ -1,8 +1,9 @@
 """The roles and bindings that every cluster has, by the names that upstream gives them.
 
 One line a rule: `verbs | groups | resources | names`, or `verbs | paths`; `core` is the group without a name.
-Data only; `bootstrap` keeps the cluster's to it. Upstream: `bootstrappolicy`. Left out: the roles of
-controllers, which reach the API without one here.
+Data only; `bootstrap` keeps the cluster's to it. Upstream: `bootstrappolicy`. Those whose names begin with
+`orrery:` are ours alone: for the controller-manager as one user, for what stands in for a network and an
+ingress controller, and for processes that stand for many nodes.
 """
 
 from __future__ import annotations
@@ -200,6 +201,31 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "get list patch update watch | core | persistentvolumeclaims",
     ),
     "view": (),
+    # What all controllers need together. The garbage collector and namespaces need nearly everything; the add-on
+    # manager, which upstream runs as the administrator, creates whatever a cluster brings along.
+    "orrery:controllers": (
+        "create delete deletecollection get list patch update watch | * | *",
+        "bind escalate | rbac.authorization.k8s.io | clusterroles roles",
+        "approve sign | certificates.k8s.io | signers",
+        "get | /api /api/* /apis /apis/*",
+    ),
+    # The Pod network, cluster DNS and the ingress controller are programs of containers in a real cluster.
+    "orrery:pod-network": (
+        f"{READ} | core | configmaps namespaces pods secrets services",
+        f"{READ} | networking.k8s.io | ingressclasses ingresses networkpolicies",
+        f"{READ} | discovery.k8s.io | endpointslices",
+        "patch update | networking.k8s.io | ingresses/status",
+    ),
+    "orrery:hollow-nodes": _NODE,
+    "system:cloud-controller-manager": (
+        EVENTS,
+        "get list patch update watch | core | services",
+        "patch update | core | services/status",
+        f"{READ} | core | nodes",
+        f"{READ} | core | pods",
+        f"{READ} | discovery.k8s.io | endpointslices",
+        "create get list patch update watch | coordination.k8s.io | leases",
+    ),
 }
 # What gathers others, by label; and which roles bear the labels.
 AGGREGATES = {name: f"{_AGGREGATE_TO}{name}" for name in ("admin", "edit", "view")}
@@ -244,6 +270,10 @@ CLUSTER_BINDINGS: dict[str, tuple[str, ...]] = {
     "system:public-info-viewer": ("Group system:authenticated", "Group system:unauthenticated"),
     "system:service-account-issuer-discovery": ("Group system:serviceaccounts",),
     "system:volume-scheduler": (_SCHEDULES,),
+    "orrery:controllers": (_MANAGER,),
+    "orrery:hollow-nodes": ("User system:hollow-nodes",),
+    "orrery:pod-network": ("User system:kube-proxy",),
+    "system:cloud-controller-manager": ("User system:cloud-controller-manager",),
 }
 # Namespace, name of the binding: role, subjects.
 BINDINGS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {

@@ -53,14 +53,18 @@ def certified(name: str, groups: tuple[str, ...], fingerprint: str) -> User:
 class Gate:
     def __init__(self, tokens: TokenAuthenticator, authorizer: Authorizer) -> None:
         self.tokens, self.authorizer = tokens, authorizer
+        self.ready = False  # until roles and bindings are known
 
     def guard(self, user: User, resource: Resource) -> escalation.Guard | None:
         return escalation.guard(self.authorizer, user, resource)
 
     def require(self, asked: Attributes) -> None:
-        """ApiError (403)."""
-        if MASTERS not in asked.user.groups:
-            self.authorizer.require(asked)
+        """ApiError (403); while the server does not know its roles yet (503)."""
+        if MASTERS in asked.user.groups:
+            return
+        if not self.ready and not asked.path:
+            raise errors.failure(503, "ServiceUnavailable", "the API server is starting")
+        self.authorizer.require(asked)
 
     async def bearer(self, authorization: str) -> User:
         """Whose token the header `Authorization` bears; nobody's where there is none. ApiError (401)."""
