@@ -22,7 +22,7 @@ OPEN = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
-class Doorkeeper(grpc.aio.ServerInterceptor[Any, Any]):
+class Doorkeeper(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
     """`groups`: who may call, for each service by its full name."""
 
     def __init__(self, groups: Mapping[str, tuple[str, ...]]) -> None:
