@@ -19,6 +19,7 @@ Json = dict[str, Any]
 
 _STATUS = b'{"kind":"Status"'  # what became of a request: no version of an object
 _METADATA = b'"metadata":{'
+PIECE_BYTES = 128 * 1024
 _HEAD_BYTES_MAX = 200  # kind and apiVersion stand before the metadata, and nothing else
 
 
@@ -38,16 +39,19 @@ def _with_version(value: bytes, start: int, at: int, revision: int) -> bytes:
     return b'%s"resourceVersion":"%d"%s%s' % (value[start:at], revision, comma, value[at:])
 
 
-def list_entry(item: Item, heads: tuple[bytes, ...]) -> bytes:
-    """The object as an entry of a list: without kind and apiVersion."""
+def list_entry(item: Item, heads: tuple[bytes, ...]) -> tuple[bytes | memoryview, ...]:
+    """The object as an entry of a list, without kind and apiVersion: what is to stand one after another.
+
+    Nothing of what is stored is copied here: who writes the list out copies it once.
+    """
     for head in heads:
         if item.value.startswith(head) and item.value.startswith(_METADATA, len(head)):
             at = len(head) + len(_METADATA)
             comma = b"" if item.value[at : at + 1] == b"}" else b","
-            rest = memoryview(item.value)[at:]  # copied once, into the entry
-            return b'{"metadata":{"resourceVersion":"%d"%s%s' % (item.revision, comma, rest)
+            start = b'{"metadata":{"resourceVersion":"%d"%s' % (item.revision, comma)
+            return start, memoryview(item.value)[at:]
     obj = representation.full(item)
-    return orjson.dumps({name: value for name, value in obj.items() if name not in ("kind", "apiVersion")})
+    return (orjson.dumps({name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}),)
 
 
 def heads_of(resource: Resource) -> tuple[bytes, ...]:
@@ -57,16 +61,31 @@ def heads_of(resource: Resource) -> tuple[bytes, ...]:
 
 
 def list_document(resource: Resource, listing: Listing) -> bytes:
+    return b"".join(list_pieces(resource, listing))
+
+
+def list_pieces(resource: Resource, listing: Listing) -> list[bytes]:
+    """The list as pieces of bounded size.
+
+    One piece of megabytes would cost more to find memory for than to fill.
+    """
     heads = heads_of(resource)
-    kind = f'"kind":"{resource.kind}List","apiVersion":"{resource.api_version}"'.encode()
+    kind = f'"kind":"{resource.list_kind}","apiVersion":"{resource.api_version}"'.encode()
     meta = orjson.dumps(list_meta(listing))
-    parts = [b'{%s,"metadata":%s,"items":[' % (kind, meta)]
+    pieces: list[bytes] = []
+    parts: list[bytes | memoryview] = [b'{%s,"metadata":%s,"items":[' % (kind, meta)]
+    size = 0
     for index, item in enumerate(listing.items):
         if index:
             parts.append(b",")
-        parts.append(list_entry(item, heads))
+        parts += list_entry(item, heads)
+        size += len(item.value)
+        if size >= PIECE_BYTES:
+            pieces.append(b"".join(parts))
+            parts, size = [], 0
     parts.append(b"]}\n")
-    return b"".join(parts)
+    pieces.append(b"".join(parts))
+    return pieces
 
 
 def list_meta(listing: Listing) -> Json:

@@ -5,8 +5,7 @@ The same options mean the same as over gRPC; what is allowed, and the words of r
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -26,6 +25,7 @@ from services.apiserver.fronts.rest.options import (
     write_options,
 )
 from services.apiserver.fronts.rest.paths import Path
+from services.apiserver.fronts.rest.pieces import Pieces, gzipped
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
 from services.machinery.clock import Clock
@@ -95,6 +95,9 @@ class Verbs:
                 body = documents.partial_list(listing.items, listing, written.version)
             case "PartialObjectMetadata":
                 raise is_a_list(target.resource.kind)
+            case _ if written.media == JSON and not written.pretty:
+                pieces = documents.list_pieces(target.resource, listing)
+                return _respond_long(pieces, written, listing.warnings, request)
             case _:
                 body = documents.list_document(target.resource, listing)
         return respond(body, written, warnings=listing.warnings, request=request)
@@ -163,10 +166,26 @@ def respond(
 ) -> web.Response:
     """`request`: whose answer may be long enough to be worth compressing."""
     shown = encode(body, written)
+    if request is not None and len(shown) >= GZIP_BYTES_MIN:
+        return _respond_long([shown], written, warnings, request)
     response = web.Response(body=shown, status=status, content_type=written.media)
-    if request is not None and len(shown) >= GZIP_BYTES_MIN and _takes_gzip(request):
-        response.body = gzip.compress(shown, 1, mtime=0)
-        response.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+    return _warned(response, warnings)
+
+
+def _respond_long(
+    shown: Sequence[bytes], written: Written, warnings: Iterable[str], request: web.Request
+) -> web.Response:
+    """An answer that may be worth compressing."""
+    headers = {}
+    if sum(map(len, shown)) >= GZIP_BYTES_MIN and _takes_gzip(request):
+        shown = gzipped(shown)
+        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    body = shown[0] if len(shown) == 1 else Pieces(shown, written.media)
+    response = web.Response(body=body, content_type=written.media, headers=headers)
+    return _warned(response, warnings)
+
+
+def _warned(response: web.Response, warnings: Iterable[str]) -> web.Response:
     for warning in dict.fromkeys(warnings):
         response.headers.add("Warning", warning_header(warning))
     return response
