@@ -11,9 +11,6 @@ OTHERS = "shows what other cases have left in the cluster"
 
 ACCEPTED: dict[tuple[str, int], str] = {
     ("eviction", 17): "the order of owners hangs on the second in which they wrote",
-    ("limitrange-violations", -1): NO_POLICY,
-    ("quota-exceeded", -1): NO_POLICY,
-    ("quota-scopes", -1): NO_POLICY,
     ("vap-deny", -1): NO_POLICY,
     ("webhook-failing", -1): NO_POLICY,
     ("apis-without-columns", 2): "the recorded cluster has another range for Services",

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 COMPACTED = "the recorder compacted the store in between, which only etcd's owner can do"
 INGRESS_CLASS = "the default IngressClass that the tables' case has left"
-NO_WARNINGS = "a refusal carries no warnings"
 OTHERS = "shows what other cases have left in the cluster"
 NO_POLICY = "a kind that the outcome hangs on is not served yet"
 
 # Reasons that must really show; others may have gone by the time that what they wait for is served.
-LASTING = (NO_WARNINGS, INGRESS_CLASS)
+LASTING = (INGRESS_CLASS,)
 
 # Kinds whose outcome hangs on more than this server.
 OTHER_RULES: tuple[str, ...] = ()
@@ -25,12 +24,7 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("configmap-key-bad", 2): "upstream's order is that of a Go map",
     ("generatename-bad", 2): "contains a random name",
     ("apis-without-columns", 2): "the cluster's addresses are of a range of our own",
-    ("endpoints-loopback", 2): NO_WARNINGS,
-    ("list-endpoints", 6): NO_WARNINGS,
     ("eviction", 17): "the order of owners hangs on the second in which they wrote",
-    ("limitrange-violations", -1): NO_POLICY,
-    ("quota-exceeded", -1): NO_POLICY,
-    ("quota-scopes", -1): NO_POLICY,
     ("vap-deny", -1): NO_POLICY,
     ("webhook-failing", -1): NO_POLICY,
     ("managedfields-ingress", 2): INGRESS_CLASS,
@@ -41,7 +35,8 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("strategic-ingress-rules", 3): INGRESS_CLASS,
     ("strategic-ingress-rules", 4): INGRESS_CLASS,
     ("selectors-bad", 45): OTHERS,
-    ("strategic-node-taints", 2): "a refusal does not repeat what strict decoding would have said",
+    ("rbac-forbidden", 22): "says who built it, and with what",
+    ("rbac-forbidden", 23): "not all groups are served yet",
     ("selectors-bad", 28): "upstream names a byte of a token that is no text",
 }
 

@@ -11,6 +11,7 @@ from services.apiserver.registry.store import Written, item
 # A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
 ANSWERS_DELETED = {
     *("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims"),
+    "resourcequotas",
     *("csidrivers", "csinodes", "storageclasses", "volumeattachments"),
 }
 

@@ -25,6 +25,7 @@ from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.journal import Journal
 from services.apiserver.registry.node_ports import NodePorts
 from services.apiserver.registry.ownership import check_manager
+from services.apiserver.registry.quota import QUOTAS, Quotas
 from services.apiserver.registry.reading import Reader, parse_version, too_large_version
 from services.apiserver.registry.request import (
     Answer,
@@ -70,8 +71,12 @@ class Registry:
         self._storage, self._clock, self._random = storage, clock, chance
         self._stores: dict[str, Store] = {}
         self._readers: dict[str, Reader] = {}
+        self._quotas: Quotas | None = None
         for resource in self.catalog.resources:
             self._enter(built_in(resource, self.catalog))
+        self._quotas = Quotas(self.store(QUOTAS), clock)
+        for store in self._stores.values():
+            store.quotas = self._quotas
         self.addresses = ServiceAddresses(ClusterIps(self.store(IP_ADDRESSES)), NodePorts(storage), chance)
         self.store(resource_of(Service)).allocations = self.addresses
         self._budgets = Budgets(self.store(resource_of(PodDisruptionBudget)))
@@ -80,6 +85,7 @@ class Registry:
     def _enter(self, serving: Serving) -> None:
         key = serving.resource.key
         self._stores[key] = Store(serving, self._storage, self.caches, self._clock, self._random)
+        self._stores[key].quotas = self._quotas
         self._readers[key] = Reader(serving, self._storage, self.caches.of(serving.stored))
 
     # -- what comes and goes ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -33,9 +33,14 @@ from services.apiserver.storage.entries import Entry
 from services.apiserver.storage.storage import Storage, Stored
 from services.machinery import trace
 from services.machinery.clock import Clock
+from services.machinery.pod_amounts import Amounts
+
+if TYPE_CHECKING:
+    from services.apiserver.registry.quota import Quotas
 
 Json = dict[str, Any]
 EVENT_TTL_SECONDS = 3600
+_JUDGES = frozenset(("v1/limitranges", "v1/namespaces", "v1/resourcequotas"))  # admission asks these
 SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
 
 
@@ -81,6 +86,7 @@ class Store:
         self._version, self._stored, self._describing = serving.version, serving.stored, serving.describing
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
         self.allocations: Allocations | None = None
+        self.quotas: Quotas | None = None
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
 
     def context(self) -> RequestContext:
@@ -144,6 +150,8 @@ class Store:
 
     async def _insert(self, key: str, obj: Json, options: WriteOptions) -> Written:
         taken, name = NOTHING, obj["metadata"]["name"]
+        if self.quotas is not None and self.quotas.limit(self.resource, obj["metadata"].get("namespace", "")):
+            await self._pay(self.quotas, key, obj, options)
         if self.allocations is not None:
             taken = await self.allocations.take(obj, None, dry_run=options.dry_run)
         kept = obj if self._version is None else await self._version.stored(obj)
@@ -158,7 +166,22 @@ class Store:
             if self.allocations is not None:
                 await self.allocations.failed(taken, outcome.current)
             raise self._taken(obj, name, outcome.current)
+        await self._settled(outcome.revision)
         return self._written(obj, Stored(key, value, outcome.revision))
+
+    async def _settled(self, revision: int) -> None:
+        """What later requests are judged by is seen by the very next one."""
+        if self.resource.key in _JUDGES:
+            with contextlib.suppress(TimeoutError):
+                await self.cache.wait_for(revision)
+
+    async def _pay(self, quotas: Quotas, key: str, obj: Json, options: WriteOptions) -> None:
+        """What is there already is not charged for again. ApiError 403, 409."""
+        if self.cache.get(key) is not None:
+            present = (await self._storage.get(key)).stored
+            if present is not None:
+                raise self._taken(obj, obj["metadata"]["name"], present)
+        await quotas.charge(Target(self.resource), obj, None, dry_run=options.dry_run)
 
     def _written(self, obj: Json, stored: Stored, *, changed: bool = True, deleted: bool = False) -> Written:
         shown = None if self._version is None else orjson.dumps(obj)
@@ -292,11 +315,17 @@ class Store:
         key = self.key(target.namespace, target.name)
         current, fresh = (start, True) if start is not None else await self._current(key, target.name)
         certain = False  # whether a refusal would rest on the present, and not on what a cache lacked
+        paid: Amounts = {}
         for _ in range(SWAPS_MAX):
             ctx, taken = self.context(), NOTHING
             seen = await self.seen(current)
             try:
                 change = update(orjson.loads(seen.value), seen, ctx)
+                if self.quotas is not None and self.quotas.grows(target) and not change.delete:
+                    old = orjson.loads(seen.value)
+                    paid = await self.quotas.charge(
+                        target, change.obj, old, dry_run=options.dry_run, paid=paid
+                    )
                 if self.allocations is not None and not change.delete:
                     old = orjson.loads(current.value)
                     taken = await self.allocations.take(change.obj, old, dry_run=options.dry_run)
@@ -322,6 +351,8 @@ class Store:
                 await self._settle(self.allocations, written, taken, current, current_or_none)
             if written is not None:
                 written.warnings += ctx.warnings
+                if not target.subresource and not options.dry_run:
+                    await self._settled(written.stored.revision)
                 return written
             if current_or_none is None:
                 raise errors.not_found(self.resource, target.name)

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services.api import core_v1, errors, kinds
-from services.apiserver.rules import pod_amounts
 from services.apiserver.rules.context import Context
-from services.apiserver.rules.pod_amounts import Amounts
-from services.machinery import quantity
+from services.machinery import pod_amounts, quantity
+from services.machinery.pod_amounts import Amounts
 
 Json = dict[str, Any]
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from services.api import errors, kinds
 from services.api.errors import ApiError
+from services.api.kinds import Resource
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
@@ -36,7 +37,7 @@ from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import Verbs, encode, warning_header
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.openapi.documents import Documents
-from services.apiserver.registry.registry import Registry
+from services.apiserver.registry.registry import Registry, deprecation
 from services.apiserver.registry.request import Target
 from services.machinery import trace
 from services.machinery.clock import Clock
@@ -140,6 +141,15 @@ class RestFront:
             return web.Response(text="404 page not found\n", status=404)
         if (streamed := await self._streams.handle(request, path)) is not None:
             return streamed
+        try:
+            return await self._of_resource(request, path, resource, user)
+        except ApiError as error:
+            error.warnings[:0] = deprecation(resource)
+            raise
+
+    async def _of_resource(
+        self, request: web.Request, path: Path, resource: Resource, user: User
+    ) -> web.StreamResponse:
         target = Target(resource, path.namespace, path.name, path.subresource)
         if watched(request, path):
             written = negotiate(request.headers.get("Accept", ""))
