@@ -22,6 +22,7 @@ class ApiError(Exception):
     def __init__(self, status: StatusObject) -> None:
         super().__init__(status.get("message", ""))
         self.status = status
+        self.warnings: list[str] = []  # what the caller should know besides, as where a request succeeds
 
     @property
     def code(self) -> int:
