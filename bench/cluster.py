@@ -9,10 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.client.client import Client, connect
+from services.client.credentials import of_administrator
 from services.launcher import control
 from services.launcher.home import Home
 
@@ -23,6 +25,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Cluster:
     home: Home
     start_seconds: float  # from the command to all nodes Ready
+
+    def connect(self) -> AbstractAsyncContextManager[Client]:
+        mine = of_administrator(self.home.path)
+        return connect(self.apiserver, user_agent="bench", credentials=mine)
 
     @property
     def apiserver(self) -> str:

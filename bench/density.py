@@ -16,7 +16,7 @@ from bench.cluster import Cluster, running_cluster
 from bench.machine import slowness
 from bench.scenarios import Figure, wait_for_none, wait_for_running
 from services.api import core_v1, meta_v1
-from services.client.client import Client, connect
+from services.client.client import Client
 
 NODES = 60  # with at most 110 Pods on each
 CONTAINERS = 5_000
@@ -80,7 +80,7 @@ def cpu_share(cluster: Cluster) -> float:
 async def fill(cluster: Cluster, namespace: str, count: int, probe: core_v1.Probe | None) -> float:
     """Creates the Pods, evenly over the nodes. The node process's CPU seconds until all run."""
     before = cluster.cpu_seconds()["nodes"]
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         await client.create(core_v1.Namespace(metadata=meta_v1.ObjectMeta(name=namespace)))
         await until_accounts(client, namespace)
         gate = asyncio.Semaphore(CREATES_IN_FLIGHT)
@@ -105,7 +105,7 @@ async def until_accounts(client: Client, namespace: str) -> None:
 
 
 async def empty(cluster: Cluster, namespace: str) -> None:
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         await client.delete_collection(core_v1.Pod, namespace)
         await wait_for_none(client, namespace)
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from bench.cluster import Cluster
 from services.api import apps_v1, core_v1, meta_v1
-from services.client.client import Client, connect
+from services.client.client import Client
 
 IDLE_SECONDS = 30.0
 FAN_OUT_WATCHERS = 20
@@ -98,7 +98,7 @@ async def wait_for_none(client: Client, namespace: str = "default") -> None:
 
 async def deployment(cluster: Cluster, replicas: int, nodes: int, *, budgeted: bool) -> list[Figure]:
     """One Deployment, from its creation until all its Pods run; then it is deleted again."""
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         before = cluster.cpu_seconds()
         began = time.perf_counter()
         await client.create(deployment_of(replicas))
@@ -124,7 +124,7 @@ async def deployment(cluster: Cluster, replicas: int, nodes: int, *, budgeted: b
 
 async def api(cluster: Cluster, count: int = 500) -> list[Figure]:
     """Single calls one after the other, a list, and how far one write fans out."""
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         names = [f"bench-{number}" for number in range(count)]
         create = [await timed(client.create(config_map(name))) for name in names]
         get = [await timed(client.get(core_v1.ConfigMap, name, "default")) for name in names]

@@ -21,7 +21,7 @@ from bench.cluster import Cluster, running_cluster
 from bench.machine import slowness
 from bench.scenarios import Figure
 from services.api import core_v1, discovery_v1, meta_v1
-from services.client.client import Client, connect
+from services.client.client import Client
 
 SHARES = {"near": 3_000, "far": 3_000, "balanced": 4_000}
 CALLS = 500
@@ -92,7 +92,7 @@ def asks(peer: socket.socket) -> bool:
 
 async def prepare(cluster: Cluster) -> dict[str, Door]:
     """A Pod on each of two nodes, the Services before them, and where to reach those."""
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         for name, node in (("near", "node-1"), ("far", "node-2")):
             await client.create(pod(name, node))
             await client.create(service(name, "NodePort", {"app": name}))
@@ -175,7 +175,7 @@ async def updates(cluster: Cluster) -> list[Figure]:
     """One endpoint of each Service changes; then a last change is waited for on every node."""
     ips = [f"10.200.0.{number}" for number in range(1, ENDPOINTS + 1)]
     names = [f"many-{number}" for number in range(SERVICES)]
-    async with connect(cluster.apiserver, user_agent="bench") as client:
+    async with cluster.connect() as client:
         far = (await client.get(core_v1.Pod, "far", "default")).status.pod_ip or ""
         await each(client, [service(name, "ClusterIP", {}) for name in names], [])
         await each(client, [endpoints(name, ips) for name in names], [])

@@ -9,7 +9,8 @@ import base64
 import os
 from pathlib import Path
 
-from services.process.keys import ADMIN, ADMIN_NAME, CA_CERTIFICATE
+from services.client.credentials import ADMIN, CA_CERTIFICATE
+from services.process.keys import ADMIN_NAME
 
 NAME = "orrery"
 

@@ -20,6 +20,7 @@ from services.api import errors
 from services.api.core_v1 import Node
 from services.api.errors import ApiError
 from services.client.client import connect
+from services.client.credentials import KUBELET_SERVER_NAME, of_administrator, open_channel
 from services.client.transport import Unavailable
 from services.launcher.addresses import Addresses
 from services.launcher.home import Home
@@ -40,7 +41,8 @@ def apiserver_of(home: Home) -> str:
 async def machine(home: Home, name: str) -> AsyncIterator[MachineClient]:
     """Calls to one node. ApiError `node "x" not found`, or Unavailable when nobody answers there."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", ANSWER_BYTES_MAX)]
-    async with grpc.aio.insecure_channel(await _address(home, name), options=options) as channel:
+    address, mine = await _address(home, name), of_administrator(home.path)
+    async with open_channel(address, mine, options, server_name=KUBELET_SERVER_NAME) as channel:
         yield MachineClient(channel, name)
 
 
@@ -53,7 +55,8 @@ async def _address(home: Home, name: str) -> str:
         process = name if name in record["ports"] else "nodes"  # where the hollow ones are
         address = Addresses.from_json(record.get("addresses", {})).node(process)
         return f"{address}:{record['ports'][process]}"
-    async with connect(apiserver_of(home), user_agent="orrery") as client:
+    mine = of_administrator(home.path)
+    async with connect(apiserver_of(home), user_agent="orrery", credentials=mine) as client:
         try:
             node = await client.get(Node, name)
         except ApiError as error:

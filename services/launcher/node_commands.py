@@ -16,6 +16,7 @@ from services.api import errors
 from services.api.core_v1 import Node
 from services.api.errors import ApiError
 from services.client.client import connect
+from services.client.credentials import of_administrator
 from services.launcher import control
 from services.launcher.home import Home
 from services.launcher.machine_client import apiserver_of, machine
@@ -75,7 +76,8 @@ async def add(home: Home, flags: argparse.Namespace) -> None:
 
 async def remove(home: Home, flags: argparse.Namespace) -> None:
     ask(home, "remove", name=flags.name)
-    async with connect(apiserver_of(home), user_agent="orrery") as client:
+    mine = of_administrator(home.path)
+    async with connect(apiserver_of(home), user_agent="orrery", credentials=mine) as client:
         try:
             await client.delete(Node, flags.name)
         except ApiError as error:
@@ -108,7 +110,8 @@ async def reboot(home: Home, flags: argparse.Namespace) -> None:
 
 async def _until_ready(home: Home, flags: argparse.Namespace, wait: Wait) -> None:
     if not flags.no_wait:
-        await wait_until_ready(apiserver_of(home), wait, READY_SECONDS)
+        mine = of_administrator(home.path)
+        await wait_until_ready(apiserver_of(home), wait, READY_SECONDS, mine)
 
 
 async def _shut_down(home: Home, flags: argparse.Namespace) -> None:

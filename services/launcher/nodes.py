@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import sys
 from typing import Any
 
 from services.launcher.addresses import Addresses
@@ -49,7 +50,7 @@ class NodeOperations:
         if verb == "list":
             return {"nodes": [self._describe(name, options) for name in options.node_names()]}
         if verb == "add":
-            return {"name": self._add(options, request)}
+            return {"name": await self._add(options, request)}
         name = str(request["name"])
         child = self._child(name, options)
         if verb == "remove":
@@ -110,12 +111,13 @@ class NodeOperations:
 
     # ---- Coming and going --------------------------------------------------------------------
 
-    def _add(self, options: Options, request: dict[str, Any]) -> str:
+    async def _add(self, options: Options, request: dict[str, Any]) -> str:
         names = options.node_names()
         if len(names) >= NODES_MAX:
             raise Refused(f"a cluster has at most {NODES_MAX} nodes")
         name = request.get("name") or _next_name(names)
         _check_name(name, names, self._supervisor)
+        await self._certify(name)
         spec = NodeSpec(name, _checked(request, "cpu"), _checked(request, "memory"), _labels(request))
         removed = {*options.removed} - {name}
         record = self._home.read()
@@ -138,6 +140,15 @@ class NodeOperations:
         self._supervisor.add(component)
         self._write(wanted)
         return name
+
+    async def _certify(self, name: str) -> None:
+        """In a process of its own: what makes certificates would stay in this one for as long as it lives."""
+        argv = (sys.executable, "-m", "services.process.keys", str(self._home.keys), "--node", name)
+        making = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.DEVNULL)
+        if await making.wait():
+            raise Refused(
+                f'no certificate could be made for node "{name}"; see {self._home.log_of("orrery")}'
+            )
 
     async def _remove(self, name: str, child: Child, options: Options) -> None:
         await self._supervisor.remove(child)

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from services.client.credentials import CA_CERTIFICATE
 from services.launcher.addresses import Addresses
 from services.process.config_folder import config_folder
-from services.process.keys import CA_CERTIFICATE, SERVING, SIGNING_KEY
+from services.process.keys import SERVING, SIGNING_KEY
 
 ONE_ADDRESS = Addresses()
 # The ports that a single cluster on a machine gets; a second one takes others.
@@ -88,6 +89,7 @@ class Component:
     waits_for_apiserver: bool = False
     environment: tuple[tuple[str, str], ...] = ()  # beside the supervisor's own
     stopped: bool = False  # a machine that is off
+    health: str = ""  # where it tells how it is, as `process.healthcheck` takes it
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,17 @@ def make_plan(
         ),
         *("--client-ca-file", str(keys / CA_CERTIFICATE)),
     )
-    apiserver = python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing, *https)
+    own = ("--cert-dir", str(keys))
+    health = run / "apiserver.health"
+    told = ("--health-socket", str(health))
+    apiserver = replace(
+        python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing, *https, *own, *told),
+        health=f"unix:{health}",
+    )
     # A cluster that was started before there was this port goes on without it.
     images = ("--http-port", str(ports.get("registry-http", -1)), "--data-dir", str(data / "registry"))
     components = [etcd, apiserver, python("registry", "registry", *images)]
-    server = ("--apiserver", at("apiserver"))
+    server = ("--apiserver", at("apiserver"), *own)
     for name in numbered("scheduler", options.schedulers):
         components.append(python(name, "scheduler", *server, "--leader-elect"))
     for name in numbered("controller-manager", options.controller_managers):

@@ -15,11 +15,13 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from services.api.coordination_v1 import Lease
 from services.api.core_v1 import Node
 from services.api.errors import ApiError
 from services.client.client import Client, connect
+from services.client.credentials import ADMIN, Credentials
 from services.machinery.clock import parse_time
 from services.process.clock import SystemClock
 
@@ -90,10 +92,13 @@ async def wait_for_nodes(client: Client, wait: Wait) -> None:
         await asyncio.gather(*watches, return_exceptions=True)
 
 
-async def wait_until_ready(apiserver: str, wait: Wait, timeout_seconds: float) -> None:
+async def wait_until_ready(
+    apiserver: str, wait: Wait, timeout_seconds: float, credentials: Credentials | None = None
+) -> None:
     """Raises TimeoutError when it takes longer than that."""
     clock = SystemClock()
-    async with clock.timeout(timeout_seconds), connect(apiserver, user_agent="orrery") as client:
+    connecting = connect(apiserver, user_agent="orrery", credentials=credentials)
+    async with clock.timeout(timeout_seconds), connecting as client:
         while not wait.over:
             try:
                 await wait_for_nodes(client, wait)
@@ -108,11 +113,13 @@ def main() -> int:
     parser.add_argument("--apiserver", required=True, metavar="HOST:PORT")
     parser.add_argument("--nodes", type=int, required=True, help="how many must be Ready")
     parser.add_argument("--since", type=parse_time, default=None, metavar="TIME", help="default: now")
+    parser.add_argument("--cert-dir", type=Path, default=None, help="folder of the cluster's keys")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
     flags = parser.parse_args()
+    credentials = Credentials.of(flags.cert_dir, ADMIN) if flags.cert_dir else None
     wait = Wait(flags.since or SystemClock().now(), flags.nodes)
     try:
-        asyncio.run(wait_until_ready(flags.apiserver, wait, flags.timeout))
+        asyncio.run(wait_until_ready(flags.apiserver, wait, flags.timeout, credentials))
     except TimeoutError:
         print(f"{flags.nodes} nodes were not Ready within {flags.timeout:g}s", file=sys.stderr)
         return 1

@@ -159,7 +159,7 @@ class Supervisor:
     async def _open_the_gate(self) -> None:
         """Lets the API server's clients start once it serves: their stories begin with no complaint."""
         apiserver = self.children.get("apiserver")
-        while apiserver is not None and await asyncio.to_thread(check, apiserver.component.address) != "":
+        while apiserver is not None and await asyncio.to_thread(check, apiserver.component.health) != "":
             await self._clock.sleep(GATE_SECONDS)
         self._apiserver_serves.set()
 

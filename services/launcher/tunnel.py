@@ -22,6 +22,7 @@ from services.api.discovery_v1 import EndpointSlice
 from services.api.errors import ApiError
 from services.api.object import ObjectKey
 from services.client.client import connect
+from services.client.credentials import of_administrator
 from services.client.informer import InformerFactory
 from services.kubectl import pod_connection
 from services.kubectl.commands.port_forward import on_interrupt
@@ -227,9 +228,10 @@ async def run(home: Home) -> None:
 
     address, clock, log = apiserver_of(home), SystemClock(), get_logger("tunnel")
     random = Random(SystemRandom().getrandbits(64))
+    mine = of_administrator(home.path)
     async with (
-        connect(address, user_agent="orrery-tunnel") as client,
-        pod_connection.through(address) as connections,
+        connect(address, user_agent="orrery-tunnel", credentials=mine) as client,
+        pod_connection.through(address, mine) as connections,
     ):
         try:
             await client.list(Service, "kube-system")

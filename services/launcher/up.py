@@ -15,7 +15,7 @@ from services.launcher.addresses import LOOPBACK, Addresses
 from services.launcher.addresses import choose as choose_addresses
 from services.launcher.etcd_binary import find_etcd, flags_for, version_of
 from services.launcher.home import Home
-from services.launcher.plan import Options, Plan, make_plan, port_names
+from services.launcher.plan import Options, Plan, make_plan, node_processes, port_names
 from services.launcher.ports import choose
 from services.launcher.supervisor import Supervisor
 from services.machinery.clock import rfc3339_micro
@@ -31,7 +31,9 @@ _LINE = re.compile(r"^(\S+) (\S+) +(DEBUG|INFO|WARNING|ERROR) +(.*)$")
 def prepare(home: Home, options: Options) -> Plan:
     """Chooses ports (the ones of last time, where they are free) and writes cluster.json."""
     home.create()
-    make_missing(home.keys, SystemClock().now())
+    make_missing(
+        home.keys, SystemClock().now(), [name for name in node_processes(options) if name != "nodes"]
+    )
     record = home.read()
     ports = choose(str(home.path), port_names(options), record.get("ports", {}), SystemClock())
     addresses = choose_addresses(str(home.path), Addresses.from_json(record.get("addresses", {})))
@@ -47,6 +49,7 @@ def prepare(home: Home, options: Options) -> Plan:
             "addresses": addresses.to_json(),
             "options": options.to_json(),
             "components": [component.name for component in plan.components],
+            "mutual_tls": True,
         }
     )
     return plan
@@ -119,7 +122,7 @@ async def _run(home: Home, plan: Plan, supervisor: Supervisor, clock: SystemCloc
 
 async def _announce(plan: Plan, home: Home, printer: Printer) -> None:
     waiting = await asyncio.create_subprocess_exec(
-        *readiness_argv(plan), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        *readiness_argv(plan, home), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
     )
     try:
         if await waiting.wait() == 0:
@@ -130,10 +133,19 @@ async def _announce(plan: Plan, home: Home, printer: Printer) -> None:
             await waiting.wait()
 
 
-def readiness_argv(plan: Plan) -> tuple[str, ...]:
+def readiness_argv(plan: Plan, home: Home) -> tuple[str, ...]:
     since = rfc3339_micro(SystemClock().now())
     module = ("-m", "services.launcher.readiness", "--apiserver", plan.apiserver, "--since", since)
-    return (sys.executable, *module, "--nodes", str(len(plan.node_names)), "--timeout", str(READY_SECONDS))
+    mine = ("--cert-dir", str(home.keys))
+    return (
+        sys.executable,
+        *module,
+        *mine,
+        "--nodes",
+        str(len(plan.node_names)),
+        "--timeout",
+        str(READY_SECONDS),
+    )
 
 
 def run_detached(home: Home, options: Options) -> int:
@@ -148,7 +160,7 @@ def run_detached(home: Home, options: Options) -> int:
             start_new_session=True,
             env={**os.environ, "ORRERY_HOME": str(home.path)},
         )
-    waiting = subprocess.Popen(readiness_argv(plan))
+    waiting = subprocess.Popen(readiness_argv(plan, home))
     try:
         code = _wait_for_either(waiting, supervisor)
     finally:

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from services.api.core_v1 import Pod
 from services.api.errors import ApiError
 from services.api.object import Object, ObjectKey
-from services.client.client import connect
+from services.client.client import Client, connect
+from services.client.credentials import of_administrator
 from services.machinery.pods import is_ready
 
 T = TypeVar("T", bound=Object)
@@ -39,6 +40,11 @@ class Cluster:
     @property
     def apiserver(self) -> str:
         return str(self.record["apiserver"])
+
+    def connect(self, user_agent: str) -> AbstractAsyncContextManager[Client]:
+        """As the administrator."""
+        mine = of_administrator(self.home)
+        return connect(self.apiserver, user_agent=user_agent, credentials=mine)
 
     def orrery(self, *words: str, timeout: float = PATIENCE_SECONDS) -> str:
         return self._run("services.launcher", words, timeout=timeout).stdout
@@ -82,7 +88,7 @@ class Cluster:
     ) -> dict[ObjectKey, T]:
         objects: dict[ObjectKey, T] = {}
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), connect(self.apiserver, user_agent="e2e") as client:
+            async with asyncio.timeout(PATIENCE_SECONDS), self.connect("e2e") as client:
                 while True:
                     try:
                         page = await client.list_page(kind, namespace, limit=0)

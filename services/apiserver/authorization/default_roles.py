@@ -201,8 +201,8 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "get list patch update watch | core | persistentvolumeclaims",
     ),
     "view": (),
-    # What all controllers need together. The garbage collector and namespaces need nearly everything; the add-on
-    # manager, which upstream runs as the administrator, creates whatever a cluster brings along.
+    # What all controllers need together. The garbage collector and namespaces need nearly everything; the
+    # add-on manager, which upstream runs as the administrator, creates whatever a cluster brings along.
     "orrery:controllers": (
         "create delete deletecollection get list patch update watch | * | *",
         "bind escalate | rbac.authorization.k8s.io | clusterroles roles",
