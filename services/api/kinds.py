@@ -68,6 +68,11 @@ class Resource:
         return self.api_version.rpartition("/")[2]
 
     @property
+    def key_prefix(self) -> str:
+        """Where its objects are kept, when not where the kind's name says."""
+        return ""
+
+    @property
     def list_kind(self) -> str:
         return f"{self.kind}List"
 
@@ -192,6 +197,35 @@ RESOURCES: tuple[Resource, ...] = (
         categories=("all",),
         subresources=(Subresource("proxy", PROXY, kind="ServiceProxyOptions"), STATUS),
     ),
+    *(
+        Resource(
+            "admissionregistration.k8s.io/v1",
+            kind,
+            plural,
+            kind.lower(),
+            namespaced=False,
+            categories=("api-extensions",),
+            subresources=(STATUS,) if kind == "ValidatingAdmissionPolicy" else (),
+        )
+        for kind, plural in (
+            ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
+            ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
+            ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+            ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+            ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+            ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+        )
+    ),
+    Resource(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        "customresourcedefinition",
+        namespaced=False,
+        short_names=("crd", "crds"),
+        categories=("api-extensions",),
+        subresources=(STATUS,),
+    ),
     Resource("apps/v1", "ControllerRevision", "controllerrevisions", "controllerrevision"),
     Resource(
         "apps/v1",
@@ -229,6 +263,20 @@ RESOURCES: tuple[Resource, ...] = (
         categories=("all",),
         subresources=(SCALE, STATUS),
     ),
+    # The version that clients should prefer comes first.
+    *(
+        Resource(
+            f"autoscaling/{version}",
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            "horizontalpodautoscaler",
+            short_names=("hpa",),
+            categories=("all",),
+            subresources=(STATUS,),
+            stored_as=stored_as,
+        )
+        for version, stored_as in (("v2", ""), ("v1", "autoscaling/v2"))
+    ),
     Resource(
         "batch/v1",
         "CronJob",
@@ -240,6 +288,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("batch/v1", "Job", "jobs", "job", categories=("all",), subresources=(STATUS,)),
     Resource("coordination.k8s.io/v1", "Lease", "leases", "lease"),
+    Resource("events.k8s.io/v1", "Event", "events", "event", short_names=("ev",), stored_as="v1"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "endpointslice"),
     Resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", "ingressclass", namespaced=False),
     Resource(

@@ -10,13 +10,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
+from services.apiserver.custom.conversion import Call
+from services.apiserver.custom.definitions import Definitions
 from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.calls import Calls
 from services.apiserver.fronts.discovery import DiscoveryFront
@@ -68,6 +70,7 @@ class ApiServer:
             DiscoveryFront(self.registry.catalog, self._documents, calls),
             NodeFront(self._kubelets, clock, calls),
         )
+        self._definitions = Definitions(registry, clock, chance, log, self._webhook)
         self.health = Health()
         self.serving = asyncio.Event()
 
@@ -80,6 +83,14 @@ class ApiServer:
             self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
             self._documents,
         )  # fmt: skip
+
+    def _webhook(self, config: dict[str, Any], definition: str) -> Call:
+        """Asks the conversion webhook of a definition. What it takes is loaded when one has such."""
+        from services.apiserver.custom.calling import WebhookCaller
+        from services.apiserver.fronts.rest.streams.service_dial import ServiceDial
+
+        dial = ServiceDial(self._kubelets, self.registry, self._random)
+        return WebhookCaller(dial)(config, definition)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:
@@ -103,6 +114,7 @@ class ApiServer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.caches.run())
             await self.caches.ready()
+            await self._definitions.serve_all()
             await bootstrap.make_all(self.registry, self._clock, self._log)
             await reconcile(self.registry, self._clock, self._log)
             self.gate.ready = True
@@ -111,4 +123,5 @@ class ApiServer:
             self.serving.set()
             self._log.info("Serving")
             group.create_task(reconcile(self.registry, self._clock, self._log, for_controllers()))
+            group.create_task(self._definitions.run())
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

@@ -22,6 +22,9 @@ from services.pb.resource.v1 import resource_pb2 as pb
 
 SERVICE = "resource.v1.DiscoveryService"
 Json = dict[str, Any]
+_GROUP = "apiextensions.k8s.io"
+# Upstream hashes the version that it stored these in long ago.
+_HASHED_AS = {f"{_GROUP}/v1/CustomResourceDefinition": f"{_GROUP}/v1beta1/CustomResourceDefinition"}
 VERSION: Json = {
     "major": "1",
     "minor": "36",
@@ -116,7 +119,7 @@ def _entry(resource: Resource) -> Json:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(resource.verbs),
+        "verbs": list(resource.discovered_verbs),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -127,10 +130,16 @@ def _entry(resource: Resource) -> Json:
     return entry
 
 
+# Kept by upstream in an older version still, which its hash shows.
+_STORED_UPSTREAM = {"MutatingAdmissionPolicy": "v1beta1", "MutatingAdmissionPolicyBinding": "v1beta1"}
+
+
 def _storage_version_hash(resource: Resource) -> str:
     """What storage migrations compare: the start of a digest of the stored group, version and kind."""
     group, _, version = (resource.stored_as or resource.api_version).rpartition("/")
+    version = _STORED_UPSTREAM.get(resource.kind, version)
     name = f"{group}/{version}/{resource.kind}"
+    name = _HASHED_AS.get(name, name)
     return b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
 
 

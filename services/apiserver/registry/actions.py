@@ -102,8 +102,10 @@ def _disrupted(store: Store, parsed: deletion.Options) -> Updater:
     return update
 
 
-def scale_answer(value: bytes, revision: int) -> Answer:
-    made = scale.of(orjson.loads(value), revision)
+def scale_answer(store: Store, value: bytes, revision: int) -> Answer:
+    obj, paths = orjson.loads(value), scale.paths_of(store.resource)
+    scale.check_set(obj, paths)
+    made = scale.of(obj, revision, paths)
     meta = made["metadata"]
     wire = {**made, "metadata": {name: v for name, v in meta.items() if name != "resourceVersion"}}
     return Answer(
@@ -126,11 +128,13 @@ def scale_patcher(
 
 
 def _scaled(store: Store, target: Target, make: Callable[[Json], Json], options: WriteOptions) -> Updater:
+    paths = scale.paths_of(store.resource)
+
     def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
-        given = make(scale.of(old, stored.revision))
+        given = make(scale.of(old, stored.revision, paths))
         replicas = scale.check(store.resource, given, target.name)
         new = orjson.loads(stored.value)
-        new["spec"]["replicas"] = replicas
+        scale.set_replicas(new, replicas, paths)
         version = (given.get("metadata") or {}).get("resourceVersion", "")
         if version:
             new["metadata"]["resourceVersion"] = version

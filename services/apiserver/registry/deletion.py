@@ -22,6 +22,7 @@ Propagation = Literal["", "Foreground", "Background", "Orphan"]
 # A century: what is longer has no date, and would never be waited for.
 GRACE_SECONDS_MAX = 100 * 365 * 86_400
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+DEFINITION_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 ORPHANING = ("jobs.batch", "replicationcontrollers")
 
 
@@ -203,6 +204,29 @@ def before_delete_namespace(obj: Json, options: Options, now: datetime) -> tuple
         return new, False
     held = (obj.get("spec") or {}).get("finalizers") or new["metadata"].get("finalizers")
     return new, not held
+
+
+def before_delete_definition(obj: Json, options: Options, now: datetime) -> tuple[Json, bool]:
+    """A definition first loses the objects that it defined: it waits for a finalizer of its own."""
+    if obj["metadata"].get("deletionTimestamp"):
+        return before_delete(obj, options, None, now)
+    new = {**obj, "metadata": {**obj["metadata"]}}
+    _set_finalizers(new["metadata"], options.propagation)
+    new["metadata"]["deletionTimestamp"] = rfc3339(now)
+    finalizers = new["metadata"].get("finalizers") or []
+    if DEFINITION_FINALIZER not in finalizers:
+        new["metadata"]["finalizers"] = [*finalizers, DEFINITION_FINALIZER]
+    pending = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": rfc3339(now),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    status = obj.get("status") or {}
+    kept = [each for each in status.get("conditions") or () if each["type"] != "Terminating"]
+    new["status"] = {**status, "conditions": [*kept, pending]}
+    return new, False
 
 
 def is_finished(new: Json, old: Json) -> bool:

@@ -11,11 +11,15 @@ _HISTORIC = {
     ("", "services"): "services/specs",
     ("", "endpoints"): "services/endpoints",
     ("", "replicationcontrollers"): "controllers",
+    ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
+    ("apiregistration.k8s.io", "apiservices"): "apiregistration.k8s.io/apiservices",
 }
 
 
 def prefix(resource: Resource) -> str:
     """The path under which all objects of a kind are; ends with "/"."""
+    if resource.key_prefix:
+        return f"{ROOT}/{resource.key_prefix}/"
     return f"{ROOT}/{_HISTORIC.get((resource.group, resource.plural), resource.plural)}/"
 
 

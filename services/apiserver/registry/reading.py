@@ -14,6 +14,7 @@ from typing import Any
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.custom.resource import CustomResource
 from services.apiserver.registry import continue_token, keys
 from services.apiserver.registry.caches import describer
 from services.apiserver.registry.continue_token import Token
@@ -211,7 +212,7 @@ class Reader:
         return Selection(target.namespace, label_selector, field_selector)
 
     def _unknown_field(self, field: str) -> ApiError:
-        if self.resource.plural in CONVERTED:
+        if self.resource.plural in CONVERTED or isinstance(self.resource, CustomResource):
             return errors.bad_request(f"field label not supported: {field}")
         known = 'only "metadata.name", "metadata.namespace"'
         return errors.bad_request(f'"{field}" is not a known field selector: {known}')

@@ -17,6 +17,7 @@ from services.api import errors
 from services.api.core_v1 import Service, ServiceAccount
 from services.api.kinds import STREAMED, Resource, resource_of
 from services.api.policy_v1 import PodDisruptionBudget
+from services.apiserver.custom.resource import CustomResource
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.cluster_ips import IP_ADDRESSES, ClusterIps
@@ -49,6 +50,7 @@ from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
 from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
+from services.machinery.patch.apply_patch import STRATEGIC, unsupported
 from services.process.logging import Logger
 
 Json = dict[str, Any]
@@ -82,9 +84,13 @@ class Registry:
         self._budgets = Budgets(self.store(resource_of(PodDisruptionBudget)))
         self._tokens = TokenRequests(self.store(resource_of(ServiceAccount)), issuer or TokenIssuer())
 
+    def store_for(self, serving: Serving) -> Store:
+        """One of its own, for who needs what nobody may ask for."""
+        return Store(serving, self._storage, self.caches, self._clock, self._random)
+
     def _enter(self, serving: Serving) -> None:
         key = serving.resource.key
-        self._stores[key] = Store(serving, self._storage, self.caches, self._clock, self._random)
+        self._stores[key] = self.store_for(serving)
         self._stores[key].quotas = self._quotas
         self._readers[key] = Reader(serving, self._storage, self.caches.of(serving.stored))
 
@@ -129,7 +135,7 @@ class Registry:
             stored = await store.get(target.namespace, target.name)
         found = (stored.value, stored.revision)
         if target.subresource == "scale":
-            return actions.scale_answer(*found)
+            return actions.scale_answer(store, *found)
         uid = orjson.loads(found[0])["metadata"].get("uid", "")
         return Answer(Item(*found, target.namespace, target.name, uid), deprecation(target.resource))
 
@@ -188,6 +194,8 @@ class Registry:
     async def patch(
         self, target: Target, body: bytes, patch_type: PatchType, options: WriteOptions
     ) -> Answer:
+        if patch_type == STRATEGIC and isinstance(target.resource, CustomResource):
+            raise unsupported(patch_type)
         store = self._writable(target, "patch", options)
         if target.subresource == "scale":
             updater = actions.scale_patcher(store, target, body, patch_type, options)
@@ -205,7 +213,7 @@ class Registry:
     ) -> Answer:
         written = await store.update(target, updater, options)
         self._journal.updated(target, written, options)
-        return actions.scale_answer(written.value, written.stored.revision)
+        return actions.scale_answer(store, written.value, written.stored.revision)
 
     async def delete(self, target: Target, raw_options: bytes, dry_run: bool = False) -> Deleted:
         store = self._served(target, "delete")
@@ -266,6 +274,8 @@ class Registry:
                 raise _not_allowed()
             return store
         part = next((s for s in resource.subresources if s.name == target.subresource), None)
+        if part is None and isinstance(resource, CustomResource):
+            raise errors.not_found(resource, target.name)
         if part is None or part.name in STREAMED or not target.name:
             _unknown()
         if verb not in part.verbs:
@@ -275,6 +285,8 @@ class Registry:
 
 def deprecation(resource: Resource) -> tuple[str, ...]:
     """What whoever reads or deletes objects of a kind should know; writes learn it from the rules."""
+    if isinstance(resource, CustomResource):
+        return (resource.deprecation,) if resource.deprecation else ()
     if resource.plural == "endpoints":
         return ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",)
     return ()

@@ -5,24 +5,78 @@ Pure: how a Scale is read out of a workload, and what a Scale says about it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from services.api import errors
 from services.api.kinds import Resource
+from services.apiserver.custom.resource import CustomResource
 from services.machinery import labels
 
 Json = dict[str, Any]
 
 
-def of(obj: Json, revision: int) -> Json:
-    """autoscaling/v1 Scale of a Deployment, ReplicaSet or ReplicationController."""
-    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    kept = ("name", "namespace", "uid", "creationTimestamp")
-    scale_status: Json = {"replicas": status.get("replicas", 0)}
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a custom object keeps what a Scale shows."""
+
+    replicas: tuple[str, ...]
+    status_replicas: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
+def paths_of(resource: Resource) -> Paths | None:
+    """None for a built-in kind, whose fields are where they are."""
+    if not isinstance(resource, CustomResource) or not resource.compiled.scale:
+        return None
+    given = resource.compiled.scale
+    names = ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
+    split = (tuple(part for part in given.get(name, "").split(".") if part) for name in names)
+    return Paths(*split)
+
+
+def at(obj: Json, path: tuple[str, ...]) -> Any:
+    """None where nothing is."""
+    found: Any = obj
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def set_replicas(obj: Json, replicas: int, paths: Paths | None) -> None:
+    """In place."""
+    if paths is None:
+        obj["spec"]["replicas"] = replicas
+        return
+    place = obj
+    for name in paths.replicas[:-1]:
+        place = place.setdefault(name, {})
+    place[paths.replicas[-1]] = replicas
+
+
+def check_set(obj: Json, paths: Paths | None) -> None:
+    """ApiError (500) where a custom object says nothing of replicas, as upstream has it."""
+    if paths is not None and at(obj, paths.replicas) is None:
+        shown = "." + ".".join(paths.replicas)
+        raise errors.internal(f'the spec replicas field "{shown}" does not exist')
+
+
+def of(obj: Json, revision: int, paths: Paths | None = None) -> Json:
+    """autoscaling/v1 Scale of anything that has replicas."""
+    if paths is not None:
+        status_replicas, replicas = at(obj, paths.status_replicas) or 0, at(obj, paths.replicas) or 0
+        selector = (at(obj, paths.selector) or "") if paths.selector else ""
+        return _scale(obj["metadata"], revision, replicas, status_replicas, selector)
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
     selector = selector_text(spec.get("selector"))
+    return _scale(obj["metadata"], revision, spec.get("replicas", 0), status.get("replicas", 0), selector)
+
+
+def _scale(metadata: Json, revision: int, replicas: int, status_replicas: int, selector: str) -> Json:
+    kept = ("name", "namespace", "uid", "creationTimestamp")
+    scale_status: Json = {"replicas": status_replicas}
     if selector:
         scale_status["selector"] = selector
-    replicas = spec.get("replicas", 0)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",

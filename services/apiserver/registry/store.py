@@ -219,7 +219,8 @@ class Store:
     def _raise_if_invalid(self, obj: Json, causes: Sequence[errors.Cause]) -> None:
         if causes:
             name = obj.get("metadata", {}).get("name") or obj.get("metadata", {}).get("generateName", "")
-            raise errors.invalid(self.resource.group, self.resource.kind, name, causes)
+            # A custom object may say that it is of another kind, which is one of the causes then.
+            raise errors.invalid(self.resource.group, obj.get("kind", self.resource.kind), name, causes)
 
     # -- update ----------------------------------------------------------------------------------
 
@@ -422,6 +423,8 @@ class Store:
             grace = self.strategy.grace_seconds(old, options.grace_seconds)
             if self.resource.plural == "namespaces":
                 new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
+            elif self.resource.plural == "customresourcedefinitions":
+                new, gone = deletion.before_delete_definition(old, wanted, ctx.now)
             else:
                 new, gone = deletion.before_delete(old, wanted, grace, ctx.now)
             marked = new["metadata"] != old["metadata"]

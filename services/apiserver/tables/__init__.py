@@ -8,20 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from services.api.kinds import Resource
-from services.apiserver.tables import access, columns, networking, pods, quotas, rows, scheduling, workloads
+from services.apiserver.rules.versions import stored_shape
+from services.apiserver.tables import (
+    access,
+    admission,
+    autoscaling,
+    columns,
+    networking,
+    pods,
+    quotas,
+    rows,
+    scheduling,
+    workloads,
+)
 from services.apiserver.tables.partial import partial_object
 
+if TYPE_CHECKING:
+    from services.apiserver.custom.resource import CustomResource  # which needs the words of this package
+
 IncludeObject = Literal["Metadata", "None", "Object"]
-_ROWS = rows.ROWS | networking.ROWS | access.ROWS | scheduling.ROWS | workloads.ROWS | quotas.ROWS
+_ROWS = (
+    rows.ROWS
+    | networking.ROWS
+    | access.ROWS
+    | admission.ROWS
+    | scheduling.ROWS
+    | workloads.ROWS
+    | autoscaling.ROWS
+    | quotas.ROWS
+)
 _COLUMNS = (
     columns.COLUMNS
     | networking.COLUMNS
     | access.COLUMNS
+    | admission.COLUMNS
     | scheduling.COLUMNS
     | workloads.COLUMNS
+    | autoscaling.COLUMNS
     | quotas.COLUMNS
 )
 
@@ -36,11 +62,14 @@ def table(
     kind: str = "",
 ) -> dict[str, Any]:
     """The Table of a collection or of one object; `kind` where a subresource has one of its own."""
+    if hasattr(resource, "compiled") and not kind:
+        return _custom(cast("CustomResource", resource), objects, list_meta, include_object, now)
     kind = kind or resource.kind
     cells_of = _ROWS.get(kind, rows.default)
     result = []
     for obj in objects:
-        row: dict[str, Any] = {"cells": cells_of(obj, now), "object": _included(obj, include_object)}
+        cells = cells_of(stored_shape(resource, obj), now)
+        row: dict[str, Any] = {"cells": cells, "object": _included(obj, include_object)}
         if kind == "Pod" and (conditions := pods.conditions(obj)):
             row["conditions"] = conditions
         result.append(row)
@@ -50,6 +79,30 @@ def table(
         "metadata": list_meta,
         "columnDefinitions": _COLUMNS.get(kind, columns.DEFAULT),
         "rows": result,
+    }
+
+
+def _custom(
+    resource: CustomResource,
+    objects: Iterable[dict[str, Any]],
+    list_meta: dict[str, Any],
+    include_object: IncludeObject,
+    now: datetime,
+) -> dict[str, Any]:
+    """With the columns of its definition."""
+    shown = resource.compiled.columns
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": list_meta,
+        "columnDefinitions": resource.compiled.column_definitions,
+        "rows": [
+            {
+                "cells": [obj["metadata"].get("name", ""), *(column.cell(obj, now) for column in shown)],
+                "object": _included(obj, include_object),
+            }
+            for obj in objects
+        ],
     }
 
 

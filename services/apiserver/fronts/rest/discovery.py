@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from services.api.kinds import SERVED, Resource, Subresource
 from services.apiserver.fronts.discovery import GROUPS, resource_lists
+from services.machinery.api_versions import preference
 
 Json = dict[str, Any]
 Served = tuple[Resource, ...]
 
 AGGREGATED = "APIGroupDiscoveryList"
-_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
-_STAGES = {"": 2, "beta": 1, "alpha": 0}
 
 
 def legacy_versions(address: str) -> Json:
@@ -33,15 +31,7 @@ def group_names(served: Served = SERVED) -> list[str]:
 
 def versions(group_name: str, served: Served = SERVED) -> list[str]:
     """Those of a group, the one that clients should prefer first."""
-    return sorted({r.version for r in served if r.group == group_name}, key=_preference, reverse=True)
-
-
-def _preference(version: str) -> tuple[int, int, int]:
-    """Released before beta before alpha; among these, the newest."""
-    found = _VERSION.fullmatch(version)
-    if found is None:
-        return (-1, 0, 0)
-    return (_STAGES[found[2] or ""], int(found[1]), int(found[3] or 0))
+    return sorted({r.version for r in served if r.group == group_name}, key=preference, reverse=True)
 
 
 def group(name: str, served: Served = SERVED) -> Json | None:
@@ -103,7 +93,7 @@ def _entry(resource: Resource) -> Json:
         "responseKind": _kind(resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": list(resource.verbs),
+        "verbs": list(resource.discovered_verbs),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)

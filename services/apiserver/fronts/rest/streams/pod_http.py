@@ -25,12 +25,14 @@ _LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError, C
 
 
 @asynccontextmanager
-async def client(call: Call, tls: bool) -> AsyncIterator[aiohttp.ClientSession]:
-    """For one request over that call."""
+async def client(
+    call: Call, tls: bool | ssl.SSLContext, host: str = ""
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """For one request over that call; `tls` True takes any certificate, a context one for `host`."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     session = aiohttp.ClientSession(
-        connector=_Connector(theirs, _unverified() if tls else None),
+        connector=_Connector(theirs, _unverified() if tls is True else tls or None, host),
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -45,13 +47,13 @@ async def client(call: Call, tls: bool) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 class _Connector(aiohttp.BaseConnector):
-    def __init__(self, end: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, end: socket.socket, tls: ssl.SSLContext | None, host: str) -> None:
         super().__init__(force_close=True)
-        self._end, self._tls = end, tls
+        self._end, self._tls, self._host = end, tls, host
 
     async def _create_connection(self, *_: Any) -> Any:
         loop = asyncio.get_running_loop()
-        name = "" if self._tls else None
+        name = self._host if self._tls else None
         try:
             made = await loop.create_unix_connection(
                 self._factory,

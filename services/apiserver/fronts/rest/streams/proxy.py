@@ -45,7 +45,7 @@ class Proxy:
         if path.plural == "nodes":
             return await self._node(request, path, (rest or "").strip("/"))
         backend = await self._backend(path)
-        call = await self._reached(path.namespace, backend)
+        call = await self.reached(path.namespace, backend)
         try:
             where = f"/{rest or ''}"
             if upgrades:
@@ -54,7 +54,7 @@ class Proxy:
         finally:
             call.cancel()
 
-    async def _reached(self, namespace: str, backend: Backend) -> Call:
+    async def reached(self, namespace: str, backend: Backend) -> Call:
         """A connection to the Pod, which the caller cancels. ApiError (503) where there is none."""
         reference = pb.ContainerReference(namespace=namespace, pod=backend.pod)
         call, is_reached = None, False
@@ -78,11 +78,14 @@ class Proxy:
         if path.plural == "pods":
             named = proxy_targets.split(path.name, "pod")
             return proxy_targets.of_pod(named, await self._object("v1", "Pod", path.namespace, named.name))
-        named = proxy_targets.split(path.name, "service")
-        service = await self._object("v1", "Service", path.namespace, named.name)
+        return await self.of_service(path.namespace, proxy_targets.split(path.name, "service"))
+
+    async def of_service(self, namespace: str, named: proxy_targets.Named) -> Backend:
+        """One of the Pods behind it. ApiError (404, 503)."""
+        service = await self._object("v1", "Service", namespace, named.name)
         port = proxy_targets.service_port(named, service)
         labels = f"kubernetes.io/service-name={named.name}"
-        slices = Target(_resource("discovery.k8s.io/v1", "EndpointSlice"), path.namespace, "")
+        slices = Target(_resource("discovery.k8s.io/v1", "EndpointSlice"), namespace, "")
         found = await self._registry.list(slices, ListOptions(labels=labels, resource_version="0"))
         bodies = [orjson.loads(item.value) for item in found.items]
         return proxy_targets.of_service(named, port, bodies, self._random)
