@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from services.apiserver.crd.values import go_float
-from services.apiserver.tables.descriptions import DESCRIPTIONS
 from services.machinery import duration, jsonpath
 
 Json = dict[str, Any]
@@ -59,11 +58,18 @@ def _cell(kind: str, value: Any, now: datetime) -> Any:
     return None
 
 
+def _description(what: str) -> str:
+    # Tables of custom objects are made by this module: its own package's start is no time to ask for them.
+    from services.apiserver.tables.descriptions import DESCRIPTIONS
+
+    return DESCRIPTIONS[what]
+
+
 def printer_columns(version: Json) -> list[Column]:
     """The columns of a version after its name: those of the definition, or else the age."""
     given = version.get("additionalPrinterColumns")
     columns = []
-    for column in given or ({**_AGE, "description": DESCRIPTIONS["age"]},):
+    for column in given or ({**_AGE, "description": _description("age")},):
         try:
             path = jsonpath.parse(f"{{{column['jsonPath']}}}")
         except jsonpath.JsonPathError:
@@ -75,7 +81,7 @@ def printer_columns(version: Json) -> list[Column]:
 
 def definitions(columns: list[Column]) -> list[Json]:
     """The Table's columnDefinitions."""
-    name: Json = {"name": "Name", "type": "string", "format": "name", "description": DESCRIPTIONS["name"]}
+    name: Json = {"name": "Name", "type": "string", "format": "name", "description": _description("name")}
     return [
         {
             "name": column.get("name", ""),

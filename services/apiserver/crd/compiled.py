@@ -8,17 +8,26 @@ validated; a schema that is not structural prunes nothing and lets everything pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from services.apiserver.crd import columns, embedded, lists, merging, preparation, pruning, replicas, values
+from services.apiserver.crd import (
+    columns,
+    embedded,
+    lists,
+    merging,
+    preparation,
+    pruning,
+    replicas,
+    rules,
+    values,
+)
 from services.apiserver.crd.columns import Column, Selectable
 from services.apiserver.crd.structural import Node, NotStructural, read
 from services.apiserver.rules.strict import Unreadable as Unreadable
 from services.apiserver.rules.validation import names
 from services.apiserver.rules.validation.meta import generic_object_meta, object_meta_update
-from services.machinery.field_errors import Cause, Causes, invalid
+from services.machinery.field_errors import Causes, invalid
 from services.machinery.schema import Schema
 
 Json = dict[str, Any]
@@ -137,7 +146,7 @@ class CompiledVersion:
         status = self.root.properties.get("status")
         if "status" in new and status is not None:
             before = old.get("status", values.UNKNOWN)
-            out += [_under("status", cause) for cause in values.validate(status, new["status"], before)]
+            out += [values.under("status", cause) for cause in values.validate(status, new["status"], before)]
         out += replicas.status_faults(new, self.scale)
         out += self._new_duplicates(new, old)
         return self._with_rules(out, new, old)
@@ -160,11 +169,11 @@ class CompiledVersion:
             return found
         if any(cause["reason"] in _BLOCKING for cause in found):
             return [*found, invalid(values.NIL, None, _UNCHECKED)]
-        return found + self._rule_faults(new, old)
+        return found + self._rules.faults(new, old)
 
     @cached_property
-    def _rule_faults(self) -> Callable[[Json, Json | None], Causes]:
-        return lambda new, old: []
+    def _rules(self) -> rules.Checker:
+        return rules.compiled(self.root)
 
     def warnings(self, obj: Json, old: Json | None = None) -> list[str]:
         """Of finalizers that other finalizers' owners may stumble over."""
@@ -189,11 +198,6 @@ class CompiledVersion:
     def selectable_fields(self, obj: Json) -> dict[str, str]:
         """What field selectors may name besides the name and the namespace, with its values."""
         return {field.name: field.value(obj) for field in self._selectable}
-
-
-def _under(path: str, cause: Cause) -> Cause:
-    field = cause["field"]
-    return {**cause, "field": path if field == values.NIL else f"{path}.{field}"}
 
 
 def compile_version(definition: Json, name: str) -> CompiledVersion:

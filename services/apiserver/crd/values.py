@@ -41,6 +41,12 @@ def validate(node: Node, value: Any, old: Any = UNKNOWN) -> Causes:
     return once(found)
 
 
+def under(path: str, cause: Cause) -> Cause:
+    """The cause with its field told from further above."""
+    field = cause["field"]
+    return {**cause, "field": path if field == NIL else f"{path}.{field}"}
+
+
 def once(found: Causes) -> Causes:
     if len(found) < 2:
         return found

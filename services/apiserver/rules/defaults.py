@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
+from services.apiserver.crd import definition_rules
 from services.apiserver.rules import (
     defaults_access,
     defaults_networking,
@@ -134,6 +135,7 @@ def token_request(obj: Json) -> None:
 
 
 DEFAULTS: dict[str, Callable[[Json], None]] = {
+    "CustomResourceDefinition": definition_rules.default,
     "Pod": pod,
     "Deployment": deployment,
     "ReplicaSet": replica_set,

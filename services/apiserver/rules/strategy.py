@@ -11,6 +11,7 @@ from typing import Any
 
 from services.api import kinds
 from services.api.errors import Cause
+from services.apiserver.crd import definition, definition_rules
 from services.apiserver.rules import decode, defaults, prepare, selectable, strategy_workloads, warnings
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
@@ -46,6 +47,13 @@ def _nothing(obj: Json) -> None:
 _KINDS: dict[str, Rules] = {
     **strategy_workloads.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
+    "CustomResourceDefinition": Rules(
+        definition.create,
+        definition.update,
+        definition_rules.prepare_create,
+        definition_rules.prepare_update,
+        allows_unconditional_update=False,
+    ),
     "Endpoints": Rules(core.endpoints, core.endpoints_update, allows_create_on_update=True),
     "Event": Rules(core.event, core.event_update, allows_create_on_update=True),
     "Namespace": Rules(
@@ -161,6 +169,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ),
     ("Pod", "resize"): Rules(validate_update=pod.update_resize, prepare_update=prepare.pod_resize),
     ("Pod", "binding"): Rules(validate=pod.binding),
+    ("CustomResourceDefinition", "status"): of_status(definition.status_update),
     ("Node", "status"): of_status(core.node_update),
     ("Namespace", "status"): of_status(core.namespace_status),
     ("Namespace", "finalize"): Rules(
