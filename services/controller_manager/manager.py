@@ -36,6 +36,7 @@ from services.controller_manager.persistent_volume.protection import ClaimProtec
 from services.controller_manager.pod_gc import TERMINATED_PODS_MAX, PodGarbageCollector
 from services.controller_manager.replicaset import ReplicaSetController
 from services.controller_manager.replication_controller import ReplicationManager
+from services.controller_manager.resource_quota import ResourceQuotaController
 from services.controller_manager.root_ca import RootCaPublisher
 from services.controller_manager.service_account import ServiceAccountController
 from services.controller_manager.taint_eviction import TaintEvictionController
@@ -89,6 +90,7 @@ CONTROLLERS: dict[str, Make] = {
     "persistentvolume-protection-controller": lambda context, _: VolumeProtection(context),
     "ephemeral-volume-controller": lambda context, _: EphemeralVolumeController(context),
     "hostpath-provisioner": lambda context, _: HostPathStorage(context),
+    "resourcequota-controller": lambda context, _: ResourceQuotaController(context),
     "garbage-collector-controller": lambda context, _: GarbageCollector(context),
     "addon-manager": lambda context, to: AddonManager(context.client, context.clock, context.log, to.addons),
 }
