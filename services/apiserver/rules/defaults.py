@@ -12,6 +12,7 @@ from typing import Any
 from services.apiserver.crd import definition_rules
 from services.apiserver.rules import (
     defaults_access,
+    defaults_admission,
     defaults_networking,
     defaults_quotas,
     defaults_storage,
@@ -143,6 +144,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Service": service,
     "Endpoints": endpoints,
     **defaults_access.DEFAULTS,
+    **defaults_admission.DEFAULTS,
     **defaults_networking.DEFAULTS,
     **defaults_quotas.DEFAULTS,
     **defaults_storage.DEFAULTS,

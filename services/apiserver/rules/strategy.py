@@ -12,7 +12,15 @@ from typing import Any
 from services.api import kinds
 from services.api.errors import Cause
 from services.apiserver.crd import definition, definition_rules
-from services.apiserver.rules import decode, defaults, prepare, selectable, strategy_workloads, warnings
+from services.apiserver.rules import (
+    decode,
+    defaults,
+    prepare,
+    selectable,
+    strategy_admission,
+    strategy_workloads,
+    warnings,
+)
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
 from services.apiserver.rules.kind_rules import Rules, of_status
@@ -45,6 +53,7 @@ def _nothing(obj: Json) -> None:
 
 
 _KINDS: dict[str, Rules] = {
+    **strategy_admission.KINDS,
     **strategy_workloads.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
     "CustomResourceDefinition": Rules(
@@ -160,6 +169,7 @@ _KINDS: dict[str, Rules] = {
 
 
 _SUBRESOURCES: dict[tuple[str, str], Rules] = {
+    **strategy_admission.SUBRESOURCES,
     **strategy_workloads.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True
