@@ -13,12 +13,16 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc.aio
+
 from services.api.core_v1 import Pod
 from services.api.errors import ApiError
 from services.api.object import Object, ObjectKey
 from services.client.client import Client, connect
-from services.client.credentials import of_administrator
+from services.client.credentials import KUBELET_SERVER_NAME, Credentials, of_administrator, open_channel
+from services.launcher.addresses import Addresses
 from services.machinery.pods import is_ready
+from services.process.healthcheck import SERVING
 
 T = TypeVar("T", bound=Object)
 
@@ -76,6 +80,17 @@ class Cluster:
     def etcd(self, *words: str) -> str:
         """The witness's view of the store, past the API server."""
         return self.orrery("etcd", *words)
+
+    def trouble(self, component: str) -> str:
+        """Empty when it says that it serves, over its port and with the administrator's certificate."""
+        with_tls = component == "apiserver" or component.startswith("node")
+        mine = of_administrator(self.home) if with_tls else None
+        return asyncio.run(health(self.address(component), mine, server_name(component)))
+
+    def address(self, component: str) -> str:
+        record = self.record
+        host = Addresses.from_json(record["addresses"]).node(component)
+        return f"{host}:{record['ports'][component]}"
 
     def until(
         self, kind: type[T], condition: Callable[[dict[ObjectKey, T]], bool], namespace: str = "default"
@@ -137,6 +152,25 @@ class Cluster:
                 f"{module} {' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+
+def server_name(component: str) -> str:
+    """Whose certificate to ask for, where the address alone does not say it."""
+    return KUBELET_SERVER_NAME if component.startswith("node") else ""
+
+
+async def health(address: str, credentials: Credentials | None, name: str = "") -> str:
+    """What is wrong with whoever serves there."""
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    try:
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            open_channel(address, credentials, options, server_name=name) as channel,
+        ):
+            answer = await channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b"")
+    except (grpc.aio.AioRpcError, TimeoutError) as error:
+        return f"{address}: {error}"
+    return "" if answer == SERVING else f"{address} is not serving yet"
 
 
 def summary(object_: Object) -> str:

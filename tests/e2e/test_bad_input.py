@@ -23,7 +23,6 @@ from services.client.grpc_transport import GrpcTransport
 from services.kubectl.__main__ import run
 from services.kubectl.session import World
 from services.process.clock import SystemClock
-from services.process.healthcheck import check
 from tests.e2e import malformed
 from tests.e2e.cluster import Cluster
 from tests.e2e.malformed import CONFIG, DEPLOYMENT, POD, SECRET, SERVICE, changed
@@ -109,7 +108,7 @@ def test_the_command_itself_survives(cluster: Cluster, text: bytes, wanted: str)
     assert wanted in said
     assert "Traceback" not in said
     assert len(ERROR.findall(said)) == 1
-    assert not check(cluster.apiserver)
+    assert not cluster.trouble("apiserver")
 
 
 def test_a_list_with_one_bad_item(cluster: Cluster, namespace: str) -> None:

@@ -49,7 +49,8 @@ class ComposeCluster(Cluster):
             "ORRERY_REGISTRY_PORT": str(registry_port),
         }
         self.registry_port = registry_port
-        (home / "cluster.json").write_text(json.dumps({"apiserver": f"127.0.0.1:{port}"}))
+        record = {"apiserver": f"127.0.0.1:{port}", "mutual_tls": True}
+        (home / "cluster.json").write_text(json.dumps(record))
 
     def compose(self, *words: str) -> str:
         done = subprocess.run(
@@ -75,6 +76,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster
     cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), *ports)
     try:
         cluster.compose("up", "--build", "--detach", "--wait")
+        cluster.compose("cp", "apiserver:/keys", str(cluster.home / "keys"))
         yield cluster
     finally:
         cluster.compose("down", "--volumes", "--timeout", "5")

@@ -18,12 +18,12 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from services.launcher.addresses import Addresses
+from services.client.credentials import of_administrator, open_channel
 from services.pb.node.v1 import node_pb2
 from services.pb.registry.v1 import registry_pb2
 from services.pb.resource.v1 import resource_pb2
-from services.process.healthcheck import check, frame
-from tests.e2e.cluster import Cluster
+from services.process.healthcheck import frame
+from tests.e2e.cluster import Cluster, server_name
 
 pytestmark = [pytest.mark.slow]
 
@@ -61,12 +61,11 @@ def greetings() -> Iterator[bytes]:
 def component(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """A component and its address; looks afterwards whether anything is left of what the test did."""
     name = str(request.param)
-    host = Addresses.from_json(cluster.record["addresses"]).node(name)
-    address = f"{host}:{cluster.record['ports'][name]}"
+    address = cluster.address(name)
     pid, log = cluster.pids()[name], len(cluster.log(name))
     open_before = sockets(pid)
     yield name, address
-    assert not check(address)
+    assert not cluster.trouble(name)
     assert cluster.pids()[name] == pid, "it was never restarted"
     said = cluster.log(name)[log:]
     assert "Traceback" not in said, said[-3000:]
@@ -92,9 +91,9 @@ def connected(stack: ExitStack, address: str) -> socket.socket:
     return stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
 
 
-def test_strangers(component: tuple[str, str]) -> None:
+def test_strangers(cluster: Cluster, component: tuple[str, str]) -> None:
     """All of them at once, each staying on the line: the component still serves others."""
-    _, address = component
+    name, address = component
     with ExitStack() as stack:
         for greeting in greetings():
             try:
@@ -103,11 +102,11 @@ def test_strangers(component: tuple[str, str]) -> None:
                 continue  # it hung up in the middle, as it may
         for _ in range(50):
             connected(stack, address)  # half open: never says a word
-        assert not check(address)
-    assert not check(address)
+        assert not cluster.trouble(name)
+    assert not cluster.trouble(name)
 
 
-async def test_calls_that_cannot_be_read(component: tuple[str, str]) -> None:
+async def test_calls_that_cannot_be_read(cluster: Cluster, component: tuple[str, str]) -> None:
     """To each method there is and to one that is not: an answer or an error, in time."""
     name, address = component
     chance = random.Random(5)
@@ -117,7 +116,8 @@ async def test_calls_that_cannot_be_read(component: tuple[str, str]) -> None:
         for service in descriptor.services_by_name.values()
         for method in service.methods
     ]
-    async with grpc.aio.insecure_channel(address) as channel:
+    mine = of_administrator(cluster.home) if name != "registry" else None
+    async with open_channel(address, mine, server_name=server_name(name)) as channel:
         for method in (*methods, "/no.such.Service/Call", "/x", "/grpc.health.v1.Health/Check"):
             for body in (
                 b"\xff" + chance.randbytes(60),

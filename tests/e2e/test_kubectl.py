@@ -15,6 +15,7 @@ import grpc
 import orjson
 import pytest
 
+from services.client.credentials import of_administrator
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.pb.resource.v1 import resource_pb2_grpc
 from tests.e2e.cluster import Cluster, running
@@ -271,7 +272,9 @@ def test_the_same_object_everywhere(newest: Kubectl) -> None:
     raw = newest("get", "--raw", f"/api/v1/namespaces/{newest.namespace}/configmaps/same")
     rest = orjson.loads(raw)
     target = pb.Resource(version="v1", resource="configmaps", namespace=newest.namespace, name="same")
-    with grpc.insecure_channel(newest.cluster.apiserver) as channel:
+    mine = of_administrator(newest.cluster.home)
+    assert mine is not None
+    with grpc.secure_channel(newest.cluster.apiserver, mine.for_channel()) as channel:
         answer = resource_pb2_grpc.ResourceServiceStub(channel).Get(pb.GetRequest(resource=target))
     key = f"/registry/configmaps/{newest.namespace}/same"
     stored = orjson.loads(newest.cluster.etcd("get", key))
