@@ -14,7 +14,7 @@ from typing import Any
 
 from services.apiserver.rules.json_text import ExactObject, Number
 from services.machinery import quantity
-from services.machinery.schema import Schema
+from services.machinery.schema import Schema, definition
 from services.machinery.schema.normal import INT_BOUNDS, Irregular, normaliser
 
 STRICT_FAULTS_MAX = 100  # As upstream; more would not fit into a warning header.
@@ -131,8 +131,10 @@ class _Walk:
 
     def _leaf(self, item: Any, kind: str, place: _Place, go_type: str) -> Any:
         match kind:
-            case "raw" | "json" | "schemaorarray" | "schemaorbool" | "schemaorstrings":
+            case "raw" | "json":
                 return plain(item)
+            case "schemaorarray" | "schemaorbool" | "schemaorstrings":
+                return self._json_schemas(item, kind, place)
             case "bool":
                 return item if type(item) is bool else self._wrong(json_type(item), place, go_type)
             case "int32" | "int64":
@@ -149,6 +151,23 @@ class _Walk:
         if not isinstance(item, str):
             return self._wrong(json_type(item), place, go_type)
         return self._base64(item) if kind == "bytes" else item
+
+    def _json_schemas(self, item: Any, kind: str, place: _Place) -> Any:
+        """Upstream decodes these by hand, and then is not strict: what it does not know is gone untold."""
+        if isinstance(item, dict):
+            walk = _Walk()
+            found = walk.struct(item, definition("apiextensions.v1.JSONSchemaProps"), _Place("", (), ""))
+            self.wrong_type = self.wrong_type or walk.wrong_type
+            return found
+        if isinstance(item, list) and kind == "schemaorarray":
+            return [self._json_schemas(each, kind, place) for each in item]
+        if isinstance(item, list) and kind == "schemaorstrings":
+            return [self._leaf(each, "string", place, "string") for each in item]
+        if kind == "schemaorbool":
+            if not isinstance(item, bool):
+                self.wrong_type = self.wrong_type or "boolean or JSON schema expected"
+            return bool(item)
+        return {}
 
     def _integer(self, item: Any, kind: str, place: _Place, go_type: str) -> Any:
         low, high = INT_BOUNDS[kind]

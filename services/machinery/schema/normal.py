@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from services.machinery import quantity
-from services.machinery.schema.schema import ANY_JSON, Field, Schema
+from services.machinery.schema.schema import ANY_JSON, Field, Schema, definition
 
 Convert = Callable[[Any], Any]
 
@@ -105,6 +105,23 @@ def _moment(text: str) -> datetime:
         raise Irregular from error
 
 
+def _json_schema(value: Any) -> Any:
+    """A JSONSchemaProps where something else could stand."""
+    return normaliser(definition("apiextensions.v1.JSONSchemaProps"))(value)
+
+
+def _schema_or_array(value: Any) -> Any:
+    return [_json_schema(each) for each in value] if type(value) is list else _json_schema(value)
+
+
+def _schema_or_bool(value: Any) -> Any:
+    return value if type(value) is bool else _json_schema(value)
+
+
+def _schema_or_strings(value: Any) -> Any:
+    return [_text(each) for each in value] if type(value) is list else _json_schema(value)
+
+
 _LEAVES: dict[str, Convert] = {
     "string": _text,
     "bool": _bool,
@@ -118,6 +135,9 @@ _LEAVES: dict[str, Convert] = {
     "quantity": _quantity,
     "intorstring": _int_or_string,
     **dict.fromkeys(ANY_JSON, lambda value: value),
+    "schemaorarray": _schema_or_array,
+    "schemaorbool": _schema_or_bool,
+    "schemaorstrings": _schema_or_strings,
 }
 _ZEROS: dict[str, Any] = {
     "string": "", "bool": False, "int32": 0, "int64": 0, "float64": 0, "quantity": "0", "intorstring": 0,
