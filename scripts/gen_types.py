@@ -195,6 +195,8 @@ def emit(model: Model, order: set[tuple[str, str]], models: dict[str, dict[str, 
         if model.is_top_level and name in ("apiVersion", "kind"):
             continue
         kind, default = python_type(annotation, model.module)
+        if name == "extra":  # of a user: each has several values, which the models do not say
+            kind = "dict[str, list[str]]"
         attribute = snake(name)
         if attribute != name:
             renames[attribute] = name

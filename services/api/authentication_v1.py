@@ -20,7 +20,7 @@ class BoundObjectReference(
 
 
 class UserInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    extra: dict[str, str] = {}
+    extra: dict[str, list[str]] = {}
     groups: list[str] = []
     uid: str | None = None
     username: str | None = None

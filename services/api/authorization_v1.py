@@ -56,7 +56,7 @@ class SubjectAccessReviewSpec(
     gc=False,
     rename={"non_resource_attributes": "nonResourceAttributes", "resource_attributes": "resourceAttributes"},
 ):
-    extra: dict[str, str] = {}
+    extra: dict[str, list[str]] = {}
     groups: list[str] = []
     non_resource_attributes: NonResourceAttributes | None = None
     resource_attributes: ResourceAttributes | None = None

@@ -21,7 +21,7 @@ class CertificateSigningRequestSpec(
     request: str = ""
     signer_name: str = ""
     expiration_seconds: int | None = None
-    extra: dict[str, str] = {}
+    extra: dict[str, list[str]] = {}
     groups: list[str] = []
     uid: str | None = None
     usages: list[str] = []
