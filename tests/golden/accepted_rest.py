@@ -25,8 +25,6 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("generatename-bad", 2): "contains a random name",
     ("apis-without-columns", 2): "the cluster's addresses are of a range of our own",
     ("eviction", 17): "the order of owners hangs on the second in which they wrote",
-    ("vap-deny", -1): NO_POLICY,
-    ("webhook-failing", -1): NO_POLICY,
     ("managedfields-ingress", 2): INGRESS_CLASS,
     ("managedfields-ingress", 3): INGRESS_CLASS,
     ("merge-generation-pod-ingress", 3): INGRESS_CLASS,
@@ -43,7 +41,6 @@ ACCEPTED: dict[tuple[str, int], str] = {
 # Streams that are left out.
 STREAMS = {
     "custom-resource": "custom resources are not served yet",
-    "events-two-groups": "events.k8s.io is not served yet",
     "too-old-410": "recorded from a server that had been started anew",
 }
 WATCHES = {

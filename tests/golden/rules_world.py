@@ -19,7 +19,8 @@ from services.api import errors, kinds
 from services.api.errors import ApiError
 from services.apiserver.authentication.acting import APISERVER
 from services.apiserver.rules import admission
-from services.apiserver.rules.strategy import Strategy, strategy_for
+from services.apiserver.rules.strategy import Strategy
+from services.apiserver.rules.versions import rules_of, stored_resource
 from services.machinery.names import generate_name
 from tests.golden.requests import NotAsked, locate
 from tests.golden.runner import prepare, wanted_of  # the same reading of a recorded case
@@ -94,7 +95,7 @@ def _answer(world: World, request: Json, body: bytes) -> Json:
         raise NotAsked("not for the rules")
     if "dryRun" in split.query or request.get("anonymous") or request.get("headers"):
         raise NotAsked("not for the rules")
-    strategy = strategy_for(resource, target.subresource)
+    strategy = rules_of(resource, target.subresource)
     try:
         obj, warnings = _write(world, resource, strategy, request["method"], target, body, validation)
     except ApiError as error:
@@ -147,4 +148,5 @@ def _created(world: World, resource: kinds.Resource, strategy: Strategy, obj: Js
 
 def _raise(resource: kinds.Resource, obj: Json, causes: list[errors.Cause]) -> None:
     if causes:
-        raise errors.invalid(resource.group, resource.kind, obj["metadata"].get("name", ""), causes)
+        name = obj["metadata"].get("name", "")
+        raise errors.invalid(stored_resource(resource).group, resource.kind, name, causes)

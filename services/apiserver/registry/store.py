@@ -220,7 +220,7 @@ class Store:
         if causes:
             name = obj.get("metadata", {}).get("name") or obj.get("metadata", {}).get("generateName", "")
             # A custom object may say that it is of another kind, which is one of the causes then.
-            raise errors.invalid(self.resource.group, obj.get("kind", self.resource.kind), name, causes)
+            raise errors.invalid(self._stored.group, obj.get("kind", self.resource.kind), name, causes)
 
     # -- update ----------------------------------------------------------------------------------
 

@@ -145,6 +145,11 @@ def _require_header(raw: bytes, value: Any, target: Target) -> None:
     kind = value.get("kind") or target.kind
     if api_version == target.api_version and kind == target.kind:
         return
+    if kind == target.kind and _stored_as(api_version, kind) == _stored_as(target.api_version, kind):
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version"
+            f" ({target.api_version})"
+        )
     if _is_known(api_version, kind):
         reason = (
             f"converting ({api_version.rpartition('/')[2]}.{kind}) to ({target.internal}): unknown conversion"
@@ -165,6 +170,12 @@ EMPTY_IS_GIVEN = {
 _OTHERS = {
     "v1": ("List",),
 }
+
+
+def _stored_as(api_version: str, kind: str) -> str:
+    """The version in which the objects of a kind are kept; "" where nobody serves it."""
+    found = kinds.resource_of_kind(api_version, kind)
+    return (found.stored_as or api_version) if found else ""
 
 
 def _is_known(api_version: str, kind: str) -> bool:

@@ -13,6 +13,7 @@ from services.apiserver.crd import definition_rules
 from services.apiserver.rules import (
     defaults_access,
     defaults_admission,
+    defaults_autoscaling,
     defaults_networking,
     defaults_quotas,
     defaults_storage,
@@ -145,6 +146,7 @@ DEFAULTS: dict[str, Callable[[Json], None]] = {
     "Endpoints": endpoints,
     **defaults_access.DEFAULTS,
     **defaults_admission.DEFAULTS,
+    **defaults_autoscaling.DEFAULTS,
     **defaults_networking.DEFAULTS,
     **defaults_quotas.DEFAULTS,
     **defaults_storage.DEFAULTS,

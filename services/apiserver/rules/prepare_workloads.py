@@ -62,6 +62,11 @@ def _note_template_generation(obj: Json, number: int) -> None:
     obj["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = str(number)
 
 
+def autoscaler_create(obj: Json) -> None:
+    """Its specs are not counted."""
+    obj["status"] = {"currentMetrics": None, "desiredReplicas": 0}
+
+
 def pod_template_update(new: Json, old: Json) -> None:
     if new.get("template") != old.get("template"):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1

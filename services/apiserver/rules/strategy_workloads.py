@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.apiserver.rules import prepare, prepare_workloads
 from services.apiserver.rules.kind_rules import Rules, of_status
 from services.apiserver.rules.validation import (
+    autoscaling,
     cron_jobs,
     daemon_sets,
     job_status,
@@ -34,6 +35,12 @@ KINDS: dict[str, Rules] = {
         prepare.with_status_create,
         prepare.with_status_update,
     ),
+    "HorizontalPodAutoscaler": Rules(
+        autoscaling.autoscaler,
+        autoscaling.autoscaler_update,
+        prepare_workloads.autoscaler_create,
+        prepare.keep_status,
+    ),
     "PodTemplate": Rules(
         pod_templates.pod_template,
         pod_templates.pod_template_update,
@@ -43,6 +50,7 @@ KINDS: dict[str, Rules] = {
 }
 
 SUBRESOURCES: dict[tuple[str, str], Rules] = {
+    ("HorizontalPodAutoscaler", "status"): of_status(autoscaling.autoscaler_status),
     ("Job", "status"): of_status(job_status.job_status_update),
     ("CronJob", "status"): of_status(cron_jobs.cron_job_status),
     ("DaemonSet", "status"): of_status(daemon_sets.daemon_set_status, prepare_workloads.daemon_set_status),

@@ -18,16 +18,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.api import kinds
 from services.api.errors import Cause
 from services.api.kinds import Resource
+from services.apiserver.rules import autoscaling_versions, event_versions
 from services.apiserver.rules.context import Context
+from services.apiserver.rules.defaults_autoscaling import old_autoscaler
 from services.apiserver.rules.strategy import Strategy, strategy_for
+from services.apiserver.rules.validation import events
+from services.machinery.field_errors import Causes
 
 Json = dict[str, Any]
 
 
 def _nothing(obj: Json) -> None:
     """For a version without defaults of its own."""
+
+
+def _no_more(obj: Json, out: Causes) -> None:
+    """For a version as strict as the stored one."""
+
+
+def _no_more_of_both(new: Json, old: Json, out: Causes) -> None:
+    """The same, of updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +55,38 @@ class Conversion:
     from_stored: Callable[[Json], Json]
     default: Callable[[Json], None] = _nothing  # in place
     fields: Mapping[str, str] | None = None
+    printed: Callable[[Json], Json] | None = None  # `to_stored` for who only shows it
+    # What this version asks besides, of the stored shape.
+    validate: Callable[[Json, Causes], None] = _no_more
+    validate_update: Callable[[Json, Json, Causes], None] = _no_more_of_both
 
 
 # By (apiVersion, kind) of the version that is not stored.
-CONVERSIONS: dict[tuple[str, str], Conversion] = {}
+CONVERSIONS: dict[tuple[str, str], Conversion] = {
+    ("autoscaling/v1", "HorizontalPodAutoscaler"): Conversion(
+        autoscaling_versions.to_stored,
+        autoscaling_versions.from_stored,
+        old_autoscaler,
+        printed=autoscaling_versions.as_observed,
+    ),
+    ("events.k8s.io/v1", "Event"): Conversion(
+        event_versions.to_stored,
+        event_versions.from_stored,
+        fields=event_versions.FIELDS,
+        validate=events.new_event,
+        validate_update=events.new_event_update,
+    ),
+}
 
 
 def conversion_of(resource: Resource) -> Conversion | None:
     return CONVERSIONS[resource.api_version, resource.kind] if resource.stored_as else None
+
+
+def stored_shape(resource: Resource, obj: Json) -> Json:
+    """A built-in object as the stored version has it, for who prints it."""
+    conversion = CONVERSIONS.get((resource.api_version, resource.kind)) if resource.stored_as else None
+    return obj if conversion is None else (conversion.printed or conversion.to_stored)(obj)
 
 
 class ConvertedStrategy(Strategy):
@@ -86,10 +123,16 @@ class ConvertedStrategy(Strategy):
         self._become(new, kept)
 
     def validate_create(self, obj: Json) -> list[Cause]:
-        return self._stored.validate_create(self.to_stored(obj))
+        kept = self.to_stored(obj)
+        out: Causes = self._stored.validate_create(kept)
+        self._conversion.validate(kept, out)
+        return out
 
     def validate_update(self, new: Json, old: Json) -> list[Cause]:
-        return self._stored.validate_update(self.to_stored(new), self.to_stored(old))
+        kept, before = self.to_stored(new), self.to_stored(old)
+        out: Causes = self._stored.validate_update(kept, before)
+        self._conversion.validate_update(kept, before, out)
+        return out
 
     def grace_seconds(self, obj: Json, requested: int | None) -> int | None:
         return self._stored.grace_seconds(self.to_stored(obj), requested)
@@ -107,3 +150,19 @@ class ConvertedStrategy(Strategy):
         made = self.from_stored(kept)
         obj.clear()
         obj.update(made)
+
+
+def rules_of(resource: Resource, subresource: str = "") -> Strategy:
+    """Of a built-in resource, in its own version."""
+    conversion = conversion_of(resource)
+    if conversion is None:
+        return strategy_for(resource, subresource)
+    return ConvertedStrategy(resource, stored_resource(resource), conversion, subresource)
+
+
+def stored_resource(resource: Resource) -> Resource:
+    """The built-in resource in whose version its objects are kept: itself, mostly."""
+    group, _, version = resource.stored_as.rpartition("/")
+    found = kinds.resource_named(group, version, resource.plural) if resource.stored_as else resource
+    assert found is not None, f"{resource.key} is stored as {resource.stored_as}, which is not served"
+    return found

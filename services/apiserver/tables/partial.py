@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.apiserver.rules.autoscaling_versions import ANNOTATIONS as AUTOSCALING
 from services.apiserver.rules.defaults_workloads import TEMPLATE_GENERATION
 
 Json = dict[str, Any]
 
 # What upstream keeps in fields of its own, and writes as an annotation where an object is shown whole.
-_WRITTEN_LAST = {"DaemonSet": (TEMPLATE_GENERATION,)}
+_WRITTEN_LAST = {"DaemonSet": (TEMPLATE_GENERATION,), "HorizontalPodAutoscaler": AUTOSCALING}
 
 
 def partial_object(obj: Json) -> Json:

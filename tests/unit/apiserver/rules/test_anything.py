@@ -12,7 +12,7 @@ import pytest
 from services.api import kinds
 from services.api.errors import ApiError
 from services.apiserver.rules import admission
-from services.apiserver.rules.strategy import strategy_for
+from services.apiserver.rules.versions import rules_of
 from services.machinery.schema import Schema, schema_of
 from tests.unit.apiserver.rules.world import World
 
@@ -64,7 +64,7 @@ def test_anything(resource: kinds.Resource) -> None:
 
 def _created(resource: kinds.Resource, body: Json) -> Json:
     """The object after every step; its causes do not matter, only that there are some or none."""
-    strategy, world = strategy_for(resource), World()
+    strategy, world = rules_of(resource), World()
     obj = strategy.decode(orjson.dumps(body), "Warn").obj
     if resource.namespaced:
         obj["metadata"]["namespace"] = "default"
@@ -83,7 +83,7 @@ def _created(resource: kinds.Resource, body: Json) -> Json:
 
 
 def _updated(resource: kinds.Resource, subresource: str, body: Json, old: Json) -> None:
-    strategy, world = strategy_for(resource, subresource), World()
+    strategy, world = rules_of(resource, subresource), World()
     merged = {**old, **{name: value for name, value in body.items() if value and name != "metadata"}}
     try:
         new = strategy.decode_object(copy.deepcopy(merged)).obj

@@ -12,7 +12,7 @@ from services.api.errors import ApiError, Cause, invalid
 from services.apiserver.authentication.acting import APISERVER
 from services.apiserver.rules import admission
 from services.apiserver.rules.decode import FieldValidation
-from services.apiserver.rules.strategy import strategy_for
+from services.apiserver.rules.versions import rules_of
 
 Json = dict[str, Any]
 
@@ -54,7 +54,7 @@ def create(
     """A creation through all steps but the store's. ApiError as the caller would see it."""
     world = world or World()
     target = kinds.resource_of(kind)
-    strategy = strategy_for(target)
+    strategy = rules_of(target)
     obj = strategy.decode(body, validation).obj
     if target.namespaced:
         obj["metadata"].setdefault("namespace", "default")
@@ -69,7 +69,7 @@ def create(
 def update(kind: type[Any], new: Json, old: Json, subresource: str = "") -> Json:
     """An update of a decoded object, or of a part of it."""
     target, world = kinds.resource_of(kind), World()
-    strategy = strategy_for(target, subresource)
+    strategy = rules_of(target, subresource)
     obj = strategy.decode_object(new).obj
     strategy.default(obj)
     admission.mutate("update", target, subresource, obj, old, world)
