@@ -22,8 +22,8 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("resourceversion-on-create", 2): "resource versions are the store's",
     ("stale-resourceversion", -1): "resource versions are the store's",
     ("limitrange-violations", -1): "LimitRange is not served",
-    ("quota-exceeded", -1): "ResourceQuota is not served",
-    ("quota-scopes", -1): "ResourceQuota is not served",
+    ("quota-exceeded", -1): "quotas are charged where objects are written",
+    ("quota-scopes", -1): "quotas are charged where objects are written",
     ("vap-deny", -1): "ValidatingAdmissionPolicy is not served",
     ("webhook-failing", -1): "webhooks are not served",
 }

@@ -34,7 +34,7 @@ SEQUENCES = (
     "stdin-and-dirs-k136",
     "taint-cordon-drain",
 )
-UNSERVED_WORDS = frozenset(("quota", "pdb", "job", "cronjob", "autoscale", "hpa", "auth"))
+UNSERVED_WORDS = frozenset(("pdb", "job", "cronjob", "autoscale", "hpa", "auth"))
 # (sequence, words of the command): why the answer differs
 _PATCH = (
     "our server decodes what a patch makes of an object, upstream the patch: other words, the same refusal"

@@ -11,6 +11,7 @@ from services.kubectl.commands import (
     create_access,
     create_config,
     create_ingress,
+    create_quota,
     create_service,
     create_token,
     create_workload,
@@ -189,6 +190,10 @@ _ACCESS = {
 }
 
 
+async def _quota(session: Session) -> None:
+    await generated(session, create_quota.quota(session, name_of(session)))
+
+
 async def _ingress(session: Session) -> None:
     await generated(session, create_ingress.ingress(session, name_of(session)))
 
@@ -289,6 +294,14 @@ CREATE = Command(
             run=_access,
             flags=(*_COMMON, *create_access.PRIORITY_FLAGS),
             aliases=("pc",),
+        ),
+        Command(
+            "quota",
+            create_quota.USE,
+            create_quota.SENTENCE,
+            run=_quota,
+            flags=(*_COMMON, *create_quota.FLAGS),
+            aliases=("resourcequota",),
         ),
         Command(
             "role",

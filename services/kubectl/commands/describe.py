@@ -12,7 +12,17 @@ from services.api import kinds
 from services.api.errors import ApiError
 from services.kubectl import containers, manifests, resources, revisions
 from services.kubectl.commands.registry import Command
-from services.kubectl.describe import access, config, generic, nodes, pods, storage, traffic, workloads
+from services.kubectl.describe import (
+    access,
+    config,
+    generic,
+    nodes,
+    pods,
+    quotas,
+    storage,
+    traffic,
+    workloads,
+)
 from services.kubectl.describe import services as service_texts
 from services.kubectl.errors import Fail, raise_all
 from services.kubectl.flags import Flag, boolean, integer, text, texts
@@ -105,7 +115,12 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
         case "ServiceAccount":
             return config.service_account(obj, events, now)
         case "Namespace":
-            return config.namespace(obj)
+            amounts = [await _listed(session, kind, item.name) for kind in ("ResourceQuota", "LimitRange")]
+            return config.namespace(obj, *amounts)
+        case "ResourceQuota":
+            return quotas.quota(obj)
+        case "LimitRange":
+            return quotas.limit_range(obj)
         case "PodDisruptionBudget":
             return access.budget(obj, events, now)
         case "PriorityClass":
@@ -154,6 +169,13 @@ async def _search_events(session: Session, item: Found, uid: str) -> list[Json]:
         return await session.client.list(_resource("v1", "Event"), item.namespace, fields=",".join(fields))
     except ApiError:
         return []  # A description without its events is better than none.
+
+
+async def _listed(session: Session, kind: str, namespace: str) -> list[Json]:
+    try:
+        return await session.client.list(_resource("v1", kind), namespace)
+    except ApiError:
+        return []  # who may see a namespace may not see all that is in it
 
 
 async def _lease(session: Session, name: str) -> Json | str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.kubectl.describe import events
+from services.kubectl.describe import events, quotas
 from services.kubectl.describe.writer import Writer, head, lines_below, notes, rfc1123
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def service_account(obj: Json, found_events: Iterable[Json] | None, now: datetim
     return writer.text()
 
 
-def namespace(obj: Json) -> str:
+def namespace(obj: Json, resource_quotas: Sequence[Json], limit_ranges: Sequence[Json]) -> str:
     writer = Writer()
     status = obj.get("status") or {}
     writer.line(0, "Name:", obj["metadata"]["name"])
@@ -76,6 +76,5 @@ def namespace(obj: Json) -> str:
             condition.get("reason", ""),
             condition.get("message", ""),
         )
-    writer.write(0, "\nNo resource quota.\n")
-    writer.write(0, "\nNo LimitRange resource.\n")
+    quotas.of_namespace(writer, resource_quotas, limit_ranges)
     return writer.text()
