@@ -55,8 +55,8 @@ class GarbageCollector:
         self._absent: OrderedDict[str, None] = OrderedDict()
         self._informers: dict[type[Object], Informer[Any]] = {}
         for resource in RESOURCES:
-            # Events belong to nobody, and there are many of them.
-            if resource.type is not Event:
+            # Events belong to nobody, and there are many of them. One version of a kind tells of all.
+            if resource.type is not Event and not resource.stored_as:
                 informer = context.informers.informer(resource.type, transform=_only_metadata)
                 informer.add_handler(self._on_add, self._on_update, self._on_delete)
                 self._informers[resource.type] = informer

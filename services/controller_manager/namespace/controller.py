@@ -103,7 +103,7 @@ class NamespaceController(Controller[Namespace]):
 
 
 def _deletable() -> Iterable[Resource]:
-    return [each for each in RESOURCES if each.namespaced and each.type is not Pod]
+    return [each for each in RESOURCES if each.namespaced and each.type is not Pod and not each.stored_as]
 
 
 def _grace_seconds(obj: Any) -> int:
