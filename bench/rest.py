@@ -1,4 +1,5 @@
-"""What the REST API costs: CPU of a GET and of a long LIST, memory of a watch, events to many watchers.
+"""What the REST API costs: CPU of a GET and of a long LIST, memory of a watch, events to many watchers,
+how long a write takes while two hundred come each second.
 
 One API server of its own over a bare etcd, TLS as users have it. CPU is the server process's, as the kernel
 counts it, divided by what was asked; the client's does not count.
@@ -21,9 +22,11 @@ from bench.scenarios import Figure
 from tests.support.apiserver import Https, https_apiserver
 
 PODS, GETS, LISTS = 1000, 1500, 10
+GETS_IN_FLIGHT = 32
 WATCHES = 1000
 WATCHERS, EVENTS = 100, 640
 WRITES_IN_FLIGHT = 64
+WRITES, WRITES_PER_SECOND = 2000, 200
 PATIENCE_SECONDS = 120.0
 COLLECTION = "/api/v1/namespaces/default/pods"
 MARKS = "/api/v1/namespaces/default/configmaps"
@@ -55,7 +58,9 @@ async def measured(server: Https) -> list[Figure]:
     async with session(server) as client:
         await prepare(client)
         return [
-            await gets(server, client),
+            await gets(server, client, 1),
+            await gets(server, client, GETS_IN_FLIGHT),
+            await writes(client),
             await lists(server, client),
             await watches(server, client),
             await fan_out(server, client),
@@ -78,13 +83,40 @@ async def post(client: aiohttp.ClientSession, path: str, body: object) -> None:
             raise RuntimeError(f"{path}: {answer.status} {text[:300]!r}")
 
 
-async def gets(server: Https, client: aiohttp.ClientSession) -> Figure:
+async def gets(server: Https, client: aiohttp.ClientSession, in_flight: int) -> Figure:
+    """One after another each asks etcd; those of one moment share a question."""
+    numbers = iter(range(GETS))
+
+    async def ask() -> None:
+        for number in numbers:
+            async with client.get(f"{COLLECTION}/p-{number % PODS}") as answer:
+                await answer.read()
+
     before = cpu_seconds(server.pid)
-    for number in range(GETS):
-        async with client.get(f"{COLLECTION}/p-{number % PODS}") as answer:
-            await answer.read()
+    await asyncio.gather(*(ask() for _ in range(in_flight)))
     used = (cpu_seconds(server.pid) - before) / GETS
-    return Figure("REST: CPU of a GET of one Pod", used * 1000, "ms", 0.4)
+    return Figure(f"REST: CPU of a GET of one Pod, {in_flight} in flight", used * 1000, "ms", 0.4)
+
+
+async def writes(client: aiohttp.ClientSession) -> Figure:
+    """How long one in a hundred takes at least, from the moment at which it was due, waiting included."""
+    loop, places = asyncio.get_running_loop(), asyncio.Semaphore(WRITES_IN_FLIGHT)
+    began, took = loop.time(), []
+
+    async def write(number: int) -> None:
+        due = began + number / WRITES_PER_SECOND
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        body = orjson.dumps({"metadata": {"labels": {"written": str(number)}}})
+        headers = {"Content-Type": "application/merge-patch+json"}
+        path = f"{COLLECTION}/p-{number % PODS}"
+        async with places, client.patch(path, data=body, headers=headers) as answer:
+            await answer.read()
+            answer.raise_for_status()
+        took.append(loop.time() - due)
+
+    await asyncio.gather(*(write(number) for number in range(WRITES)))
+    p99 = sorted(took)[len(took) * 99 // 100]
+    return Figure(f"REST: p99 of a write at {WRITES_PER_SECOND} each second", p99 * 1000, "ms", 50)
 
 
 async def lists(server: Https, client: aiohttp.ClientSession) -> Figure:
