@@ -193,7 +193,7 @@ class WebSocketClient:
             return
         if channel == channels.STDERR and not self._start.stderr:
             return
-        await upgrades.send(self._socket, channels.framed(self._protocol, channel, data))
+        await upgrades.send(self._socket, self._protocol, channel, data)
 
     async def finish(self, status: channels.Json) -> None:
         if words := channels.last_words(self._protocol, status):

@@ -60,7 +60,7 @@ class Channel:
         return await self._unread.get()
 
     async def write(self, data: bytes) -> None:
-        await upgrades.send(self._socket, channels.framed(self._protocol, self._number, data))
+        await upgrades.send(self._socket, self._protocol, self._number, data)
 
     def end(self) -> None:
         self.ended.set()

@@ -14,10 +14,11 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.fronts.kubelets import KubeletRefusal
 from services.apiserver.fronts.rest.streams import wires
-from services.apiserver.fronts.rest.streams.channels import NONE, choose
+from services.apiserver.fronts.rest.streams.channels import NONE, choose, framed
 
 SPDY = "SPDY/3.1"
 VERSION_HEADER = "X-Stream-Protocol-Version"
+MESSAGE_BYTES = 32 * 1024
 
 
 class PlainRefusal(Exception):
@@ -64,12 +65,14 @@ async def websocket(request: web.Request, upgrade: Upgrade) -> web.WebSocketResp
     return await wires.websocket(request, upgrade.protocol)
 
 
-async def send(socket: web.WebSocketResponse, message: bytes | str) -> None:
-    """ConnectionError when the client is gone."""
-    if isinstance(message, str):
-        await socket.send_str(message)
-    else:
-        await socket.send_bytes(message)
+async def send(socket: web.WebSocketResponse, protocol: str, channel: int, data: bytes) -> None:
+    """In pieces of upstream's size, beyond which some clients refuse a message. ConnectionError."""
+    for start in range(0, len(data) or 1, MESSAGE_BYTES):
+        message = framed(protocol, channel, data[start : start + MESSAGE_BYTES])
+        if isinstance(message, str):
+            await socket.send_str(message)
+        else:
+            await socket.send_bytes(message)
 
 
 async def spdy(request: web.Request, upgrade: Upgrade) -> tuple[wires.RawWire, web.StreamResponse]:
