@@ -23,8 +23,8 @@ def test_a_quota() -> None:
         "Name:       q",
         "Namespace:  n",
         "Scopes:     BestEffort",
-        " * Matches all pods that do not have resource requirements set. These pods have a best effort quality"
-        " of service.",
+        " * Matches all pods that do not have resource requirements set. These pods have a best effort"
+        " quality of service.",
         "Resource    Used  Hard",
         "--------    ----  ----",
         "configmaps  0     5",
