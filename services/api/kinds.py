@@ -287,6 +287,15 @@ RESOURCES: tuple[Resource, ...] = (
         subresources=(STATUS,),
     ),
     Resource("batch/v1", "Job", "jobs", "job", categories=("all",), subresources=(STATUS,)),
+    Resource(
+        "certificates.k8s.io/v1",
+        "CertificateSigningRequest",
+        "certificatesigningrequests",
+        "certificatesigningrequest",
+        namespaced=False,
+        short_names=("csr",),
+        subresources=(Subresource("approval", ("get", "patch", "update")), STATUS),
+    ),
     Resource("coordination.k8s.io/v1", "Lease", "leases", "lease"),
     Resource("events.k8s.io/v1", "Event", "events", "event", short_names=("ev",), stored_as="v1"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "endpointslice"),
@@ -400,8 +409,12 @@ _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESO
 
 
 def resource_of(kind: type[Any]) -> Resource:
-    """The entry of a typed object's class. KeyError when the cluster does not serve it."""
-    return _BY_KIND[kind.api_version, kind.kind]
+    """The entry of a typed object's class. KeyError when the cluster does not serve it.
+
+    A class of a kind that somebody defined brings its entry along.
+    """
+    own: Resource | None = getattr(kind, "resource", None)
+    return own or _BY_KIND[kind.api_version, kind.kind]
 
 
 def resource_named(group: str, version: str, plural: str) -> Resource | None:

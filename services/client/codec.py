@@ -26,6 +26,10 @@ _NULL_LISTS = {
     "EndpointSlice": ((b'"endpoints":null', b'"endpoints":[]'), (b'"ports":null', b'"ports":[]')),
     "ClusterRole": _NO_RULES,
     "Role": _NO_RULES,
+    "CustomResourceDefinition": (
+        (b'"conditions":null', b'"conditions":[]'),
+        (b'"storedVersions":null', b'"storedVersions":[]'),
+    ),
 }
 
 

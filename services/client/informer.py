@@ -56,6 +56,7 @@ class Informer(Generic[T]):
         self._transform = transform
         self._handlers: list[_Handler[T]] = []
         self._synced = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None  # the factory's
 
     @property
     def has_synced(self) -> bool:
@@ -79,6 +80,10 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         await self._reflector.run(self._replace, self._apply)
+
+    def empty(self) -> None:
+        """Nothing of that kind exists any more: the handlers hear that all of it is deleted."""
+        self._tell(self.store.replace([]))
 
     def _replace(self, items: Sequence[T]) -> None:
         if self._transform:
@@ -152,8 +157,19 @@ class InformerFactory:
             )
             informer = self._informers[selection] = Informer(reflector, transform)
             if self._group is not None:
-                self._group.create_task(informer.run(), name=f"informer {kind.kind}")
+                self._start(self._group, selection, informer)
         return informer
+
+    def _start(self, group: asyncio.TaskGroup, selection: _Selection, informer: Informer[Any]) -> None:
+        informer.task = group.create_task(informer.run(), name=f"informer {selection.kind.kind}")
+
+    def stop(self, kind: type[Any]) -> None:
+        """For a kind that is served no longer. What its informer still knows is told as deleted."""
+        for selection in [each for each in self._informers if each.kind is kind]:
+            informer = self._informers.pop(selection)
+            if informer.task is not None:
+                informer.task.cancel()
+            informer.empty()
 
     def store(self, kind: type[T]) -> Store[T]:
         """Of the informer over all objects of that kind."""
@@ -169,8 +185,8 @@ class InformerFactory:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for selection, informer in self._informers.items():
-                    group.create_task(informer.run(), name=f"informer {selection.kind.kind}")
+                for selection, informer in [*self._informers.items()]:
+                    self._start(group, selection, informer)
                 await asyncio.Event().wait()
         finally:
             self._group = None

@@ -5,11 +5,13 @@ Upstream's names: readCoreV1NamespacedPodStatus, listAppsV1DeploymentForAllNames
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.api.kinds import Resource, Subresource
-from services.apiserver.openapi.types import META, known, type_of
+from services.apiserver.custom.resource import CustomResource
+from services.apiserver.openapi.types import META, known, type_of, type_of_lists, type_of_objects
 
 JSON_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 STREAMS = ("application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
@@ -70,7 +72,7 @@ def camel_version(group: str, version: str) -> str:
 
 def camel_group(group: str) -> str:
     name = group.removesuffix(".k8s.io") if group else "core"
-    return "".join(part[0].upper() + part[1:] for part in name.split(".") if part)
+    return "".join(part[0].upper() + part[1:] for part in re.split(r"[.-]", name) if part)
 
 
 def snake_tag(group: str, version: str) -> str:
@@ -94,7 +96,12 @@ class _Of:
         base = f"{self._root}/namespaces/{{namespace}}" if resource.namespaced else self._root
         self._collection = f"{base}/{resource.plural}"
         self._within = ("namespace",) if resource.namespaced else ()
-        self._type = type_of(resource.api_version, resource.kind)
+        self._type, self._list_type = type_of_objects(resource), type_of_lists(resource)
+        # A custom resource has no protobuf, and no strategies that a patch could follow.
+        self._is_custom = isinstance(resource, CustomResource)
+        self._media = JSON_TYPES[:2] if self._is_custom else JSON_TYPES
+        self._streams = STREAMS[:1] if self._is_custom else STREAMS
+        self._patches = tuple(each for each in PATCHES if not self._is_custom or "strategic" not in each)
 
     def all(self) -> Iterator[Operation]:
         verbs, kind = self._resource.verbs, self._resource.kind
@@ -113,7 +120,7 @@ class _Of:
         if self._resource.namespaced and "list" in verbs:
             everywhere = f"{self._root}/{self._resource.plural}"
             yield self._listing(everywhere, f"list{self._camel}{kind}ForAllNamespaces", ())
-        if "watch" in verbs:
+        if "watch" in verbs and not self._is_custom:
             yield from self._watches()
 
     def _kind(self) -> tuple[str, str, str]:
@@ -121,12 +128,12 @@ class _Of:
 
     def _make(self, path: str, method: str, identifier: str, action: str, **rest: object) -> Operation:
         tag = snake_tag(self._resource.group, self._resource.version)
-        values = {"kind": self._kind(), **rest}
+        values = {"kind": self._kind(), "produces": self._media, **rest}
         return Operation(path, method, identifier, action, tag=tag, **values)  # type: ignore[arg-type]
 
     def _listing(self, path: str, identifier: str, within: tuple[str, ...]) -> Operation:
         return self._make(path, "get", identifier, "list", query=_LIST, path_parameters=within,
-                          answer=f"{self._type}List", produces=JSON_TYPES + STREAMS)  # fmt: skip
+                          answer=self._list_type, produces=self._media + self._streams)  # fmt: skip
 
     def _create(
         self, path: str, what: str, body: str, kind: tuple[str, str, str], within: tuple[str, ...]
@@ -160,7 +167,7 @@ class _Of:
                              codes=("200", "201"), **about)  # fmt: skip
         if "patch" in verbs:
             yield self._make(path, "patch", f"patch{name}", "patch", body=META + "Patch",
-                             query=(*_WRITE, "force"), codes=("200", "201"), consumes=PATCHES,
+                             query=(*_WRITE, "force"), codes=("200", "201"), consumes=self._patches,
                              **about)  # fmt: skip
 
     def _part(self, item: str, part: Subresource, within: tuple[str, ...]) -> Iterator[Operation]:
@@ -176,7 +183,7 @@ class _Of:
                 group, version = part.group, part.version
             kind = (group, version, part.kind or self._resource.kind)
             body = type_of(f"{group}/{version}" if group else version, kind[2])
-            body = body if known(body) else ""
+            body = self._type if self._is_custom and not part.kind else body if known(body) else ""
             yield from self._on_item(path, part.verbs, what, body, kind, within)
             if "create" in part.verbs:
                 yield self._create(path, what, body, kind, within)
@@ -208,4 +215,4 @@ class _Of:
             forms.append((f"{root}/{self._resource.plural}", everywhere, "watchlist", ()))
         for path, identifier, action, within in forms:
             yield self._make(path, "get", identifier, action, query=_LIST, path_parameters=within,
-                             answer=META + "WatchEvent", produces=JSON_TYPES + STREAMS)  # fmt: skip
+                             answer=META + "WatchEvent", produces=self._media + self._streams)  # fmt: skip

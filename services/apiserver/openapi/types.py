@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 from services.api.kinds import Resource
+from services.apiserver.custom.resource import CustomResource
+from services.apiserver.openapi import custom
 from services.apiserver.openapi.descriptions import description_of
 from services.machinery.schema.schema import Field, Schema, definition
 
@@ -82,6 +84,12 @@ class Types:
             self._kinds[META + answer] = [_kind("", "v1", answer)]
         for group, version, kind, name in kinds_of(resources):
             self._kinds[name] = [_kind(group, version, kind)]
+        self._custom: dict[str, CustomResource] = {}
+        self._custom_lists: dict[str, CustomResource] = {}
+        for each in resources:
+            if isinstance(each, CustomResource):
+                self._custom[custom.type_name(each, each.kind)] = each
+                self._custom_lists[custom.type_name(each, each.list_kind)] = each
 
     def reference(self, name: str) -> Json:
         return {"$ref": self.home + name}
@@ -99,6 +107,10 @@ class Types:
 
     def describe(self, name: str) -> Json:
         """One type. KeyError for a name that nothing has."""
+        if (resource := self._custom.get(name)) is not None:
+            return custom.described(resource, self.edition, self.reference)
+        if (resource := self._custom_lists.get(name)) is not None:
+            return custom.described_list(resource, self.edition, self.reference)
         known = facts().get(name, {})
         if "type" in known:
             return self._scalar(name, known["type"])
@@ -212,10 +224,11 @@ def kinds_of(resources: tuple[Resource, ...]) -> list[tuple[str, str, str, str]]
     """Group, version, kind and type of every object that is served, lists and subresources' bodies too."""
     found = {}
     for each in resources:
-        name = type_of(each.api_version, each.kind)
+        name = type_of_objects(each)
         found[name] = (each.group, each.version, each.kind, name)
         if "list" in each.verbs:
-            found[f"{name}List"] = (each.group, each.version, f"{each.kind}List", f"{name}List")
+            lists = type_of_lists(each)
+            found[lists] = (each.group, each.version, each.list_kind, lists)
         for part in each.subresources:
             if part.kind:
                 group, version = (part.group, part.version) if part.version else (each.group, each.version)
@@ -231,6 +244,18 @@ def known(name: str) -> bool:
     except KeyError:
         return "fields" in facts().get(name, {})
     return True
+
+
+def type_of_objects(resource: Resource) -> str:
+    if isinstance(resource, CustomResource):
+        return custom.type_name(resource, resource.kind)
+    return type_of(resource.api_version, resource.kind)
+
+
+def type_of_lists(resource: Resource) -> str:
+    if isinstance(resource, CustomResource):
+        return custom.type_name(resource, resource.list_kind)
+    return f"{type_of(resource.api_version, resource.kind)}List"
 
 
 def type_of(api_version: str, kind: str) -> str:

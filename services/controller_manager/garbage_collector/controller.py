@@ -3,25 +3,31 @@
 Only metadata is kept of kinds that no other controller reads. A deletion carries the uid, and the
 revision that the decision was made from, as preconditions: an object that got a new owner meanwhile stays.
 Work is keyed by uid; whatever fails comes back with a growing delay. A restart loses nothing: the graph is
-built anew from the first lists, and owners that are not in them are asked for live.
+built anew from the first lists, and owners that are not in them are asked for live. Kinds that somebody
+defined come and go with their definitions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import msgspec
+from msgspec.structs import replace
+
 from services.api.core_v1 import Event
 from services.api.errors import ApiError, is_conflict, is_not_found
-from services.api.kinds import RESOURCES, resource_of_kind
+from services.api.kinds import RESOURCES, resource_of, resource_of_kind
 from services.api.meta_v1 import OwnerReference
 from services.api.object import Object, ObjectKey
 from services.client.controller import ControllerContext
 from services.client.informer import Informer
 from services.client.transport import PatchType, Unavailable
 from services.client.workqueue import WorkQueue
+from services.controller_manager.custom_kinds import CustomKinds
 from services.controller_manager.garbage_collector import graph
 from services.controller_manager.garbage_collector.graph import (
     Action,
@@ -38,6 +44,7 @@ from services.controller_manager.garbage_collector.graph import (
 from services.machinery import trace
 
 WORKERS = 10
+CUSTOM_SYNC_SECONDS = 30.0
 ABSENT_OWNERS_MAX = 500  # Owners known not to exist: a thousand Pods of one owner ask once.
 
 
@@ -54,17 +61,33 @@ class GarbageCollector:
         self._queue: WorkQueue[str] = WorkQueue(context.clock)
         self._absent: OrderedDict[str, None] = OrderedDict()
         self._informers: dict[type[Object], Informer[Any]] = {}
+        self._factory = context.informers
         for resource in RESOURCES:
             # Events belong to nobody, and there are many of them. One version of a kind tells of all.
-            if resource.type is not Event and not resource.stored_as:
-                informer = context.informers.informer(resource.type, transform=_only_metadata)
-                informer.add_handler(self._on_add, self._on_update, self._on_delete)
-                self._informers[resource.type] = informer
+            if resource.type is not Event and not resource.stored_as and "watch" in resource.verbs:
+                self._follow(resource.type)
+        self._custom = CustomKinds(context)
+        self._custom.follow(self._follow, self._forget)
+
+    def _follow(self, kind: type[Object]) -> None:
+        informer = self._factory.informer(kind, transform=_only_metadata)
+        informer.add_handler(self._on_add, self._on_update, self._on_delete)
+        self._informers[kind] = informer
+
+    def _forget(self, kind: type[Object]) -> None:
+        self._informers.pop(kind, None)
+        self._factory.stop(kind)
 
     async def run(self) -> None:
         """Until cancelled. Nothing is judged before every kind has been seen."""
-        for informer in self._informers.values():
+        built_in = [*self._informers.values()]
+        for informer in built_in:
             await informer.wait_synced()
+        await self._custom.definitions.wait_synced()
+        with contextlib.suppress(TimeoutError):  # one whose conversion fails is not to stop all others
+            async with self._clock.timeout(CUSTOM_SYNC_SECONDS):
+                for informer in [*self._informers.values()]:
+                    await informer.wait_synced()
         async with asyncio.TaskGroup() as group:
             for number in range(WORKERS):
                 group.create_task(self._work(), name=f"{self.name} worker {number}")
@@ -140,13 +163,13 @@ class GarbageCollector:
     async def _is_absent(self, item: Item, owner: OwnerReference) -> bool:
         if owner.uid in self._absent:
             return True
-        resource = resource_of_kind(owner.api_version, owner.kind)
-        if resource is None:
+        kind = self._class_of(owner.api_version, owner.kind)
+        if kind is None:
             # Nobody can say whether it exists: what might be owned is left alone.
             return False
-        namespace = item.identity.namespace if resource.namespaced else ""
+        namespace = item.identity.namespace if resource_of(kind).namespaced else ""
         try:
-            found = await self._client.get(resource.type, owner.name, namespace)
+            found = await self._client.get(kind, owner.name, namespace)
         except ApiError as error:
             if not is_not_found(error):
                 raise
@@ -191,17 +214,46 @@ class GarbageCollector:
         )
 
     async def _disown(self, item: Item, owner_uids: frozenset[str]) -> None:
-        gone = [{"$patch": "delete", "uid": uid} for uid in sorted(owner_uids)]
         self._log.info("Dropping owners that are gone", **_names(item))
         try:
-            await self._patch(item, {"ownerReferences": gone})
+            if self._is_custom(item):
+                kept = [owner for owner in item.owners if owner.uid not in owner_uids]
+                await self._write_owners(item, kept)
+            else:
+                gone = [{"$patch": "delete", "uid": uid} for uid in sorted(owner_uids)]
+                await self._patch(item, {"ownerReferences": gone})
         except ApiError as error:
             if not is_not_found(error):
                 raise
 
     async def _unblock(self, item: Item) -> None:
+        if self._is_custom(item):
+            await self._write_owners(
+                item, [replace(each, block_owner_deletion=False) for each in item.owners]
+            )
+            return
         references = [{"uid": owner.uid, "blockOwnerDeletion": False} for owner in item.owners]
         await self._patch(item, {"ownerReferences": references})
+
+    async def _write_owners(self, item: Item, owners: Sequence[OwnerReference]) -> None:
+        """Of an object whose kind knows no strategic patches: all of them, if nobody changed it meanwhile."""
+        found = self._cached(item)
+        if found is None:
+            return
+        metadata = {
+            "ownerReferences": msgspec.to_builtins(list(owners)) or None,
+            "uid": item.uid,
+            "resourceVersion": found.metadata.resource_version,
+        }
+        identity = item.identity
+        await self._client.patch(type(found), identity.name, identity.namespace, {"metadata": metadata})
+
+    def _class_of(self, api_version: str, kind: str) -> type[Object] | None:
+        resource = resource_of_kind(api_version, kind)
+        return resource.type if resource is not None else self._custom.of_kind(api_version, kind)
+
+    def _is_custom(self, item: Item) -> bool:
+        return resource_of_kind(item.identity.api_version, item.identity.kind) is None
 
     async def _patch(self, item: Item, metadata: dict[str, Any]) -> None:
         resource = resource_of_kind(item.identity.api_version, item.identity.kind)
@@ -229,11 +281,11 @@ class GarbageCollector:
     def _cached(self, item: Item) -> Object | None:
         """The object as the cache shows it; None once it is gone from there."""
         identity = item.identity
-        resource = resource_of_kind(identity.api_version, identity.kind)
-        if resource is None:
+        kind = self._class_of(identity.api_version, identity.kind)
+        informer = self._informers.get(kind) if kind is not None else None
+        if informer is None:
             return None
-        store = self._informers[resource.type].store
-        found: Object | None = store.get(ObjectKey(identity.namespace, identity.name))
+        found: Object | None = informer.store.get(ObjectKey(identity.namespace, identity.name))
         return found if found is not None and found.metadata.uid == item.uid else None
 
 

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from services.api.core_v1 import Namespace, Pod
 from services.api.errors import ApiError, is_conflict, is_not_found
-from services.api.kinds import RESOURCES, Resource, resource_of
+from services.api.kinds import RESOURCES, resource_of
 from services.api.object import ObjectKey
 from services.client.controller import Controller, ControllerContext, For
+from services.controller_manager.custom_kinds import CustomKinds
 from services.controller_manager.namespace.report import Remains, conditions_of
 from services.machinery import pods
 from services.machinery.backoff import Backoff
@@ -36,6 +37,7 @@ class NamespaceController(Controller[Namespace]):
         super().__init__(context)
         self._backoff = Backoff(RETRY_SECONDS, RETRY_SECONDS_MAX)
         self._not_before: dict[ObjectKey, float] = {}
+        self._custom = CustomKinds(context)
 
     async def reconcile(self, namespace: Namespace) -> None:
         key = namespace.key
@@ -75,35 +77,48 @@ class NamespaceController(Controller[Namespace]):
 
     async def _empty(self, name: str) -> Remains:
         remains = Remains()
-        await self._delete_all(resource_of(Pod), name, remains)
+        await self._delete_all(Pod, name, remains)
         if remains.objects:
             # Everything else waits for the Pods.
             waiting = Remains(estimate_seconds=remains.estimate_seconds)
             what = f"unexpected items still remain in namespace: {name} for gvr: /v1, Resource=pods"
             waiting.errors.append(what)
             return waiting
-        for resource in _deletable():
-            await self._delete_all(resource, name, remains)
+        for kind in _deletable():
+            await self._delete_all(kind, name, remains)
+        for kind in self._custom.all():
+            if resource_of(kind).namespaced:
+                await self._delete_custom(kind, name, remains)
         return remains
 
-    async def _delete_all(self, resource: Resource, name: str, remains: Remains) -> None:
-        left = await self.client.list(resource.type, name)
+    async def _delete_custom(self, kind: type[Any], name: str, remains: Remains) -> None:
+        """What somebody defined may go at any moment, or fail to be converted: others do not wait for it."""
+        try:
+            await self._delete_all(kind, name, remains)
+        except ApiError as error:
+            if not is_not_found(error):
+                remains.errors.append(error.message)
+
+    async def _delete_all(self, kind: type[Any], name: str, remains: Remains) -> None:
+        left = await self.client.list(kind, name)
         if not left:
             return
         try:
-            await self.client.delete_collection(resource.type, name)
+            await self.client.delete_collection(kind, name)
         except ApiError as error:
             if not is_not_found(error) and not is_conflict(error):
                 remains.errors.append(error.message)
                 return
-        left = await self.client.list(resource.type, name)
+        left = await self.client.list(kind, name)
         if left:
             finalizers = [obj.metadata.finalizers for obj in left]
-            remains.found(resource, finalizers, max(_grace_seconds(obj) for obj in left))
+            remains.found(resource_of(kind), finalizers, max(_grace_seconds(obj) for obj in left))
 
 
-def _deletable() -> Iterable[Resource]:
-    return [each for each in RESOURCES if each.namespaced and each.type is not Pod and not each.stored_as]
+def _deletable() -> Iterable[type[Any]]:
+    """One version of each kind: it shows all objects."""
+    found = (each for each in RESOURCES if each.namespaced and not each.stored_as and "list" in each.verbs)
+    return [each.type for each in found if each.type is not Pod]
 
 
 def _grace_seconds(obj: Any) -> int:
