@@ -23,7 +23,7 @@ from services.apiserver.authentication.users import (
     account_groups,
     account_of,
 )
-from services.apiserver.authorization import escalation
+from services.apiserver.authorization import escalation, signing
 from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.authorization.authorizer import Authorizer
 from services.machinery.field_errors import quoted
@@ -55,7 +55,10 @@ class Gate:
         self.tokens, self.authorizer = tokens, authorizer
         self.ready = False  # until roles and bindings are known
 
-    def guard(self, user: User, resource: Resource) -> escalation.Guard | None:
+    def guard(self, user: User, resource: Resource, subresource: str = "") -> escalation.Guard | None:
+        """What a write is to be held against besides the rules of its kind."""
+        if resource.group == signing.GROUP:
+            return signing.guard(self.authorizer, user, resource, subresource)
         return escalation.guard(self.authorizer, user, resource)
 
     def require(self, asked: Attributes) -> None:

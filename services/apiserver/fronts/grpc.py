@@ -148,7 +148,8 @@ class ResourceFront:
         return await self._written(target, self._registry.patch(target, body, kind, options))
 
     def _options(self, request: Write, caller: Caller, target: Target) -> WriteOptions:
-        return write_options(request, caller, self._gate.guard(caller.user, target.resource))
+        guard = self._gate.guard(caller.user, target.resource, target.subresource)
+        return write_options(request, caller, guard)
 
     async def _written(self, target: Target, writing: Awaitable[Answer]) -> pb.ObjectResponse:
         made = await writing

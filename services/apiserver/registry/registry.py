@@ -55,7 +55,7 @@ from services.process.logging import Logger
 
 Json = dict[str, Any]
 # Parts of the object itself, each with a strategy of its own.
-PARTS = ("status", "finalize", "resize", "ephemeralcontainers")
+PARTS = ("approval", "status", "finalize", "resize", "ephemeralcontainers")
 
 
 class Registry:

@@ -72,6 +72,9 @@ _MORE: dict[str, Callable[[Json], dict[str, str]]] = {
         "name": obj.get("metadata", {}).get("name", ""),
     },
     "Job": lambda obj: {"status.successful": str(obj.get("status", {}).get("succeeded", 0))},
+    "CertificateSigningRequest": lambda obj: {
+        "spec.signerName": obj.get("spec", {}).get("signerName", ""),
+    },
     "Secret": lambda obj: {"type": obj.get("type", "")},
     "ReplicationController": lambda obj: {
         "status.replicas": str(obj.get("status", {}).get("replicas", 0)),

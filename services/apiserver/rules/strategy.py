@@ -18,6 +18,7 @@ from services.apiserver.rules import (
     prepare,
     selectable,
     strategy_admission,
+    strategy_certificates,
     strategy_workloads,
     warnings,
 )
@@ -54,6 +55,7 @@ def _nothing(obj: Json) -> None:
 
 _KINDS: dict[str, Rules] = {
     **strategy_admission.KINDS,
+    **strategy_certificates.KINDS,
     **strategy_workloads.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
     "CustomResourceDefinition": Rules(
@@ -170,6 +172,7 @@ _KINDS: dict[str, Rules] = {
 
 _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     **strategy_admission.SUBRESOURCES,
+    **strategy_certificates.SUBRESOURCES,
     **strategy_workloads.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True
@@ -253,6 +256,8 @@ class Strategy:
         self._rules.prepare_update(new, old)
         if self.resource.kind == "PersistentVolume" and self.subresource == "status":
             prepare.note_phase(new["status"], old["status"], ctx.now)
+        if self.resource.kind == "CertificateSigningRequest" and self.subresource:
+            strategy_certificates.note_times(new, old, ctx.now)
 
     def _null_lists(self, obj: Json) -> None:
         """An empty list and none are stored alike; only their owners tell them apart."""

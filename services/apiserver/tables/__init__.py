@@ -16,6 +16,7 @@ from services.apiserver.tables import (
     access,
     admission,
     autoscaling,
+    certificates,
     columns,
     networking,
     pods,
@@ -38,6 +39,7 @@ _ROWS = (
     | scheduling.ROWS
     | workloads.ROWS
     | autoscaling.ROWS
+    | certificates.ROWS
     | quotas.ROWS
 )
 _COLUMNS = (
@@ -48,6 +50,7 @@ _COLUMNS = (
     | scheduling.COLUMNS
     | workloads.COLUMNS
     | autoscaling.COLUMNS
+    | certificates.COLUMNS
     | quotas.COLUMNS
 )
 

@@ -154,10 +154,11 @@ class RestFront:
         if watched(request, path):
             written = negotiate(request.headers.get("Accept", ""))
             return await self._watching.handle(request, target, written)
-        if resource.group != escalation.GROUP or request.method == "GET":
-            return await self._verbs.handle(request, path, target)
-        request["guard"] = self._gate.guard(user, resource)
+        if request.method != "GET":
+            request["guard"] = self._gate.guard(user, resource, path.subresource)
         response = await self._verbs.handle(request, path, target)
+        if resource.group != escalation.GROUP or request.method == "GET":
+            return response
         # Who was granted something may use it from now on: the next request already knows.
         with contextlib.suppress(TimeoutError):
             await self._registry.store(resource).cache.catch_up()
