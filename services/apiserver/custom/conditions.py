@@ -123,6 +123,14 @@ def _bundle_is_valid(definition: Json) -> bool:
     return True
 
 
+def without_condition(definition: Json, kind: str) -> Json | None:
+    """The status without it."""
+    if condition(definition, kind) is None:
+        return None
+    status = definition["status"]
+    return {**status, "conditions": [each for each in status["conditions"] if each["type"] != kind]}
+
+
 def set_condition(definition: Json, judgement: Judgement, now: datetime) -> Json | None:
     """The status with that condition; its time moves only when its status does."""
     kind, status, reason, message = judgement

@@ -20,6 +20,7 @@ import orjson
 from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import Resource, resource_of_kind
+from services.apiserver.crd import conditions as verdicts
 from services.apiserver.custom import conditions, ending
 from services.apiserver.custom.conditions import Judgement
 from services.apiserver.custom.resource import is_served, is_true
@@ -122,6 +123,7 @@ class Definitions:
         if (status := conditions.named(definition, self._all(), now)) is not None:
             definition = await self._write_status(definition, status)
             self._look_at_group_of(name)
+        definition = await self._judge(definition)
         await self._serve(definition)
         if (status := conditions.established(definition, now)) is not None:
             definition = await self._write_status(definition, status)
@@ -130,6 +132,16 @@ class Definitions:
         if ending.is_due(definition):
             return await self._end(definition)
         return 0
+
+    async def _judge(self, definition: Json) -> Json:
+        """What is to be said of its schemas, and of a group that is Kubernetes' own."""
+        found = (verdicts.structure(definition), verdicts.approved(definition))
+        for judgement, kind in zip(found, (verdicts.NON_STRUCTURAL, verdicts.CONFORMANT), strict=True):
+            if judgement is not None:
+                definition = await self._tell(definition, judgement)
+            elif (status := conditions.without_condition(definition, kind)) is not None:
+                definition = await self._write_status(definition, status)
+        return definition
 
     def _look_at_group_of(self, name: str) -> None:
         """Names that were given up may be what others wait for."""

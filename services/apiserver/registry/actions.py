@@ -136,8 +136,7 @@ def _scaled(store: Store, target: Target, make: Callable[[Json], Json], options:
         new = orjson.loads(stored.value)
         scale.set_replicas(new, replicas, paths)
         version = (given.get("metadata") or {}).get("resourceVersion", "")
-        if version:
-            new["metadata"]["resourceVersion"] = version
+        new["metadata"]["resourceVersion"] = version or str(stored.revision)
         return store.checked(target, new, old, stored.revision, ctx, store.strategy, options)
 
     return update

@@ -47,6 +47,8 @@ async def apply(
 
     def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         new = merged(orjson.loads(stored.value), ctx)
+        # What was merged is the present version, unless the caller names another one.
+        new["metadata"].setdefault("resourceVersion", str(stored.revision))
         strategy.default(new)
         return store.checked(target, new, old, stored.revision, ctx, strategy, options, tracked=True)
 
