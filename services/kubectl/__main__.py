@@ -12,7 +12,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -226,9 +226,21 @@ async def _run(command: Command, path: str, flags: Parsed, world: World) -> None
             )
             try:
                 async with world.clock.timeout(timeout_seconds(flags) if command.name != "get" else None):
-                    await command.run(session)
+                    await _begun(command.run, session)
             except TimeoutError as error:
                 raise errors.Fail("context deadline exceeded") from error
+
+
+async def _begun(run: Callable[[Session], Awaitable[None]], session: Session) -> None:
+    """Once more where it met a kind that the server may know."""
+    from services.kubectl import served
+
+    served.forget()
+    try:
+        await run(session)
+    except served.Unserved:
+        await served.ask(session.client)
+        await run(session)
 
 
 def _check_globals(flags: Parsed) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from services.api import kinds
+from services.kubectl import served
 from services.kubectl.decoding import documents, kind_of
 from services.kubectl.errors import Fail, quote
 from services.kubectl.resources import Wanted
@@ -75,7 +76,9 @@ def references(session: Session) -> list[Wanted]:
 def _sources(session: Session) -> Iterator[tuple[str, bytes]]:
     for name in session.flags["filename"]:
         if name == "-":
-            yield "STDIN", session.world.stdin.read()
+            if session.stdin is None:
+                session.stdin = session.world.stdin.read()
+            yield "STDIN", session.stdin
         elif name.startswith(("http://", "https://")):
             raise Fail(f"the URL {quote(name)} is not read: download the file first and name it with -f")
         else:
@@ -120,7 +123,7 @@ def _manifest(session: Session, source: str, obj: Any) -> Manifest | Unreadable:
         if not isinstance(value, str):
             fault = f"json: cannot unmarshal {kind_of(value)} into Go struct field .{name} of type string"
             return Unreadable(Fail(f"unable to decode {quote(source)}: {fault}"))
-    resource = kinds.resource_of_kind(str(api_version), str(kind))
+    resource = served.of_kind(str(api_version), str(kind))
     metadata = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
     assert isinstance(metadata, dict)
     if resource is None:

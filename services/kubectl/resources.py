@@ -12,6 +12,7 @@ from typing import Any
 
 from services.api import kinds
 from services.api.errors import ApiError
+from services.kubectl import served
 from services.kubectl.errors import Fail, Verbatim, quote
 from services.kubectl.session import Session
 
@@ -51,9 +52,10 @@ class Found:
 
 def lookup(word: str) -> kinds.Resource:
     """The resource that a word means."""
-    found = next(kinds.lookup(word), None)
+    found = next(served.lookup(word), None)
     if found is None:
-        raise Fail(f"the server doesn't have a resource type {quote(word.partition('.')[0])}")
+        error = Fail if served.is_asked() else served.Unserved
+        raise error(f"the server doesn't have a resource type {quote(word.partition('.')[0])}")
     return found
 
 
@@ -61,7 +63,9 @@ def lookup_all(words: str) -> list[kinds.Resource]:
     """`po,svc`, `all`: commas part types, a category stands for several."""
     result: list[kinds.Resource] = []
     for word in words.split(","):
-        category = [resource for resource in kinds.RESOURCES if word in resource.categories]
+        category = [resource for resource in served.everything() if word in resource.categories]
+        if category and not served.is_asked():
+            raise served.Unserved(word)  # others may belong to it
         for resource in category or [lookup(word)]:
             if resource not in result:
                 result.append(resource)

@@ -56,6 +56,7 @@ class Session:
     node_address: str = ""
     credentials: Credentials | None = None
     warned: list[str] = field(default_factory=list)
+    stdin: bytes | None = None  # once it was read
 
     @property
     def args(self) -> list[str]:

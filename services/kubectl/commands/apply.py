@@ -12,7 +12,7 @@ from typing import Any
 
 from services.api.errors import ApiError, is_conflict
 from services.client.transport import PatchType
-from services.kubectl import following, manifests, resources, three_way
+from services.kubectl import following, manifests, resources, served, three_way
 from services.kubectl.commands.create import LAST_APPLIED
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, quote, raise_all, with_source
@@ -215,7 +215,7 @@ async def _send(session: Session, item: Manifest, change: Json, dry_run: str) ->
         item.name,
         item.namespace,
         change,
-        patch_type=PatchType.STRATEGIC,
+        patch_type=served.patch_type(item.resource),
         dry_run=dry_run == "server",
         field_validation=session.validation(),
         field_manager=session.flags["field-manager"] or MANAGER,

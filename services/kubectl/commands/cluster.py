@@ -6,6 +6,7 @@ from typing import Any
 
 from services.api import kinds
 from services.api.errors import ApiError
+from services.kubectl import served
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail
 from services.kubectl.flags import Flag, boolean, text, texts
@@ -64,7 +65,8 @@ async def version(session: Session) -> None:
 
 
 async def api_versions(session: Session) -> None:
-    versions = {resource.api_version for resource in kinds.RESOURCES}
+    await served.ask(session.client)
+    versions = {resource.api_version for resource in served.everything()}
     for name in sorted(versions):
         session.print(name)
 
@@ -75,7 +77,8 @@ async def api_resources(session: Session) -> None:
         raise Fail(f"--output {flags['output']} is not available")
     if flags["sort-by"] not in ("", "name", "kind"):
         raise Fail("--sort-by accepts only name or kind")
-    chosen = [resource for resource in kinds.RESOURCES if _matches(resource, session)]
+    await served.ask(session.client)
+    chosen = [resource for resource in served.everything() if _matches(resource, session)]
     if flags["sort-by"]:
         chosen.sort(key=lambda r: r.plural if flags["sort-by"] == "name" else r.kind)
     else:

@@ -6,8 +6,7 @@ import difflib
 from typing import Any
 
 from services.api.errors import ApiError
-from services.client.transport import PatchType
-from services.kubectl import manifests, resources
+from services.kubectl import manifests, resources, served
 from services.kubectl.commands import apply
 from services.kubectl.commands.create import LAST_APPLIED
 from services.kubectl.commands.registry import Command
@@ -86,7 +85,7 @@ async def _merged(session: Session, item: Manifest, live: Json | None) -> Json:
         item.name,
         item.namespace,
         change,
-        patch_type=PatchType.STRATEGIC,
+        patch_type=served.patch_type(item.resource),
         dry_run=True,
         field_manager=manager,
     )

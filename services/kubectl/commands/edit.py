@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.api.errors import ApiError
-from services.client.transport import PatchType
-from services.kubectl import manifests, resources, three_way
+from services.kubectl import manifests, resources, served, three_way
 from services.kubectl.commands.registry import Command
 from services.kubectl.decoding import documents
 from services.kubectl.errors import Fail, message_of
@@ -89,7 +88,7 @@ async def _send(session: Session, item: Found, before: Json, after: Json) -> Non
         item.name,
         item.namespace,
         change,
-        patch_type=PatchType.STRATEGIC,
+        patch_type=served.patch_type(item.resource),
         subresource=session.flags["subresource"],
         field_validation=session.validation(),
         field_manager=session.flags["field-manager"] or "kubectl-edit",

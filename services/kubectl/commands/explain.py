@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.api import kinds
-from services.kubectl import resources
+from services.kubectl import resources, served
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, Verbatim, quote
 from services.kubectl.explaining import Explainer, FieldUnknown
@@ -44,7 +44,7 @@ def _resource(asked: str, api_version: str) -> tuple[kinds.Resource, list[str]]:
     if not words:
         raise Fail(f"couldn't find resource for {quote(asked)}")
     for count in range(len(words), 0, -1):
-        found = list(kinds.lookup(".".join(words[:count])))
+        found = list(served.lookup(".".join(words[:count])))
         if api_version:
             found = [each for each in found if each.api_version == api_version]
         if found:
@@ -52,6 +52,8 @@ def _resource(asked: str, api_version: str) -> tuple[kinds.Resource, list[str]]:
     if api_version:
         resource = resources.lookup(words[0])
         raise Fail(f"couldn't find resource for {quote(f'{api_version}, Kind={resource.kind}')}")
+    if not served.is_asked():
+        raise served.Unserved(words[0])
     raise Verbatim(f"the server doesn't have a resource type {quote(words[0])}")
 
 

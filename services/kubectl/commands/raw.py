@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from services.api import errors, kinds
+from services.api import errors
 from services.client.transport import ListOptions, Target
+from services.kubectl import served
 from services.kubectl.session import Session
 
 
@@ -53,7 +54,9 @@ def _target(parts: list[str]) -> Target | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
-    resource = kinds.resource_named(group, version, rest[0])
+    resource = served.named(group, version, rest[0])
+    if resource is None and not served.is_asked():
+        raise served.Unserved(f"the server doesn't have a resource type {rest[0]}")
     if resource is None or len(rest) > 3:
         return None
     name, subresource = [*rest[1:], "", ""][:2]
