@@ -297,6 +297,26 @@ RESOURCES: tuple[Resource, ...] = (
         subresources=(Subresource("approval", ("get", "patch", "update")), STATUS),
     ),
     Resource("coordination.k8s.io/v1", "Lease", "leases", "lease"),
+    Resource(
+        "apiregistration.k8s.io/v1",
+        "APIService",
+        "apiservices",
+        "apiservice",
+        namespaced=False,
+        categories=("api-extensions",),
+        subresources=(STATUS,),
+    ),
+    *(
+        Resource(
+            "flowcontrol.apiserver.k8s.io/v1",
+            kind,
+            f"{kind.lower()}s",
+            kind.lower(),
+            namespaced=False,
+            subresources=(STATUS,),
+        )
+        for kind in ("FlowSchema", "PriorityLevelConfiguration")
+    ),
     Resource("events.k8s.io/v1", "Event", "events", "event", short_names=("ev",), stored_as="v1"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "endpointslice"),
     Resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", "ingressclass", namespaced=False),
@@ -379,7 +399,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
 )
 
-# Questions that are answered at once and never stored: who am I, may I. Asked over REST only.
+# Questions that are answered at once and never stored: who am I, may I. Both fronts answer them.
 REVIEWS: tuple[Resource, ...] = tuple(
     Resource(
         f"{group}.k8s.io/v1",

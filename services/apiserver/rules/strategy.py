@@ -19,6 +19,7 @@ from services.apiserver.rules import (
     selectable,
     strategy_admission,
     strategy_certificates,
+    strategy_serving,
     strategy_workloads,
     warnings,
 )
@@ -57,6 +58,7 @@ _KINDS: dict[str, Rules] = {
     **strategy_admission.KINDS,
     **strategy_certificates.KINDS,
     **strategy_workloads.KINDS,
+    **strategy_serving.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
     "CustomResourceDefinition": Rules(
         definition.create,
@@ -174,6 +176,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     **strategy_admission.SUBRESOURCES,
     **strategy_certificates.SUBRESOURCES,
     **strategy_workloads.SUBRESOURCES,
+    **strategy_serving.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True
     ),

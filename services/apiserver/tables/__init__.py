@@ -23,6 +23,7 @@ from services.apiserver.tables import (
     quotas,
     rows,
     scheduling,
+    serving,
     workloads,
 )
 from services.apiserver.tables.partial import partial_object
@@ -37,6 +38,7 @@ _ROWS = (
     | access.ROWS
     | admission.ROWS
     | scheduling.ROWS
+    | serving.ROWS
     | workloads.ROWS
     | autoscaling.ROWS
     | certificates.ROWS
@@ -48,6 +50,7 @@ _COLUMNS = (
     | access.COLUMNS
     | admission.COLUMNS
     | scheduling.COLUMNS
+    | serving.COLUMNS
     | workloads.COLUMNS
     | autoscaling.COLUMNS
     | certificates.COLUMNS
