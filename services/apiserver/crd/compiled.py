@@ -74,7 +74,7 @@ class CompiledVersion:
     @cached_property
     def schema(self) -> Schema:
         """For server-side apply and managedFields."""
-        return merging.schema_of_kind(self.root, self.kind)
+        return merging.schema_of_kind(self.root, self.kind, has_status=self.has_status)
 
     # Coercing.
 

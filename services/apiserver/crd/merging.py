@@ -31,6 +31,7 @@ class NodeSchema(Schema):
         super().__init__("struct", name, name, None, entry)
         self._node = node
         self._root = root
+        self.open = node.preserve
 
     @property
     def typed(self) -> bool:
@@ -55,9 +56,12 @@ class NodeSchema(Schema):
         return fields
 
 
-def schema_of_kind(root: Node, kind: str) -> Schema:
+def schema_of_kind(root: Node, kind: str, *, has_status: bool) -> Schema:
     """The schema of a whole custom object."""
-    return NodeSchema(root, kind, root=True)
+    schema = NodeSchema(root, kind, root=True)
+    spec_resets = frozenset(("status",)) if has_status else frozenset[str]()
+    schema.resets = {"": spec_resets, "status": frozenset(("metadata", "spec"))}
+    return schema
 
 
 def _field(name: str, node: Node) -> Field:
@@ -92,6 +96,6 @@ def _object_schema(node: Node) -> Schema:
     if node.preserve:
         return DEDUCED
     if node.additional_allowed:
-        items = _schema(node.additional) if node.additional is not None else _RAW
+        items = _schema(node.additional) if node.additional is not None else DEDUCED
         return Schema("map", f"map:{items.name}", "", items)
     return NodeSchema(node, "object")
