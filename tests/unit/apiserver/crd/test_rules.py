@@ -79,7 +79,7 @@ def test_what_an_update_does_not_touch_is_forgiven() -> None:
 
 
 def test_items_of_map_lists_and_values_of_maps() -> None:
-    rule = {"x-kubernetes-validations": [{"rule": "self.n >= oldSelf.n", "message": "never less"}]}
+    rule: Json = {"x-kubernetes-validations": [{"rule": "self.n >= oldSelf.n", "message": "never less"}]}
     item = {"type": "object", "properties": {"k": {"type": "string"}, **_N}, "required": ["k"], **rule}
     keyed: Json = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
     rules = version(
