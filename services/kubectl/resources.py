@@ -63,7 +63,7 @@ def lookup_all(words: str) -> list[kinds.Resource]:
     """`po,svc`, `all`: commas part types, a category stands for several."""
     result: list[kinds.Resource] = []
     for word in words.split(","):
-        category = [resource for resource in served.everything() if word in resource.categories]
+        category = [resource for resource in served.preferred() if word in resource.categories]
         if category and not served.is_asked():
             raise served.Unserved(word)  # others may belong to it
         for resource in category or [lookup(word)]:

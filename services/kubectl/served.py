@@ -16,6 +16,7 @@ from services.api.kinds import Resource, Subresource
 from services.client.raw import RawClient
 from services.client.transport import PatchType
 from services.kubectl.errors import Fail, quote
+from services.machinery.api_versions import preference
 
 Json = dict[str, Any]
 
@@ -38,6 +39,7 @@ def forget() -> None:
 async def ask(client: RawClient) -> None:
     """What the server serves besides."""
     found = [resource for listed in await client.resources() for resource in _of_list(listed)]
+    found.sort(key=lambda resource: preference(resource.version), reverse=True)
     _custom.set(tuple(each for each in found if kinds.resource_of_kind(each.api_version, each.kind) is None))
 
 
@@ -67,7 +69,16 @@ def _of_list(listed: Json) -> Iterator[Resource]:
 
 
 def everything() -> tuple[Resource, ...]:
+    """The better versions of a kind before the others."""
     return kinds.RESOURCES + (_custom.get() or ())
+
+
+def preferred() -> list[Resource]:
+    """Each kind in the version that clients should prefer."""
+    found: dict[tuple[str, str], Resource] = {}
+    for resource in everything():
+        found.setdefault((resource.group, resource.plural), resource)
+    return list(found.values())
 
 
 def lookup(word: str) -> Iterator[Resource]:

@@ -78,7 +78,7 @@ async def api_resources(session: Session) -> None:
     if flags["sort-by"] not in ("", "name", "kind"):
         raise Fail("--sort-by accepts only name or kind")
     await served.ask(session.client)
-    chosen = [resource for resource in served.everything() if _matches(resource, session)]
+    chosen = [resource for resource in served.preferred() if _matches(resource, session)]
     if flags["sort-by"]:
         chosen.sort(key=lambda r: r.plural if flags["sort-by"] == "name" else r.kind)
     else:
