@@ -423,6 +423,7 @@ REVIEWS: tuple[Resource, ...] = tuple(
 )
 SERVED = RESOURCES + REVIEWS
 
+_REVIEWS_BY_KIND = {(resource.api_version, resource.kind): resource for resource in REVIEWS}
 _REVIEWS_BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in REVIEWS}
 _BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
@@ -434,7 +435,8 @@ def resource_of(kind: type[Any]) -> Resource:
     A class of a kind that somebody defined brings its entry along.
     """
     own: Resource | None = getattr(kind, "resource", None)
-    return own or _BY_KIND[kind.api_version, kind.kind]
+    named = kind.api_version, kind.kind
+    return own or _BY_KIND.get(named) or _REVIEWS_BY_KIND[named]
 
 
 def resource_named(group: str, version: str, plural: str) -> Resource | None:

@@ -40,6 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--terminated-pod-gc-threshold", type=int, default=TERMINATED_PODS_MAX, help="finished Pods to keep"
     )
     parser.add_argument("--addons", default="", help="folder of manifests to create at first")
+    parser.add_argument("--cluster-signing-cert-file", default="", help="the CA that signs what is approved")
+    parser.add_argument("--cluster-signing-key-file", default="", help="its key")
     parser.add_argument("--root-ca-file", default="", help="CA certificate to publish in every namespace")
 
 
@@ -54,6 +56,7 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         cluster_cidr=flags.cluster_cidr,
         terminated_pods_max=flags.terminated_pod_gc_threshold,
         addons=flags.addons,
+        signing=_pair(flags.cluster_signing_cert_file, flags.cluster_signing_key_file),
         root_ca=root_ca,
     )
     mine = own.credentials(flags, "controller-manager")
@@ -79,6 +82,10 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
             await elector.run(lead)
         except LeadershipLost as lost:
             raise Fatal(f"Lost the lead, leaving: {lost}") from lost
+
+
+def _pair(certificate: str, key: str) -> tuple[Path, Path] | None:
+    return (Path(certificate), Path(key)) if certificate and key else None
 
 
 def _read(path: str) -> str:

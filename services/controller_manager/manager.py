@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from services.client.client import Client
@@ -16,6 +17,9 @@ from services.client.controller import ControllerContext
 from services.client.informer import InformerFactory
 from services.client.recorder import EventRecorder
 from services.controller_manager.addons import AddonManager
+from services.controller_manager.certificates.approving import ApprovingController
+from services.controller_manager.certificates.cleaning import Cleaner
+from services.controller_manager.certificates.signing import SigningController
 from services.controller_manager.cluster_role_aggregation import ClusterRoleAggregation
 from services.controller_manager.deployment.controller import DeploymentController
 from services.controller_manager.disruption import DisruptionController
@@ -58,10 +62,17 @@ class Settings:
     cluster_cidr: str = CLUSTER_CIDR
     terminated_pods_max: int = TERMINATED_PODS_MAX
     addons: str = ""  # folder of manifests; empty: the cluster brings nothing along
+    signing: tuple[Path, Path] | None = None  # the CA's certificate and key; None: nothing is signed
     root_ca: str = ""  # the certificate itself, in PEM; empty: there is none to publish
 
 
 Make = Callable[[ControllerContext, Settings], Running]
+
+
+def _signing(context: ControllerContext, to: Settings) -> Running:
+    assert to.signing is not None
+    return SigningController(context, *to.signing)
+
 
 # By upstream's names, which --controllers takes.
 CONTROLLERS: dict[str, Make] = {
@@ -90,11 +101,15 @@ CONTROLLERS: dict[str, Make] = {
     "persistentvolume-protection-controller": lambda context, _: VolumeProtection(context),
     "ephemeral-volume-controller": lambda context, _: EphemeralVolumeController(context),
     "hostpath-provisioner": lambda context, _: HostPathStorage(context),
+    "certificatesigningrequest-signing-controller": _signing,
+    "certificatesigningrequest-approving-controller": lambda context, _: ApprovingController(context),
+    "certificatesigningrequest-cleaner-controller": lambda context, _: Cleaner(context),
     "resourcequota-controller": lambda context, _: ResourceQuotaController(context),
     "garbage-collector-controller": lambda context, _: GarbageCollector(context),
     "addon-manager": lambda context, to: AddonManager(context.client, context.clock, context.log, to.addons),
 }
 NAMES = tuple(CONTROLLERS)
+_SIGNING = "certificatesigningrequest-signing-controller"
 _ROOT_CA = "root-ca-certificate-publisher-controller"
 
 
@@ -119,6 +134,9 @@ async def run_controllers(client: Client, process: Process, settings: Settings, 
     if not settings.root_ca and _ROOT_CA in names:
         names = [name for name in names if name != _ROOT_CA]
         process.log.info("Not publishing a root CA: no --root-ca-file was given")
+    if settings.signing is None and _SIGNING in names:
+        names = [name for name in names if name != _SIGNING]
+        process.log.info("Not signing certificates: no --cluster-signing-cert-file was given")
     made = [(name, make(shared, settings)) for name, make in CONTROLLERS.items() if name in names]
     process.log.info("Starting the controllers", controllers=len(made))
     async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from typing import Any
 from services.client.credentials import CA_CERTIFICATE
 from services.launcher.addresses import Addresses
 from services.process.config_folder import config_folder
-from services.process.keys import SERVING, SIGNING_KEY
+from services.process.keys import CA_KEY, SERVING, SIGNING_KEY
 
 ONE_ADDRESS = Addresses()
 # The ports that a single cluster on a machine gets; a second one takes others.
@@ -180,7 +180,11 @@ def make_plan(
     for name in numbered("scheduler", options.schedulers):
         components.append(python(name, "scheduler", *server, "--leader-elect"))
     for name in numbered("controller-manager", options.controller_managers):
-        trusted = ("--root-ca-file", str(keys / CA_CERTIFICATE))
+        trusted = (
+            *("--root-ca-file", str(keys / CA_CERTIFICATE)),
+            *("--cluster-signing-cert-file", str(keys / CA_CERTIFICATE)),
+            *("--cluster-signing-key-file", str(keys / CA_KEY)),
+        )
         brings = ("--addons", str(config_folder("addons")))
         components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted, *brings))
     if CLOUD in ports:  # Hollow nodes have no addresses that a load balancer could lead to.
