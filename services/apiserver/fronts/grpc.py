@@ -13,13 +13,14 @@ from contextlib import suppress
 import grpc
 import grpc.aio
 
-from services.api import errors
+from services.api import errors, kinds
 from services.apiserver.authorization import escalation
 from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.fronts import representation
 from services.apiserver.fronts.batch import BatchFront
 from services.apiserver.fronts.calls import Caller, Calls, Context, Handle, check_size
 from services.apiserver.fronts.events import INCLUDE, View, messages
+from services.apiserver.fronts.reviews import Reviews
 from services.apiserver.registry.catalog import Catalog
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import (
@@ -60,6 +61,7 @@ class ResourceFront:
     def __init__(self, registry: Registry, clock: Clock, chance: random.Random, calls: Calls) -> None:
         self._registry, self._clock, self._random = registry, clock, chance
         self._calls, self._gate = calls, calls.gate
+        self._reviews = Reviews(self._gate.authorizer, self._gate.tokens, clock)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         calls = self._calls
@@ -130,6 +132,9 @@ class ResourceFront:
     # -- writing ---------------------------------------------------------------------------------
 
     async def _create(self, request: pb.CreateRequest, caller: Caller) -> pb.ObjectResponse:
+        named = request.resource
+        if (review := kinds.review_named(named.group, named.version, named.resource)) is not None:
+            return await self._review(review, request, caller)
         target = self._target("create", request.resource, caller)
         options, body = self._options(request, caller, target), check_size(request.json)
         return await self._written(target, self._registry.create(target, body, options))
@@ -146,6 +151,16 @@ class ResourceFront:
         target = self._target("patch", request.resource, caller)
         options, body = self._options(request, caller, target), check_size(request.patch)
         return await self._written(target, self._registry.patch(target, body, kind, options))
+
+    async def _review(
+        self, resource: kinds.Resource, request: pb.CreateRequest, caller: Caller
+    ) -> pb.ObjectResponse:
+        """A question, answered and not stored."""
+        named = request.resource
+        self._gate.require(_asked("create", named, caller, ""))
+        body, options = check_size(request.json), write_options(request, caller)
+        answered, warnings = await self._reviews.answer(resource, named.namespace, body, options)
+        return pb.ObjectResponse(object=pb.Object(json=answered), warnings=warnings)
 
     def _options(self, request: Write, caller: Caller, target: Target) -> WriteOptions:
         guard = self._gate.guard(caller.user, target.resource, target.subresource)

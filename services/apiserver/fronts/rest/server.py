@@ -25,17 +25,17 @@ from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
 from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
-from services.apiserver.fronts.rest import connections
+from services.apiserver.fronts.rest import connections, reviews
 from services.apiserver.fronts.rest.about import About
 from services.apiserver.fronts.rest.identity import HttpGate
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.options import flag
 from services.apiserver.fronts.rest.paths import Path, parse
-from services.apiserver.fronts.rest.reviews import Reviews
 from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import Verbs, encode, warning_header
 from services.apiserver.fronts.rest.watching import Watching
+from services.apiserver.fronts.reviews import Reviews
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.registry import Registry, deprecation
 from services.apiserver.registry.request import Target
@@ -135,7 +135,7 @@ class RestFront:
         if described is not None:
             return described
         if path is not None and (review := kinds.review_named(path.group, path.version, path.plural)):
-            return await self._reviews.handle(request, path, review, user)
+            return await reviews.handle(self._reviews, request, path, review)
         resource = path.resource(self._registry.catalog) if path else None
         if path is None or resource is None:
             return web.Response(text="404 page not found\n", status=404)
