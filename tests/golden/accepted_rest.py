@@ -40,7 +40,6 @@ ACCEPTED: dict[tuple[str, int], str] = {
 
 # Streams that are left out.
 STREAMS = {
-    "custom-resource": "custom resources are not served yet",
     "too-old-410": "recorded from a server that had been started anew",
 }
 WATCHES = {
