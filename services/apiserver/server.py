@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
+from services.api.core_v1 import Service
+from services.api.kinds import resource_of
+from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
@@ -30,6 +33,7 @@ from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry import bootstrap
 from services.apiserver.registry.address_repair import AddressRepair
 from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.flow_schemas import FlowSchemas
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
 from services.apiserver.token_issuer import TokenIssuer
@@ -39,6 +43,8 @@ from services.process.grpc_server import Health, ServerTls, grpc_server
 from services.process.logging import Logger
 
 if TYPE_CHECKING:
+    from services.apiserver.aggregation.remote import Remote
+    from services.apiserver.custom.calling import Dial
     from services.apiserver.fronts.rest.server import RestFront
 
 SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService", "node.v1.NodeService")
@@ -70,27 +76,47 @@ class ApiServer:
             DiscoveryFront(self.registry.catalog, self._documents, calls),
             NodeFront(self._kubelets, clock, calls),
         )
+        self._flow_schemas = FlowSchemas(registry, clock, log, lambda schemas, levels: None)
+        self._api_services = ApiServices(registry, clock, log, self._ask_elsewhere)
         self._definitions = Definitions(registry, clock, chance, log, self._webhook)
         self.health = Health()
         self.serving = asyncio.Event()
 
     def rest(self) -> RestFront:
         """The REST API over the same registry."""
+        from services.apiserver.aggregation.remote import Aggregated
         from services.apiserver.fronts.rest.server import RestFront
 
         is_ready = self.serving.is_set
         return RestFront(
             self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
-            self._documents,
+            self._documents, Aggregated(self._api_services, self._elsewhere()),
         )  # fmt: skip
+
+    def _elsewhere(self) -> Remote:
+        """Groups that Services of the cluster serve. Loaded when somebody registers such."""
+        from services.apiserver.aggregation.remote import Remote
+
+        return Remote(self._dial, self._address)
+
+    async def _ask_elsewhere(self, spec: dict[str, Any]) -> str:
+        return await self._elsewhere().ask(spec)
+
+    def _address(self, namespace: str, name: str) -> str:
+        found = self.registry.lookup(resource_of(Service), namespace, name) or {}
+        return str(found.get("spec", {}).get("clusterIP", ""))
+
+    def _dial(self) -> Dial:
+        """What reaches Services through the Pod network. Loaded when something has to."""
+        from services.apiserver.fronts.rest.streams.service_dial import ServiceDial
+
+        return ServiceDial(self._kubelets, self.registry, self._random)
 
     def _webhook(self, config: dict[str, Any], definition: str) -> Call:
         """Asks the conversion webhook of a definition. What it takes is loaded when one has such."""
         from services.apiserver.custom.calling import WebhookCaller
-        from services.apiserver.fronts.rest.streams.service_dial import ServiceDial
 
-        dial = ServiceDial(self._kubelets, self.registry, self._random)
-        return WebhookCaller(dial)(config, definition)
+        return WebhookCaller(self._dial())(config, definition)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:
@@ -124,4 +150,6 @@ class ApiServer:
             self._log.info("Serving")
             group.create_task(reconcile(self.registry, self._clock, self._log, for_controllers()))
             group.create_task(self._definitions.run())
+            group.create_task(self._flow_schemas.run())
+            group.create_task(self._api_services.run())
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

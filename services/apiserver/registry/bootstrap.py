@@ -73,11 +73,9 @@ async def make_all(registry: Registry, clock: Clock, log: Logger) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         await _make(registry, Target(namespaces, "", name), body, clock, log)
     await _make(registry, Target(SERVICE_CIDRS, "", "kubernetes"), SERVICE_CIDR, clock, log)
-    await _until_done(
-        lambda: _say_ready(registry, clock.now()), clock, log, "say that addresses can be given"
-    )
+    await until_done(lambda: _say_ready(registry, clock.now()), clock, log, "say that addresses can be given")
     repair = AddressRepair(registry, clock, log)
-    await _until_done(repair.once, clock, log, "enter the addresses that Services have")
+    await until_done(repair.once, clock, log, "enter the addresses that Services have")
     await _make(registry, Target(services, "default", "kubernetes"), KUBERNETES, clock, log)
 
 
@@ -93,7 +91,7 @@ async def _say_ready(registry: Registry, now: datetime) -> None:
     )
 
 
-async def _until_done(attempt: Callable[[], Awaitable[None]], clock: Clock, log: Logger, what: str) -> None:
+async def until_done(attempt: Callable[[], Awaitable[None]], clock: Clock, log: Logger, what: str) -> None:
     while True:
         try:
             return await attempt()

@@ -20,6 +20,7 @@ from aiohttp import web
 from services.api import errors, kinds
 from services.api.errors import ApiError
 from services.api.kinds import Resource
+from services.apiserver.aggregation.remote import Aggregated
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
@@ -58,7 +59,9 @@ class RestFront:
         kubelets: Kubelets,
         gate: Gate,
         documents: Documents,
+        aggregated: Aggregated,
     ) -> None:
+        self._aggregated = aggregated
         self._random, self._log, self._clock = chance, log, clock
         self._registry = registry
         self._gate, self._http_gate = gate, HttpGate(gate)
@@ -131,6 +134,8 @@ class RestFront:
     async def _admitted(
         self, request: web.Request, raw_path: str, path: Path | None, user: User
     ) -> web.StreamResponse:
+        if (answered := await self._aggregated.handle(request, raw_path, user)) is not None:
+            return answered
         described = await self._about.answer(request, raw_path)
         if described is not None:
             return described

@@ -1,0 +1,149 @@
+"""Keeps the APIServices: makes those of what is served here, and says of each whether it is available.
+
+What somebody else registered is looked at when its Service changes, and asked itself every half minute.
+Upstream: the controllers `autoregister`, `crd-autoregistration` and `remote-available`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from services.api.core_v1 import Service
+from services.api.discovery_v1 import EndpointSlice
+from services.api.kinds import SERVED, Resource, resource_named, resource_of
+from services.apiserver.aggregation import local
+from services.apiserver.aggregation.availability import PASSED, verdict
+from services.apiserver.registry.bootstrap import until_done
+from services.apiserver.registry.keeper import Keeper, make_absent, own_name
+from services.apiserver.registry.registry import Registry
+from services.apiserver.registry.request import Target, WriteOptions
+from services.apiserver.storage.entries import Entry, Selection
+from services.machinery.clock import Clock, rfc3339
+from services.process.logging import Logger
+
+Json = dict[str, Any]
+# Asks a Service for its group: why that failed, or "".
+Ask = Callable[[Json], Awaitable[str]]
+
+MANAGER = "kube-apiserver"
+OPTIONS = WriteOptions(field_manager=MANAGER)
+RECHECK_SECONDS = 30.0
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+class ApiServices:
+    def __init__(self, registry: Registry, clock: Clock, log: Logger, ask: Ask) -> None:
+        self._registry, self._clock, self._log, self._ask = registry, clock, log, ask
+        found = resource_named("apiregistration.k8s.io", "v1", "apiservices")
+        definitions = resource_named("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+        assert found is not None
+        assert definitions is not None
+        self._resource, self._store, self._definitions = found, registry.store(found), definitions
+        self._remote: dict[str, Json] = {}  # the specs of what is served elsewhere
+        self._services, self._slices = resource_of(Service), resource_of(EndpointSlice)
+        sources = (
+            (found, own_name),
+            (definitions, _of_definition),
+            (self._services, self._of_service),
+            (self._slices, self._of_slice),
+        )
+        self._keeper = Keeper(registry, clock, log, "an APIService", sources, self._reconcile)
+
+    async def make_missing(self) -> None:
+        """Those of what is built in. ApiError."""
+        bodies = local.built_in_services(SERVED).values()
+        await make_absent(self._registry, self._resource, bodies, MANAGER, self._log)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await until_done(self.make_missing, self._clock, self._log, "register what is served here")
+        await self._keeper.run()
+
+    def remote(self, group: str, version: str = "") -> list[Json]:
+        """The specs of those of a group that are not served here, the version to prefer first."""
+        found = [spec for spec in self._remote.values() if _is_of(spec, group, version)]
+        return sorted(found, key=lambda spec: (-spec.get("versionPriority", 0), spec.get("version", "")))
+
+    def is_available(self, group: str, version: str) -> bool:
+        entry = self._store.find("", f"{version}.{group}")
+        conditions = orjson.loads(entry.value)["status"].get("conditions") or () if entry else ()
+        return any(each.get("type") == "Available" and each.get("status") == "True" for each in conditions)
+
+    def _every(self, resource: Resource) -> Iterator[Json]:
+        for entry in list(self._registry.store(resource).cache.entries.values()):
+            yield orjson.loads(entry.value)
+
+    def _of_service(self, entry: Entry) -> Iterable[str]:
+        return self._that_name(entry.attributes.namespace, entry.attributes.name)
+
+    def _of_slice(self, entry: Entry) -> Iterable[str]:
+        return self._that_name(entry.attributes.namespace, entry.attributes.labels.get(SERVICE_NAME, ""))
+
+    def _that_name(self, namespace: str, name: str) -> Iterator[str]:
+        for found, spec in list(self._remote.items()):
+            if (spec["service"].get("namespace"), spec["service"].get("name")) == (namespace, name):
+                yield found
+
+    # -- one of them -----------------------------------------------------------------------------
+
+    async def _reconcile(self, name: str) -> float:
+        entry = self._store.find("", name)
+        wanted = local.defined_service(name, self._every(self._definitions))
+        if entry is None:
+            self._remote.pop(name, None)
+            if wanted is not None:
+                await make_absent(self._registry, self._resource, [wanted], MANAGER, self._log)
+            return 0
+        held: Json = orjson.loads(entry.value)
+        if local.managed(held) == local.ALWAYS and wanted is None:
+            options = orjson.dumps({"preconditions": {"uid": held["metadata"]["uid"]}})
+            await self._registry.delete(Target(self._resource, "", name), options)
+            return 0
+        return await self._judge(held)
+
+    async def _judge(self, held: Json) -> float:
+        reference = held["spec"].get("service")
+        if reference is None:
+            self._remote.pop(held["metadata"]["name"], None)
+            if not held["status"].get("conditions"):
+                await self._say(held, "True", "Local", "Local APIServices are always available")
+            return 0
+        self._remote[held["metadata"]["name"]] = held["spec"]
+        service = self._registry.lookup(self._services, reference["namespace"], reference["name"])
+        found = verdict(reference, service, self._slices_of(reference))
+        if found == PASSED and (failure := await self._ask(held["spec"])):
+            found = ("False", "FailedDiscoveryCheck", failure)
+        await self._say(held, *found)
+        return RECHECK_SECONDS
+
+    def _slices_of(self, reference: Json) -> Iterator[Json]:
+        cache = self._registry.store(self._slices).cache
+        for entry in cache.select(Selection(reference["namespace"])):
+            if entry.attributes.labels.get(SERVICE_NAME) == reference["name"]:
+                yield orjson.loads(entry.value)
+
+    async def _say(self, held: Json, status: str, reason: str, message: str) -> None:
+        conditions = held["status"].get("conditions") or []
+        before: Json = next((each for each in conditions if each.get("type") == "Available"), {})
+        said = {"status": status, "reason": reason, "message": message}
+        if all(before.get(field) == value for field, value in said.items()):
+            return
+        moved = before.get("status") != status
+        since = rfc3339(self._clock.now()) if moved else before.get("lastTransitionTime")
+        condition = {"type": "Available", "lastTransitionTime": since, **said}
+        others = [each for each in conditions if each is not before]
+        body = {**held, "status": {"conditions": [*others, condition]}}
+        target = Target(self._resource, "", held["metadata"]["name"], "status")
+        await self._registry.update(target, orjson.dumps(body), OPTIONS)
+
+
+def _is_of(spec: Json, group: str, version: str) -> bool:
+    return spec.get("group", "") == group and version in ("", spec.get("version"))
+
+
+def _of_definition(entry: Entry) -> Iterable[str]:
+    spec = orjson.loads(entry.value)["spec"]
+    return [f"{each.get('name', '')}.{spec.get('group', '')}" for each in spec.get("versions") or ()]
