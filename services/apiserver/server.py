@@ -17,6 +17,8 @@ import grpc.aio
 from services.api.core_v1 import Service
 from services.api.kinds import resource_of
 from services.apiserver.aggregation.api_services import ApiServices
+from services.apiserver.admission.authorizing import answering
+from services.apiserver.admission.step import Admission
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
@@ -33,6 +35,7 @@ from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry import bootstrap
 from services.apiserver.registry.address_repair import AddressRepair
 from services.apiserver.registry.caches import Caches
+from services.apiserver.registry.extending import World
 from services.apiserver.registry.flow_schemas import FlowSchemas
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
@@ -43,6 +46,7 @@ from services.process.grpc_server import Health, ServerTls, grpc_server
 from services.process.logging import Logger
 
 if TYPE_CHECKING:
+    from services.apiserver.admission.calling import Caller
     from services.apiserver.aggregation.remote import Remote
     from services.apiserver.custom.calling import Dial
     from services.apiserver.fronts.rest.server import RestFront
@@ -66,8 +70,12 @@ class ApiServer:
         issuer = issuer or TokenIssuer()
         self.registry = registry = Registry(storage, self.caches, clock, chance, log, issuer)
         tokens = TokenAuthenticator(issuer, registry.lookup, clock.now)
-        self.gate = Gate(tokens, Authorizer(lambda resource: registry.store(resource).cache))
+        authorizer = Authorizer(lambda resource: registry.store(resource).cache)
+        self.gate = Gate(tokens, authorizer)
         self._kubelets = Kubelets(self.registry, clock, kubelet_credentials)
+        self._webhooks: Caller | None = None
+        authorize = answering(authorizer)
+        registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, _unnoted))
         self._documents = Documents(lambda: self.registry.catalog.served)
         self._callers = Callers(self.gate)
         calls = Calls(self._callers, chance, log)
@@ -106,6 +114,14 @@ class ApiServer:
         found = self.registry.lookup(resource_of(Service), namespace, name) or {}
         return str(found.get("spec", {}).get("clusterIP", ""))
 
+    async def _ask(self, config: dict[str, Any], review: dict[str, Any], seconds: int) -> dict[str, Any]:
+        """Asks an admission webhook. What it takes is loaded when there is one."""
+        if self._webhooks is None:
+            from services.apiserver.admission.calling import Caller
+
+            self._webhooks = Caller(self._dial, self._clock)
+        return await self._webhooks.ask(config, review, seconds)
+
     def _dial(self) -> Dial:
         """What reaches Services through the Pod network. Loaded when something has to."""
         from services.apiserver.fronts.rest.streams.service_dial import ServiceDial
@@ -137,6 +153,13 @@ class ApiServer:
 
     async def run(self) -> None:
         """Fills the caches and keeps them current until cancelled."""
+        try:
+            await self._run()
+        finally:
+            if self._webhooks is not None:
+                await self._webhooks.close()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.caches.run())
             await self.caches.ready()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from services.api import errors
-from services.apiserver.registry import binding, deletion, scale
+from services.apiserver.registry import binding, deletion, extending, scale
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
@@ -50,12 +50,25 @@ def _created(written: Written) -> Done:
     return Done(written, Answer(status))
 
 
+async def _extended(store: Store, target: Target, given: Json, options: WriteOptions) -> None:
+    """What webhooks and policies say of a posted subresource, and make of it, in place. ApiError."""
+    extension = store.extension
+    if extension is None or not extension.active:
+        return
+    about = extending.asked("CREATE", target, given, None, store.context(), options)
+    await extending.mutate(extension, store.ownership.schema, about, lambda obj: obj)
+    about.obj = given
+    await extension.validate(about)
+
+
 async def bind(store: Store, target: Target, body: bytes, options: WriteOptions) -> Done:
     given = decode(body)
-    node = binding.check(given)
+    binding.check(given)
     name = (given.get("metadata") or {}).get("name", "")
     if name and name != target.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
+    await _extended(store, target, given, options)
+    node = binding.check(given)
 
     def update(pod: Json, stored: Stored, ctx: RequestContext) -> Change:
         binding.bind(store.resource, pod, given, node, ctx.now)
@@ -71,11 +84,12 @@ async def evict(store: Store, target: Target, body: bytes, options: WriteOptions
         raise errors.bad_request("name in URL does not match name in Eviction object")
     wishes = {**(given.get("deleteOptions") or {}), "kind": "DeleteOptions"}
     parsed = deletion.parse_options(orjson.dumps(wishes))
+    await _extended(store, target, given, replace(options, dry_run=options.dry_run or parsed.dry_run))
     seen = store.find(target.namespace, target.name) or await store.get(target.namespace, target.name)
     await budgets.spend(orjson.loads(seen.value), options.dry_run or parsed.dry_run)
     if not (options.dry_run or parsed.dry_run):
         await store.update(target, _disrupted(store, parsed), options)
-    written, _ = await store.delete(target, parsed, options.dry_run or parsed.dry_run)
+    written, _ = await store.delete(target, parsed, options.dry_run or parsed.dry_run, admitted=True)
     return _created(written)
 
 
@@ -130,14 +144,21 @@ def scale_patcher(
 def _scaled(store: Store, target: Target, make: Callable[[Json], Json], options: WriteOptions) -> Updater:
     paths = scale.paths_of(store.resource)
 
-    def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
-        given = make(scale.of(old, stored.revision, paths))
+    async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+        before = scale.of(old, stored.revision, paths)
+        given = make(orjson.loads(orjson.dumps(before)))
+        extension = store.extension
+        if extension is not None and extension.active:
+            about = extending.asked("UPDATE", target, given, before, ctx, options)
+            await extending.mutate(extension, store.ownership.schema, about, lambda obj: obj)
         replicas = scale.check(store.resource, given, target.name)
         new = orjson.loads(stored.value)
         scale.set_replicas(new, replicas, paths)
         version = (given.get("metadata") or {}).get("resourceVersion", "")
         new["metadata"]["resourceVersion"] = version or str(stored.revision)
-        return store.checked(target, new, old, stored.revision, ctx, store.strategy, options)
+        if extension is not None and extension.active:
+            await extension.validate(extending.asked("UPDATE", target, given, before, ctx, options))
+        return await store.checked(target, new, old, stored.revision, ctx, store.strategy, options)
 
     return update
 

@@ -45,12 +45,12 @@ async def apply(
         metadata.match_target(store.resource, decoded.obj, target.namespace, target.name)
         return decoded.obj
 
-    def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+    async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         new = merged(orjson.loads(stored.value), ctx)
         # What was merged is the present version, unless the caller names another one.
         new["metadata"].setdefault("resourceVersion", str(stored.revision))
         strategy.default(new)
-        return store.checked(target, new, old, stored.revision, ctx, strategy, options, tracked=True)
+        return await store.checked(target, new, old, stored.revision, ctx, strategy, options, tracked=True)
 
     try:
         written = await store.update(target, update, options)

@@ -51,10 +51,10 @@ class Budgets:
         target = Target(self._store.resource, meta["namespace"], name, "status")
         options = WriteOptions(field_manager=_FIELD_MANAGER, dry_run=dry_run)
 
-        def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+        async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
             new = orjson.loads(stored.value)
             new["status"] = spent(old, meta["name"], rfc3339(ctx.now))
-            return self._store.checked(target, new, old, stored.revision, ctx, self._strategy, options)
+            return await self._store.checked(target, new, old, stored.revision, ctx, self._strategy, options)
 
         await self._store.update(target, update, options)
 

@@ -34,7 +34,7 @@ async def patch(
     warnings: list[str] = []  # of the last attempt
     refusals.check_text(body, patch_type)
 
-    def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+    async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
         base = orjson.loads(stored.value)
         # A patch may test or name the version, as clients do to be refused when it has moved on.
         base["metadata"]["resourceVersion"] = str(stored.revision)
@@ -47,7 +47,7 @@ async def patch(
         new = decoded.obj
         metadata.match_target(store.resource, new, target.namespace, target.name)
         strategy.default(new)
-        change = store.checked(target, new, old, stored.revision, ctx, strategy, options)
+        change = await store.checked(target, new, old, stored.revision, ctx, strategy, options)
         warnings[:] = [*decoded.warnings, *strategy.warnings(new, old)]
         return change
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -53,6 +53,9 @@ from services.machinery.clock import Clock
 from services.machinery.patch.apply_patch import STRATEGIC, unsupported
 from services.process.logging import Logger
 
+if TYPE_CHECKING:
+    from services.apiserver.admission.step import Admission
+
 Json = dict[str, Any]
 # Parts of the object itself, each with a strategy of its own.
 PARTS = ("approval", "status", "finalize", "resize", "ephemeralcontainers")
@@ -74,6 +77,7 @@ class Registry:
         self._stores: dict[str, Store] = {}
         self._readers: dict[str, Reader] = {}
         self._quotas: Quotas | None = None
+        self._extension: Admission | None = None
         for resource in self.catalog.resources:
             self._enter(built_in(resource, self.catalog))
         self._quotas = Quotas(self.store(QUOTAS), clock)
@@ -92,7 +96,14 @@ class Registry:
         key = serving.resource.key
         self._stores[key] = self.store_for(serving)
         self._stores[key].quotas = self._quotas
+        self._stores[key].extension = self._extension
         self._readers[key] = Reader(serving, self._storage, self.caches.of(serving.stored))
+
+    def extend(self, admission: Admission) -> None:
+        """From now on webhooks and policies are asked too."""
+        self._extension = admission
+        for store in self._stores.values():
+            store.extension = admission
 
     # -- what comes and goes ---------------------------------------------------------------------
 

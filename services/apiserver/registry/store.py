@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.apiserver.registry import deletion, keys, metadata
+from services.apiserver.admission.attributes import Attributes
+from services.apiserver.registry import deletion, extending, keys, metadata
 from services.apiserver.registry.allocations import NOTHING, Allocations, Holding
 from services.apiserver.registry.caches import Caches, attributes_of
 from services.apiserver.registry.context import RequestContext
@@ -36,6 +37,7 @@ from services.machinery.clock import Clock
 from services.machinery.pod_amounts import Amounts
 
 if TYPE_CHECKING:
+    from services.apiserver.admission.step import Admission
     from services.apiserver.registry.quota import Quotas
 
 Json = dict[str, Any]
@@ -70,7 +72,7 @@ class Written:
 
 
 # What is there now, decoded for the taking; the same as stored; what the rules may ask.
-Updater = Callable[[Json, Stored, RequestContext], Change]
+Updater = Callable[[Json, Stored, RequestContext], Change | Awaitable[Change]]
 
 
 class Store:
@@ -87,6 +89,7 @@ class Store:
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
         self.allocations: Allocations | None = None
         self.quotas: Quotas | None = None
+        self.extension: Admission | None = None  # webhooks and policies
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
 
     def context(self) -> RequestContext:
@@ -115,6 +118,17 @@ class Store:
         """What is stored, as the version shows it."""
         return stored if self._version is None else await shown_stored(self._version, stored)
 
+    async def kept(self, obj: Json) -> Json:
+        """The object in the version that is stored."""
+        return obj if self._version is None else await self._version.stored(obj)
+
+    async def version_of(self, kept: Json) -> Json:
+        """What is in the version that is stored, in this one."""
+        if self._version is None:
+            return kept
+        shown: Json = orjson.loads((await self._version.shown([orjson.dumps(kept)]))[0])
+        return shown
+
     # -- create ----------------------------------------------------------------------------------
 
     async def create(self, target: Target, decoded: Decoded, options: WriteOptions) -> Written:
@@ -136,12 +150,18 @@ class Store:
         if not tracked:
             self.ownership.track(None, obj, options.field_manager, "", self._clock.now())
         ctx = await self._admitted("create", target, obj, None)
+        extension = self.extension
+        if extension is not None and extension.active:
+            about = extending.asked("CREATE", target, obj, None, ctx, options)
+            await self._extended(extension, strategy, about, ctx)
         if options.guard is not None:
             options.guard(obj, None)
         metadata.before_create(obj, ctx.now, ctx.random)
         strategy.prepare_create(obj, ctx)
         self._raise_if_invalid(obj, strategy.validate_create(obj))
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
+        if extension is not None and extension.active:
+            await extension.validate(extending.asked("CREATE", target, obj, None, ctx, options))
         if obj["metadata"].get("resourceVersion") and not options.dry_run:
             raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
         written = await self._insert(self.key(target.namespace, obj["metadata"]["name"]), obj, options)
@@ -210,6 +230,17 @@ class Store:
             admission.mutate(verb, self.resource, target.subresource, obj, old, ctx)
         return ctx
 
+    async def _extended(
+        self, extension: Admission, strategy: Strategy, about: Attributes, ctx: RequestContext
+    ) -> None:
+        """What webhooks and policies make of the object, in place. ApiError."""
+        verb: admission.Verb = "create" if about.old is None else "update"
+
+        def again(obj: Json) -> None:
+            admission.mutate(verb, self.resource, about.subresource, obj, about.old, ctx)
+
+        await extending.mutate(extension, self.ownership.schema, about, extending.settled(strategy), again)
+
     async def catch_up(self, ctx: RequestContext) -> None:
         """Waits for the caches that lacked what `ctx` looked up."""
         for resource in ctx.missed:
@@ -233,11 +264,11 @@ class Store:
         warnings: list[str] = []
         attempts = iter([decoded])  # rules change what they are given: another attempt decodes anew
 
-        def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+        async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
             new = (next(attempts, None) or decode()).obj
             metadata.match_target(self.resource, new, target.namespace, target.name)
             strategy.default(new)
-            change = self.checked(target, new, old, stored.revision, ctx, strategy, options)
+            change = await self.checked(target, new, old, stored.revision, ctx, strategy, options)
             warnings[:] = [*decoded.warnings, *strategy.warnings(new, old)]
             return change
 
@@ -254,7 +285,7 @@ class Store:
         written.warnings[:0] = warnings
         return written
 
-    def checked(
+    async def checked(
         self,
         target: Target,
         new: Json,
@@ -274,11 +305,20 @@ class Store:
         if not tracked:
             self.ownership.track(old, new, options.field_manager, target.subresource, ctx.now)
         admission.mutate("update", self.resource, target.subresource, new, old, ctx)
+        extension = self.extension
+        extends = extension is not None and extension.active and target.subresource != "scale"
+        if extension is not None and extends:
+            shown = extending.with_version(old, revision)
+            about = extending.asked("UPDATE", target, new, shown, ctx, options)
+            await self._extended(extension, strategy, about, ctx)
         if options.guard is not None:
             options.guard(new, old)
         strategy.prepare_update(new, old, ctx)
         self._raise_if_invalid(new, strategy.validate_update(new, old))
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
+        if extension is not None and extends:
+            shown = extending.with_version(old, revision)
+            await extension.validate(extending.asked("UPDATE", target, new, shown, ctx, options))
         new["metadata"].pop("resourceVersion", None)
         return Change(new, delete=deletion.is_finished(new, old))
 
@@ -321,7 +361,8 @@ class Store:
             ctx, taken = self.context(), NOTHING
             seen = await self.seen(current)
             try:
-                change = update(orjson.loads(seen.value), seen, ctx)
+                wanted = update(orjson.loads(seen.value), seen, ctx)
+                change = wanted if isinstance(wanted, Change) else await wanted
                 if self.quotas is not None and self.quotas.grows(target) and not change.delete:
                     old = orjson.loads(seen.value)
                     paid = await self.quotas.charge(
@@ -405,21 +446,28 @@ class Store:
 
     # -- delete ----------------------------------------------------------------------------------
 
-    async def delete(self, target: Target, options: deletion.Options, dry_run: bool) -> tuple[Written, bool]:
+    async def delete(
+        self, target: Target, options: deletion.Options, dry_run: bool, *, admitted: bool = False
+    ) -> tuple[Written, bool]:
         """Deletes, or marks for deletion. The boolean says whether the object is gone.
+
+        `admitted`: webhooks and policies have been asked already, about an eviction.
 
         What knows grace is marked even where none is left, and goes in a second write, as upstream
         does it: whoever watches sees an end before the object disappears.
         """
-        held = False
+        held, is_first, extension = False, not admitted, self.extension
 
-        def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
+        async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
             nonlocal held
             deletion.check_preconditions(self.resource, old, stored.revision, options)
             wanted = options
             if not options.propagation and deletion.orphans_by_default(self.resource, old):
                 wanted = replace(options, propagation="Orphan")
             admission.validate("delete", self.resource, target.subresource, None, old, ctx)
+            if extension is not None and extension.active and is_first:
+                said = replace(options, dry_run=dry_run)
+                await extending.deleting(extension, target, old, stored.revision, ctx, said)
             grace = self.strategy.grace_seconds(old, options.grace_seconds)
             if self.resource.plural == "namespaces":
                 new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
@@ -435,6 +483,7 @@ class Store:
         if held or written.deleted or dry_run:
             return written, not held
         options = replace(options, uid=written.obj["metadata"]["uid"], resource_version="", propagation="")
+        is_first = False
         try:
             last = await self.update(target, update, WriteOptions(), written.stored)
         except ApiError as error:

@@ -1,0 +1,133 @@
+"""MutatingAdmissionPolicy: what policies change, by JSON patches or by apply configurations made in CEL.
+
+Upstream: `apiserver/pkg/admission/plugin/policy/mutating`. Each mutation sees what the one before it made;
+managedFields stay the caller's. A policy that fails refuses the request, unless it ignores failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.apiserver.admission import reviews
+from services.apiserver.admission.attributes import Attributes
+from services.apiserver.admission.conditions import Budget, Failed, holds
+from services.apiserver.admission.policies import (
+    Denial,
+    Misconfigured,
+    Parameters,
+    binding_matches,
+    denied,
+    resources_match,
+)
+from services.apiserver.admission.policy_programs import Mutation, Policy, with_policy_variables
+from services.apiserver.admission.registrations import Bound
+from services.machinery.patch import apply as apply_patch
+from services.machinery.schema import Schema
+
+Json = dict[str, Any]
+_KIND = "MutatingAdmissionPolicy"
+_MANAGER = "mutating-admission-policy"
+
+
+class Mutations:
+    def __init__(
+        self,
+        parameters: Parameters,
+        equivalents: Any,
+        variables: Callable[[Attributes], Mapping[str, Any]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._parameters, self._equivalents = parameters, equivalents
+        self._variables, self._now = variables, now
+
+    def mutate(self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]) -> bool:
+        """Changes `asked.obj`; whether there was a change. ApiError (403, 422)."""
+        constraints = bound.policy.spec.get("matchConstraints") or {}
+        if asked.obj is None or resources_match(constraints, asked, self._equivalents) is None:
+            return False
+        before, budget = asked.obj, Budget()
+        for binding in bound.bindings:
+            if binding_matches(bound, binding, asked, self._equivalents):
+                self._bound(bound.policy, binding, asked, schema, settle, budget)
+        return asked.obj != before
+
+    def _bound(
+        self,
+        policy: Policy,
+        binding: Json,
+        asked: Attributes,
+        schema: Schema,
+        settle: Callable[[Json], Json],
+        budget: Budget,
+    ) -> None:
+        before = asked.obj
+        try:
+            for param in self._parameters(policy, binding, asked):
+                self._apply(policy, param, asked, schema, settle, budget)
+        except (Failed, Misconfigured, reviews.BadAnswer, ApiError) as error:
+            asked.obj = before
+            if policy.ignores_failure:
+                return
+            why = f"failed to configure binding: {error}" if isinstance(error, Misconfigured) else str(error)
+            raise denied(asked, _KIND, Denial(policy.name, binding["metadata"]["name"], why)) from error
+
+    def _apply(
+        self,
+        policy: Policy,
+        param: Json | None,
+        asked: Attributes,
+        schema: Schema,
+        settle: Callable[[Json], Json],
+        budget: Budget,
+    ) -> None:
+        seen = with_policy_variables(policy, self._variables(asked), param, budget)
+        if not holds(policy.conditions, seen, budget):
+            return
+        for mutation in policy.mutations:
+            seen = with_policy_variables(policy, self._variables(asked), param, budget)
+            answer = mutation.expression.evaluate(seen, budget)
+            assert asked.obj is not None
+            asked.obj = settle(self._changed(mutation, asked.obj, answer, schema))
+
+    def _changed(self, mutation: Mutation, obj: Json, answer: Any, schema: Schema) -> Json:
+        if mutation.patch_type == "JSONPatch":
+            return reviews.patched(obj, orjson.dumps(answer, default=str))
+        if not isinstance(answer, dict):
+            raise Failed(f"expression '{mutation.expression.text}' must evaluate to Object")
+        return merged(obj, answer, schema, self._now())
+
+
+def merged(obj: Json, wanted: Json, schema: Schema, now: datetime) -> Json:
+    """What a forced apply of `wanted` makes of the object; who owns its fields stays as it was. ApiError."""
+    if "managedFields" in (wanted.get("metadata") or {}):
+        raise errors.bad_request("ApplyConfiguration may not set metadata.managedFields")
+    meta = obj["metadata"]
+    names = {key: meta[key] for key in ("name", "namespace", "generateName") if key in meta}
+    config = {
+        **orjson.loads(orjson.dumps(wanted, default=str)),
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+    }
+    config["metadata"] = {**(config.get("metadata") or {}), **names}
+    live = {**obj, "metadata": {key: value for key, value in meta.items() if key != "managedFields"}}
+    made = apply_patch.apply(
+        orjson.loads(orjson.dumps(live)),
+        config,
+        manager=_MANAGER,
+        force=True,
+        subresource="",
+        api_version=obj["apiVersion"],
+        kind=obj["kind"],
+        now=now,
+        schema=schema,
+    )
+    made["metadata"].pop("managedFields", None)
+    if "managedFields" in meta:
+        made["metadata"]["managedFields"] = meta["managedFields"]
+    return made

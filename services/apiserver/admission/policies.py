@@ -1,0 +1,171 @@
+"""ValidatingAdmissionPolicy: what policies say of a request, and what their bindings make of that.
+
+Upstream: `apiserver/pkg/admission/plugin/policy/validating`. A failed validation is denied, warned about or
+noted in the audit log, as the binding says; of several denials the first is told. A policy that cannot be
+evaluated counts as failed, unless it ignores failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.apiserver.admission import matching
+from services.apiserver.admission.attributes import Attributes
+from services.apiserver.admission.conditions import Budget, Failed, holds
+from services.apiserver.admission.policy_programs import Policy, Validation, with_policy_variables
+from services.apiserver.admission.registrations import Bound
+
+Json = dict[str, Any]
+MESSAGE_BYTES_MAX = 5 * 1024
+_CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
+Parameters = Callable[[Policy, Json, Attributes], list[Json | None]]
+
+
+class Misconfigured(Exception):
+    """A binding whose parameters cannot be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    policy: str
+    binding: str
+    message: str
+    reason: str = ""
+
+
+def binding_matches(bound: Bound, binding: Json, asked: Attributes, equivalents: Any) -> bool:
+    """What a binding narrows the policy to."""
+    match = binding["spec"].get("matchResources")
+    return match is None or resources_match(match, asked, equivalents, anything=True) is not None
+
+
+def resources_match(match: Json, asked: Attributes, equivalents: Any, *, anything: bool = False) -> Any:
+    """The version in which the request is meant; `anything`: no rules at all mean every request."""
+    if not matching.namespace_selected(match.get("namespaceSelector"), asked):
+        return None
+    if not matching.object_selected(match.get("objectSelector"), asked):
+        return None
+    policy, others = match.get("matchPolicy", "Equivalent"), equivalents(asked.resource)
+    if matching.matched_as(match.get("excludeResourceRules") or (), asked, policy, others) is not None:
+        return None
+    rules = match.get("resourceRules") or ()
+    if not rules and anything:
+        return asked.resource
+    return matching.matched_as(rules, asked, policy, others)
+
+
+def denied(asked: Attributes, kind: str, denial: Denial) -> ApiError:
+    with_binding = f" with binding '{denial.binding}'" if denial.binding else ""
+    message = f"{kind} '{denial.policy}'{with_binding} denied request: {denial.message}"
+    error = errors.forbidden(asked.resource, asked.shown_name, message)
+    reason = denial.reason or "Invalid"
+    error.status["reason"], error.status["code"] = reason, _CODES.get(reason, 422)
+    error.status["details"]["causes"] = [{"message": message}]
+    return error
+
+
+def verdicts(
+    policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget
+) -> Iterable[tuple[str, str, bool]]:
+    """Message, reason and whether the evaluation failed, for each validation that does not hold."""
+    variables = with_policy_variables(policy, seen, param, budget)
+    try:
+        if not holds(policy.conditions, variables, budget):
+            return
+    except Failed as error:
+        yield str(error), "", True
+        return
+    for validation in policy.validations:
+        try:
+            if validation.expression.evaluate(variables, budget) is True:
+                continue
+        except Failed as error:
+            yield str(error), "", True
+            continue
+        yield _message(validation, variables, budget), validation.reason or "Invalid", False
+
+
+def _message(validation: Validation, variables: Mapping[str, Any], budget: Budget) -> str:
+    if validation.message_expression is not None:
+        try:
+            said = validation.message_expression.evaluate(variables, budget)
+        except Failed:
+            said = ""
+        text = said.strip() if isinstance(said, str) else ""
+        if text and "\n" not in text and len(text) <= MESSAGE_BYTES_MAX:
+            return text
+    return validation.message or f"failed expression: {validation.expression.text.strip()}"
+
+
+def annotations_of(
+    policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget
+) -> dict[str, str]:
+    """What the policy has to say to the audit log. Failed."""
+    if not policy.annotations:
+        return {}
+    variables = with_policy_variables(policy, seen, param, budget)
+    if not holds(policy.conditions, variables, budget):
+        return {}
+    found = {}
+    for key, expression in policy.annotations:
+        value = expression.evaluate(variables, budget)
+        if isinstance(value, str) and value.strip():
+            found[f"{policy.name}/{key}"] = value.strip()
+    return found
+
+
+class Policies:
+    """`seen` are the variables of a request; `note` takes annotations for the audit log."""
+
+    def __init__(self, parameters: Parameters, equivalents: Any, note: Callable[[str, str], None]) -> None:
+        self._parameters, self._equivalents, self._note = parameters, equivalents, note
+
+    def validate(
+        self, bounds: Iterable[Bound], asked: Attributes, seen: Callable[[Attributes], Mapping[str, Any]]
+    ) -> None:
+        """ApiError (403, 413, 422)."""
+        denials: list[Denial] = []
+        for bound in bounds:
+            constraints = bound.policy.spec.get("matchConstraints") or {}
+            if resources_match(constraints, asked, self._equivalents) is None:
+                continue
+            budget = Budget()
+            for binding in bound.bindings:
+                if binding_matches(bound, binding, asked, self._equivalents):
+                    denials += self._bound(bound.policy, binding, asked, seen(asked), budget)
+        if denials:
+            raise denied(asked, "ValidatingAdmissionPolicy", denials[0])
+
+    def _bound(
+        self, policy: Policy, binding: Json, asked: Attributes, seen: Mapping[str, Any], budget: Budget
+    ) -> list[Denial]:
+        name, actions = binding["metadata"]["name"], binding["spec"].get("validationActions") or ()
+        try:
+            parameters = self._parameters(policy, binding, asked)
+        except Misconfigured as error:
+            if policy.ignores_failure:
+                return []
+            return [Denial(policy.name, name, f"failed to configure binding: {error}")]
+        denials = []
+        for param in parameters:
+            for message, reason, is_failure in verdicts(policy, seen, param, budget):
+                if is_failure and policy.ignores_failure:
+                    continue
+                if "Deny" in actions:
+                    denials.append(Denial(policy.name, name, message, reason))
+                if "Warn" in actions:
+                    which = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{name}'"
+                    asked.ctx.warn(f"Validation failed for {which}: {message}")
+                if "Audit" in actions:
+                    self._note("validation.policy.admission.k8s.io/validation_failure", message)
+            try:
+                for key, value in annotations_of(policy, seen, param, budget).items():
+                    self._note(key, value)
+            except Failed as error:
+                if not policy.ignores_failure:
+                    denials.append(Denial(policy.name, name, str(error)))
+        return denials

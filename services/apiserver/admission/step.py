@@ -1,0 +1,148 @@
+"""The asynchronous step of admission: what the store awaits beside the plugins that are built in.
+
+`mutate` comes after built-in mutation: policies, then webhooks, and once more where a later one changed
+what an earlier one that wants to know had seen. `validate` comes after validation: policies, then webhooks
+beside each other. `active` is False as long as nothing is registered; the store asks nothing else then.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import orjson
+
+from services.api.kinds import Resource
+from services.apiserver.admission.attributes import Attributes
+from services.apiserver.admission.conditions import Authorize, variables_of
+from services.apiserver.admission.matching import namespace_of
+from services.apiserver.admission.mutations import Mutations
+from services.apiserver.admission.parameters import Parameters
+from services.apiserver.admission.policies import Policies
+from services.apiserver.admission.registrations import Registrations
+from services.apiserver.admission.reviews import Ask
+from services.apiserver.admission.webhooks import Webhooks
+from services.apiserver.storage.watch_cache import WatchCache
+from services.machinery.clock import Clock
+from services.machinery.schema import Schema
+
+Json = dict[str, Any]
+
+
+class World(Protocol):
+    """What admission needs of the registry."""
+
+    def cache_of(self, resource: Resource) -> WatchCache: ...
+
+    def served(self) -> Iterable[Resource]: ...
+
+    def equivalents(self, resource: Resource) -> Sequence[Resource]: ...
+
+    async def convert(self, obj: Json, given: Resource, wanted: Resource) -> Json: ...
+
+
+class Admission:
+    """`authorize` answers what policies ask of the authorizer; `note` writes into the audit log."""
+
+    def __init__(
+        self,
+        world: World,
+        ask: Ask,
+        clock: Clock,
+        chance: random.Random,
+        authorize: Authorize,
+        note: Callable[[str, str], None],
+    ) -> None:
+        self.active = True  # until the first look
+        self._changed = True
+        self._authorize = authorize
+        self._registered = Registrations(world.cache_of, self._tell)
+        parameters = Parameters(world.served, world.cache_of)
+        self._policies = Policies(parameters, world.equivalents, note)
+        self._mutations = Mutations(parameters, world.equivalents, self._variables, clock.now)
+        self._webhooks = Webhooks(
+            ask, chance, self._variables, world.equivalents, world.convert, note
+        )  # fmt: skip
+
+    def _tell(self) -> None:
+        self._changed = self.active = True
+
+    def _refresh(self) -> bool:
+        if self._changed:
+            self._changed = False
+            self.active = self._registered.refresh()
+        return self.active
+
+    def _variables(self, asked: Attributes) -> Json:
+        return variables_of(asked, namespace_of(asked), self._authorize)
+
+    # -- mutating --------------------------------------------------------------------------------
+
+    async def mutate(
+        self,
+        asked: Attributes,
+        schema: Schema,
+        settle: Callable[[Json], Json],
+        again: Callable[[Json], None] = lambda obj: None,
+    ) -> None:
+        """Changes `asked.obj`. `settle` decodes and defaults what was made; `again` is built-in mutation.
+
+        ApiError where a webhook or policy refuses, or cannot be asked.
+        """
+        if not self._refresh() or asked.is_exempt:
+            return
+        registered = self._registered
+        if not registered.mutating and not registered.mutations:
+            return
+        hooks = [(each.uid, each) for each in registered.mutating]
+        bounds = [(f"policy/{each.policy.name}", each) for each in registered.mutations]
+        rounds = _Rounds()
+        for first in (True, False):
+            for uid, bound in bounds:
+                if first or uid in rounds.wanted:
+                    changed = self._mutations.mutate(bound, asked, schema, settle)
+                    rounds.ran(uid, bound.policy.spec.get("reinvocationPolicy"), changed)
+            for uid, hook in hooks:
+                if first or uid in rounds.wanted:
+                    changed = await self._webhooks.mutate(hook, asked, settle)
+                    rounds.ran(uid, hook.spec.get("reinvocationPolicy"), changed)
+            if not rounds.is_needed or asked.obj is None:
+                return
+            before = orjson.loads(orjson.dumps(asked.obj))
+            again(asked.obj)
+            if asked.obj != before:
+                rounds.ran("", None, True)
+
+    # -- validating ------------------------------------------------------------------------------
+
+    async def validate(self, asked: Attributes) -> None:
+        """ApiError where a webhook or policy refuses, or cannot be asked."""
+        if not self._refresh() or asked.is_exempt:
+            return
+        registered = self._registered
+        if registered.validations:
+            self._policies.validate(registered.validations, replace(asked), self._variables)
+        if registered.validating:
+            await self._webhooks.validate(registered.validating, asked)
+
+
+class _Rounds:
+    """Who is asked a second time: those that want it, if somebody changed the object after them."""
+
+    def __init__(self) -> None:
+        self._ready: set[str] = set()
+        self.wanted: set[str] = set()
+        self.is_needed = False
+
+    def ran(self, uid: str, policy: str | None, changed: bool) -> None:
+        if changed:
+            self.wanted |= self._ready - {uid}
+            self._ready.clear()
+            self.is_needed = True
+        if policy == "IfNeeded":
+            self._ready.add(uid)
+
+
+__all__ = ["Admission", "World"]

@@ -1,0 +1,164 @@
+"""Calling webhooks: mutating ones one after the other, validating ones beside each other.
+
+Upstream: `apiserver/pkg/admission/plugin/webhook/{mutating,validating}/dispatcher.go`. A webhook that
+cannot be asked, or answers what it may not, counts by its failurePolicy; one that says no ends the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from services.api import errors
+from services.api.errors import ApiError
+from services.api.kinds import Resource
+from services.apiserver.admission import matching, reviews
+from services.apiserver.admission.attributes import Attributes
+from services.apiserver.admission.conditions import Budget, Failed, holds
+from services.apiserver.admission.registrations import Webhook
+
+Json = dict[str, Any]
+Variables = Callable[[Attributes], Mapping[str, Any]]
+Convert = Callable[[Json, Resource, Resource], Awaitable[Json]]
+Note = Callable[[str, str], None]
+
+
+class _Unanswered(Exception):
+    """Why a webhook could not be asked; what becomes of that is its failurePolicy's to say."""
+
+
+class Webhooks:
+    """`equivalents` are the other versions of a resource; `convert` shows an object in one of them."""
+
+    def __init__(
+        self,
+        ask: reviews.Ask,
+        chance: random.Random,
+        variables: Variables,
+        equivalents: Callable[[Resource], Sequence[Resource]],
+        convert: Convert,
+        note: Note,
+    ) -> None:
+        self._ask, self._random, self._variables = ask, chance, variables
+        self._equivalents, self._convert, self._note = equivalents, convert, note
+
+    def matched(self, webhook: Webhook, asked: Attributes) -> Resource | None:
+        """The version in which the webhook is to see the request; None: not at all. ApiError (403)."""
+        spec = webhook.spec
+        if not matching.namespace_selected(spec.get("namespaceSelector"), asked):
+            return None
+        if not matching.object_selected(spec.get("objectSelector"), asked):
+            return None
+        others = self._equivalents(asked.resource)
+        found = matching.matched_as(
+            spec.get("rules") or (), asked, spec.get("matchPolicy", "Equivalent"), others
+        )
+        if found is None or not webhook.conditions:
+            return found
+        try:
+            return found if holds(webhook.conditions, self._variables(asked), Budget()) else None
+        except Failed as error:
+            if webhook.ignores_failure:
+                return None
+            raise errors.forbidden(asked.resource, asked.shown_name, str(error)) from None
+
+    # -- validating ------------------------------------------------------------------------------
+
+    async def validate(self, webhooks: Iterable[Webhook], asked: Attributes) -> None:
+        """ApiError: of those that say no, or cannot be asked, the first in order."""
+        wanted = [(each, found) for each in webhooks if (found := self.matched(each, asked)) is not None]
+        if not wanted:
+            return
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._validated(each, found, asked)) for each, found in wanted]
+        refusals = [refusal for task in tasks if (refusal := task.result()) is not None]
+        if refusals:
+            raise refusals[0]
+
+    async def _validated(self, webhook: Webhook, version: Resource, asked: Attributes) -> ApiError | None:
+        try:
+            await self._answer(webhook, version, asked, mutating=False)
+        except ApiError as refusal:
+            return refusal
+        return None
+
+    # -- mutating --------------------------------------------------------------------------------
+
+    async def mutate(self, webhook: Webhook, asked: Attributes, settle: Callable[[Json], Json]) -> bool:
+        """Changes `asked.obj`; whether there was a change. `settle` decodes and defaults. ApiError."""
+        version = self.matched(webhook, asked)
+        if version is None:
+            return False
+        answer = await self._answer(webhook, version, asked, mutating=True)
+        if answer is None or not answer.patch:
+            return False
+        assert asked.obj is not None or asked.operation == "DELETE"
+        if asked.obj is None:
+            raise errors.internal(
+                "admission webhook attempted to modify the object, which is not supported for this operation"
+            )
+        seen = await self._seen(asked, version)
+        try:
+            made = reviews.patched(seen.obj or {}, answer.patch)
+        except reviews.BadAnswer as error:
+            raise errors.internal(str(error)) from None
+        if version != asked.resource:
+            made = await self._convert(made, version, asked.resource)
+        before = asked.obj
+        try:
+            asked.obj = settle(made)
+        except ApiError as error:
+            raise errors.internal(error.message) from error
+        return asked.obj != before
+
+    # -- one call --------------------------------------------------------------------------------
+
+    async def _answer(
+        self, webhook: Webhook, version: Resource, asked: Attributes, *, mutating: bool
+    ) -> reviews.Answer | None:
+        """None where the webhook could not be asked and that does not matter. ApiError."""
+        if asked.dry_run and webhook.spec.get("sideEffects") not in ("None", "NoneOnDryRun"):
+            message = f'admission webhook "{webhook.name}" does not support dry run'
+            raise errors.bad_request(message)
+        try:
+            answer = await self._asked(webhook, await self._seen(asked, version), asked, mutating=mutating)
+        except _Unanswered as error:
+            if webhook.ignores_failure:
+                return None
+            raise errors.internal(f'failed calling webhook "{webhook.name}": {error}') from None
+        for key, value in (answer.annotations or {}).items():
+            self._note(f"{webhook.name}/{key}", str(value))
+        for warning in answer.warnings:
+            asked.ctx.warn(warning)
+        if not answer.allowed:
+            raise reviews.refused(webhook.name, answer.status)
+        return answer
+
+    async def _asked(
+        self, webhook: Webhook, seen: Attributes, asked: Attributes, *, mutating: bool
+    ) -> reviews.Answer:
+        if not webhook.review_version:
+            raise _Unanswered("webhook does not accept known AdmissionReview versions (v1, v1beta1)")
+        uid = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        question = reviews.review(asked, uid, webhook.review_version, seen)
+        seconds = webhook.spec.get("timeoutSeconds") or 10
+        try:
+            answer = await self._ask(webhook.spec["clientConfig"], question, seconds)
+        except reviews.NotAnswered as error:
+            raise _Unanswered(f"failed to call webhook: {error}") from None
+        try:
+            return reviews.verified(answer, uid, webhook.review_version, mutating=mutating)
+        except reviews.BadAnswer as error:
+            raise _Unanswered(f"received invalid webhook response: {error}") from None
+
+    async def _seen(self, asked: Attributes, version: Resource) -> Attributes:
+        """The request in the version that the webhook's rule names."""
+        if version == asked.resource or asked.kind.kind != asked.resource.kind:
+            return asked
+        obj = asked.obj and await self._convert(asked.obj, asked.resource, version)
+        old = asked.old and await self._convert(asked.old, asked.resource, version)
+        return replace(asked, resource=version, obj=obj, old=old)
