@@ -421,9 +421,24 @@ REVIEWS: tuple[Resource, ...] = tuple(
     )
     for kind in kinds
 )
-SERVED = RESOURCES + REVIEWS
+# Answered at once as well: how the components are, and which Pod goes where. Asked over REST only.
+LIVE: tuple[Resource, ...] = (
+    Resource("v1", "Binding", "bindings", "binding", verbs=("create",)),
+    Resource(
+        "v1",
+        "ComponentStatus",
+        "componentstatuses",
+        "componentstatus",
+        namespaced=False,
+        short_names=("cs",),
+        verbs=("get", "list"),
+    ),
+)
+UNSTORED = REVIEWS + LIVE
+SERVED = RESOURCES + UNSTORED
 
 _REVIEWS_BY_KIND = {(resource.api_version, resource.kind): resource for resource in REVIEWS}
+_LIVE_BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in LIVE}
 _REVIEWS_BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in REVIEWS}
 _BY_NAME = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
@@ -445,6 +460,10 @@ def resource_named(group: str, version: str, plural: str) -> Resource | None:
 
 def review_named(group: str, version: str, plural: str) -> Resource | None:
     return _REVIEWS_BY_NAME.get((group, version, plural))
+
+
+def live_named(group: str, version: str, plural: str) -> Resource | None:
+    return _LIVE_BY_NAME.get((group, version, plural))
 
 
 def resource_of_kind(api_version: str, kind: str) -> Resource | None:

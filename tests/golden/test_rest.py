@@ -90,7 +90,9 @@ def check_asked(request: Json) -> None:
     """NotAsked for what this server cannot know alone."""
     if request.get("anonymous"):
         raise NotAsked("another user asks")
-    if request["path"].startswith(("/api/", "/apis/")) and not is_custom(request["path"]):
+    if is_custom(request["path"]) or is_live(request["path"]):
+        return
+    if request["path"].startswith(("/api/", "/apis/")):
         resource, target = locate(request["path"].partition("?")[0])
         if resource.plural in accepted_rest.OTHER_RULES or target.subresource in kinds.STREAMED:
             raise NotAsked(resource.plural)
@@ -99,6 +101,12 @@ def check_asked(request: Json) -> None:
 def is_custom(path: str) -> bool:
     """Whether it is of a group that only a CustomResourceDefinition makes."""
     return path.startswith("/apis/") and path.split("/")[2].partition("?")[0].endswith("example.com")
+
+
+def is_live(path: str) -> bool:
+    """Whether it is answered at once, without a store."""
+    plural = path.partition("?")[0].split("/")[3:]
+    return any(each.plural in plural[:3] for each in kinds.LIVE)
 
 
 async def settled(server: Session, request: Json, told: Json) -> Json:

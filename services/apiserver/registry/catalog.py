@@ -16,7 +16,7 @@ from services.api.kinds import Resource
 class Catalog:
     def __init__(self, built_in: tuple[Resource, ...] = kinds.RESOURCES) -> None:
         self.resources = built_in  # those with objects, built in or not
-        self.served = built_in + kinds.REVIEWS  # all that discovery tells of
+        self.served = built_in + kinds.UNSTORED  # all that discovery tells of
         self._by_name: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         for resource in built_in:
@@ -38,7 +38,7 @@ class Catalog:
         self._set(tuple(each for each in self.resources if each.key not in keys))
 
     def _set(self, resources: tuple[Resource, ...]) -> None:
-        self.resources, self.served = resources, resources + kinds.REVIEWS
+        self.resources, self.served = resources, resources + kinds.UNSTORED
         self._by_name.clear()
         self._by_kind.clear()
         for resource in resources:

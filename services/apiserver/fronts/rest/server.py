@@ -26,11 +26,12 @@ from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
 from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
-from services.apiserver.fronts.rest import connections, reviews
+from services.apiserver.fronts.rest import bodies, connections, reviews
 from services.apiserver.fronts.rest.about import About
 from services.apiserver.fronts.rest.identity import HttpGate
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
+from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.options import flag
 from services.apiserver.fronts.rest.paths import Path, parse
 from services.apiserver.fronts.rest.streams.front import Streams
@@ -72,6 +73,7 @@ class RestFront:
         self._metrics = Metrics(registry.catalog)
         self._about = About(is_ready, self._metrics, registry.catalog, documents)
 
+        self._live = Live(registry, clock)
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Yields the bound port. Fatal when it is taken."""
@@ -99,7 +101,7 @@ class RestFront:
         try:
             response = await self._handle(request)
             code = response.status
-            return response
+            return self._placed(request, response)
         finally:
             self._metrics.in_flight -= 1
             watches = watched(request, path)
@@ -163,6 +165,8 @@ class RestFront:
             request["guard"] = self._gate.guard(user, resource, path.subresource)
         response = await self._verbs.handle(request, path, target)
         if resource.group != escalation.GROUP or request.method == "GET":
+        if path is not None and (live := kinds.live_named(path.group, path.version, path.plural)):
+            return await self._live.handle(request, path, live)
             return response
         # Who was granted something may use it from now on: the next request already knows.
         with contextlib.suppress(TimeoutError):
