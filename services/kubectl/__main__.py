@@ -114,7 +114,7 @@ async def _execute(argv: list[str], world: World) -> int:
         world.out.write(help.options(world.program) if words[:1] == ["options"] else help.root(world.program))
         return 0
     try:
-        flags = parse((*command.flags, *registry.GLOBAL_FLAGS), words)
+        flags = parse((*registry.GLOBAL_FLAGS, *command.flags), words)  # a command's own come before
     except Help:
         from services.kubectl import help
 

@@ -85,6 +85,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "Deploy Commands",
         "scale:SCALE",
     ),
+    (
+        "certificate",
+        "Modify certificate resources",
+        "Cluster Management Commands",
+        "certificate:CERTIFICATE",
+    ),
     ("cluster-info", "Display cluster information", "Cluster Management Commands", "cluster:CLUSTER_INFO"),
     ("cordon", "Mark node as unschedulable", "Cluster Management Commands", "cordon:CORDON"),
     ("uncordon", "Mark node as schedulable", "Cluster Management Commands", "cordon:UNCORDON"),
@@ -109,6 +115,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "Troubleshooting and Debugging Commands",
         "port_forward:PORT_FORWARD",
     ),
+    ("auth", "Inspect authorization", "Troubleshooting and Debugging Commands", "auth:AUTH"),
     (
         "proxy",
         "Run a proxy to the Kubernetes API server",

@@ -118,9 +118,14 @@ def _difference(before: Any, after: Any) -> Any:
         old, new = before.get(key), after.get(key)
         if key not in after:
             patch[key] = None
+        elif key in _WHOLE:
+            patch[key] = new
         elif old != new:
             patch[key] = _named_difference(old, new) if _named(old) and _named(new) else _difference(old, new)
     return patch
+
+
+_WHOLE = ("subjects",)  # lists that the API replaces as one
 
 
 def _named(value: Any) -> bool:
@@ -177,6 +182,30 @@ async def service_account(session: Session) -> None:
     await change(
         session, await _targets(session, words), edit, "serviceaccount updated", "ServiceAccountName"
     )
+
+
+async def subject(session: Session) -> None:
+    """Whom a binding names besides."""
+    flags = session.flags
+    accounts = [account.partition(":") for account in flags["serviceaccount"]]
+    if not (flags["user"] or flags["group"] or accounts):
+        raise Fail("you must specify at least one value of user, group or serviceaccount")
+    for namespace, colon, name in accounts:
+        if not (namespace and colon and name) or ":" in name:
+            raise Fail("serviceaccount must be <namespace>:<name>")
+    group = "rbac.authorization.k8s.io"
+    wanted: list[Json] = [{"kind": "User", "apiGroup": group, "name": name} for name in flags["user"]]
+    wanted += [{"kind": "Group", "apiGroup": group, "name": name} for name in flags["group"]]
+    wanted += [
+        {"kind": "ServiceAccount", "namespace": namespace, "name": name} for namespace, _, name in accounts
+    ]
+
+    def edit(obj: Json) -> None:
+        held = obj.get("subjects") or []
+        obj["subjects"] = [*held, *(each for each in wanted if each not in held)]
+
+    targets = await _targets(session, session.args)
+    await change(session, targets, edit, "subjects updated", "subjects")
 
 
 async def selector(session: Session) -> None:
@@ -278,6 +307,16 @@ SET = Command(
             "(-f FILENAME | TYPE NAME) SERVICE_ACCOUNT",
             "Update the service account of a resource",
             service_account,
+        ),
+        _command(
+            "subject",
+            "(-f FILENAME | TYPE NAME) [--user=username] [--group=groupname]"
+            " [--serviceaccount=namespace:serviceaccountname]",
+            "Update the user, group, or service account in a role binding or cluster role binding",
+            subject,
+            texts("user", "Usernames to bind to the role", split=False),
+            texts("group", "Groups to bind to the role", split=False),
+            texts("serviceaccount", "Service accounts to bind to the role, namespace:name", split=False),
         ),
     ),
 )
