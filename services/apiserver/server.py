@@ -16,14 +16,15 @@ import grpc.aio
 
 from services.api.core_v1 import Service
 from services.api.kinds import resource_of
-from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.admission.authorizing import answering
 from services.apiserver.admission.step import Admission
+from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
 from services.apiserver.custom.conversion import Call
 from services.apiserver.custom.definitions import Definitions
+from services.apiserver.fairness.fairness import SEATS, Fairness
 from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.calls import Calls
 from services.apiserver.fronts.discovery import DiscoveryFront
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from services.apiserver.custom.calling import Dial
     from services.apiserver.fronts.rest.server import RestFront
 
+CONVERSION_SECONDS = 30
 SERVICES = ("resource.v1.ResourceService", "resource.v1.DiscoveryService", "node.v1.NodeService")
 
 
@@ -63,7 +65,9 @@ class ApiServer:
         log: Logger,
         issuer: TokenIssuer | None = None,
         kubelet_credentials: Credentials | None = None,
+        seats: int = SEATS,
     ) -> None:
+        self.fairness = Fairness(clock, seats)
         self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
@@ -78,13 +82,13 @@ class ApiServer:
         registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, _unnoted))
         self._documents = Documents(lambda: self.registry.catalog.served)
         self._callers = Callers(self.gate)
-        calls = Calls(self._callers, chance, log)
+        calls = Calls(self._callers, chance, log, self.fairness)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, calls),
             DiscoveryFront(self.registry.catalog, self._documents, calls),
             NodeFront(self._kubelets, clock, calls),
         )
-        self._flow_schemas = FlowSchemas(registry, clock, log, lambda schemas, levels: None)
+        self._flow_schemas = FlowSchemas(registry, clock, log, self.fairness.configure)
         self._api_services = ApiServices(registry, clock, log, self._ask_elsewhere)
         self._definitions = Definitions(registry, clock, chance, log, self._webhook)
         self.health = Health()
@@ -98,7 +102,7 @@ class ApiServer:
         is_ready = self.serving.is_set
         return RestFront(
             self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
-            self._documents, Aggregated(self._api_services, self._elsewhere()),
+            self._documents, self.fairness, Aggregated(self._api_services, self._elsewhere()),
         )  # fmt: skip
 
     def _elsewhere(self) -> Remote:
@@ -114,8 +118,16 @@ class ApiServer:
         found = self.registry.lookup(resource_of(Service), namespace, name) or {}
         return str(found.get("spec", {}).get("clusterIP", ""))
 
+    def _webhook(self, config: dict[str, Any], definition: str) -> Call:
+        """Asks the conversion webhook of a definition."""
+
+        async def call(review: dict[str, Any]) -> dict[str, Any]:
+            return await self._ask(config, review, CONVERSION_SECONDS)
+
+        return call
+
     async def _ask(self, config: dict[str, Any], review: dict[str, Any], seconds: int) -> dict[str, Any]:
-        """Asks an admission webhook. What it takes is loaded when there is one."""
+        """Asks a webhook. What it takes is loaded when there is one."""
         if self._webhooks is None:
             from services.apiserver.admission.calling import Caller
 
@@ -127,12 +139,6 @@ class ApiServer:
         from services.apiserver.fronts.rest.streams.service_dial import ServiceDial
 
         return ServiceDial(self._kubelets, self.registry, self._random)
-
-    def _webhook(self, config: dict[str, Any], definition: str) -> Call:
-        """Asks the conversion webhook of a definition. What it takes is loaded when one has such."""
-        from services.apiserver.custom.calling import WebhookCaller
-
-        return WebhookCaller(self._dial())(config, definition)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         for front in self._fronts:

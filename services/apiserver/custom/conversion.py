@@ -1,14 +1,15 @@
 """From one version of a custom resource to another: by its apiVersion alone, or by the definition's webhook.
 
 What is read from etcd may be in any version that was ever stored, and older than the schema: it is converted,
-pruned and defaulted as upstream does when it decodes. A webhook is asked once for all objects of an
-answer. What it does wrong is told in upstream's words, as a fault of the server (500).
+pruned and defaulted as upstream does when it decodes. A webhook is asked once for the objects of an
+answer, if they are not too long for that. What it does wrong is told in upstream's words, as a fault of the
+server (500).
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -16,10 +17,12 @@ import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.admission.reviews import NotAnswered
 from services.apiserver.custom.resource import CustomResource
 from services.apiserver.custom.strategy import ordered
 
 Json = dict[str, Any]
+REVIEW_BYTES_MAX = 1024 * 1024  # of objects in one question; the answer may be longer than that
 
 
 class Converter(Protocol):
@@ -33,10 +36,6 @@ class NoConverter:
 
     async def convert(self, objects: Sequence[Json], api_version: str) -> list[Json]:
         return [{**obj, "apiVersion": api_version} for obj in objects]
-
-
-class NotAnswered(Exception):
-    """A webhook gave no answer; the text says why."""
 
 
 class Call(Protocol):
@@ -54,9 +53,10 @@ class WebhookConverter:
 
     async def convert(self, objects: Sequence[Json], api_version: str) -> list[Json]:
         todo = [obj for obj in objects if obj["apiVersion"] != api_version]
-        if not todo:
-            return list(objects)
-        made = iter(await self._reviewed(todo, api_version))
+        found: list[Json] = []
+        for part in _parts(todo):
+            found += await self._reviewed(part, api_version)
+        made = iter(found)
         return [obj if obj["apiVersion"] == api_version else next(made) for obj in objects]
 
     async def _reviewed(self, objects: Sequence[Json], api_version: str) -> list[Json]:
@@ -75,7 +75,7 @@ class WebhookConverter:
         if len(found) != len(objects):
             raise _failed(f"{about} returned {len(found)} objects, expected {len(objects)}")
         return [
-            _checked(old, new, api_version, f"{about} returned invalid", index)
+            _checked(old, new, api_version, f"{about} returned invalid", index, alone=len(objects) == 1)
             for index, (old, new) in enumerate(zip(objects, found, strict=True))
         ]
 
@@ -101,6 +101,21 @@ class WebhookConverter:
         return found if isinstance(found, list) else []
 
 
+def _parts(objects: Sequence[Json]) -> Iterator[list[Json]]:
+    """As many at a time as a webhook's answer may be long."""
+    part: list[Json] = []
+    size = 0
+    for obj in objects:
+        length = len(orjson.dumps(obj))
+        if part and size + length > REVIEW_BYTES_MAX:
+            yield part
+            part, size = [], 0
+        part.append(obj)
+        size += length
+    if part:
+        yield part
+
+
 def _refusal(result: Any) -> str:
     result = result if isinstance(result, dict) else {}
     status = result.get("status", "")
@@ -109,9 +124,9 @@ def _refusal(result: Any) -> str:
     return str(result.get("message") or f"response.result.status was '{status}', not 'Success'")
 
 
-def _checked(old: Json, new: Any, api_version: str, about: str, index: int) -> Json:
+def _checked(old: Json, new: Any, api_version: str, about: str, index: int, *, alone: bool) -> Json:
     """The converted object with the metadata that a webhook may not change. ApiError (500)."""
-    where = f"{about} converted object at index {index}"
+    where = f"{about} object at index 0" if alone else f"{about} converted object at index {index}"
     if not isinstance(new, dict) or not new.get("kind"):
         raise _failed(f"{where}: Object 'Kind' is missing in '{orjson.dumps(new).decode()}'")
     if (got := new.get("apiVersion", "")) != api_version:
@@ -120,11 +135,12 @@ def _checked(old: Json, new: Any, api_version: str, about: str, index: int) -> J
         raise _failed(f"{where}: invalid kind (expected {old['kind']}, received {got})")
     meta, before = new.get("metadata"), old["metadata"]
     if not isinstance(meta, dict):
-        raise _failed(f"{about} metadata in object at index {index}: missing metadata in converted object")
+        at = "" if alone else f" in object at index {index}"
+        raise _failed(f"{about} metadata{at}: missing metadata in converted object")
     for name, shown in (("name", "name"), ("namespace", "namespace"), ("uid", "UID")):
         if meta.get(name, "") != before.get(name, ""):
             why = f"must have the same {shown}: {before.get(name, '')} != {meta.get(name, '')}"
-            raise _failed(f"{where}: {why}")
+            raise _failed(f"{about} object: {why}" if alone else f"{where}: {why}")
     kept = {name: value for name, value in before.items() if name not in ("labels", "annotations")}
     for name in ("labels", "annotations"):
         if meta.get(name):
