@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.apiserver.crd.values import go_float
+from services.apiserver.crd.number_checks import go_float
 from services.machinery import duration, jsonpath
 
 Json = dict[str, Any]

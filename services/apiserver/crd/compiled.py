@@ -23,7 +23,9 @@ from services.apiserver.crd import (
     values,
 )
 from services.apiserver.crd.columns import Column, Selectable
+from services.apiserver.crd.number_checks import NIL
 from services.apiserver.crd.structural import Node, NotStructural, read
+from services.apiserver.rules.strict import STRICT_FAULTS_MAX
 from services.apiserver.rules.strict import Unreadable as Unreadable
 from services.apiserver.rules.validation import names
 from services.apiserver.rules.validation.meta import generic_object_meta, object_meta_update
@@ -79,7 +81,7 @@ class CompiledVersion:
     # Coercing.
 
     def coerce(self, obj: Json) -> list[str]:
-        """Brings a decoded body into form, in place; gives the paths of unknown fields (`spec.bogus`).
+        """Brings a decoded body into form, in place; gives the first paths of unknown fields (`spec.bogus`).
 
         Unreadable, in Go's words, where the metadata cannot be decoded.
         """
@@ -93,7 +95,7 @@ class CompiledVersion:
         pruning.drop_nulls(obj, self.root)
         unknown += embedded.coerce(obj, self.root)
         obj.update(header)
-        return unknown
+        return unknown[:STRICT_FAULTS_MAX]
 
     def default(self, obj: Json) -> None:
         """Fills in defaults, in place: also of what was read from the store, whose schema may be older."""
@@ -168,7 +170,7 @@ class CompiledVersion:
         if not self.root.rules_below:
             return found
         if any(cause["reason"] in _BLOCKING for cause in found):
-            return [*found, invalid(values.NIL, None, _UNCHECKED)]
+            return [*found, invalid(NIL, None, _UNCHECKED)]
         return found + self._rules.faults(new, old)
 
     @cached_property

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.crd.number_checks import NIL, go_json
 from services.apiserver.crd.structural import Node
-from services.apiserver.crd.values import NIL, go_json
+from services.apiserver.crd.values import FAULTS_MAX
 from services.machinery.field_errors import Cause, Causes, invalid
 
 
@@ -24,6 +25,8 @@ def duplicates(value: Any, node: Node, path: str = "") -> Causes:
 
 
 def _walk(value: Any, node: Node, path: str, out: Causes) -> None:
+    if len(out) >= FAULTS_MAX:
+        return
     if type(value) is dict:
         for name, item in value.items():
             inner = node.properties.get(name)
@@ -33,7 +36,7 @@ def _walk(value: Any, node: Node, path: str, out: Causes) -> None:
                 _walk(item, node.additional, f"{path}[{name}]", out)
     elif type(value) is list:
         if node.list_type == "set":
-            for index in _repeated([_known_by(item) for item in value]):
+            for index in _repeated([_known_by(item) for item in value])[:FAULTS_MAX]:
                 out.append(_duplicate(f"{path}[{index}]", value[index]))
         elif node.list_type == "map":
             out += _map_faults(value, node, path)
@@ -48,7 +51,8 @@ def _map_faults(items: list[Any], node: Node, path: str) -> Causes:
             why = "must be an object for an array of list-type map"
             return [invalid(f"{path}[{index}]", item, why)]
     keys = [{name: item[name] for name in node.list_keys if item and name in item} for item in items]
-    return [_duplicate(f"{path}[{index}]", keys[index]) for index in _repeated(list(map(_known_by, keys)))]
+    repeated = _repeated(list(map(_known_by, keys)))[:FAULTS_MAX]
+    return [_duplicate(f"{path}[{index}]", keys[index]) for index in repeated]
 
 
 def _known_by(item: Any) -> Any:

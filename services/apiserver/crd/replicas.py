@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.apiserver.crd.values import go_float
+from services.apiserver.crd.number_checks import go_float
 from services.machinery.field_errors import Causes, invalid
 
 Json = dict[str, Any]

@@ -8,11 +8,9 @@ is forgiven, unless it compares with the old value. All rules together may cost 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from services.apiserver.cel import CompileError, CostExceeded, Environment, EvaluationError, Program, types
@@ -22,6 +20,8 @@ from services.apiserver.cel.tree import Ident
 from services.apiserver.cel.types import Type
 from services.apiserver.cel.values import NONE, Optional
 from services.apiserver.crd import field_paths, internal_form, values
+from services.apiserver.crd.number_checks import NIL
+from services.apiserver.crd.rule_types import Types, escaped
 from services.apiserver.crd.structural import META_FIELDS, Node
 from services.machinery.field_errors import (
     Cause,
@@ -36,68 +36,16 @@ from services.machinery.field_errors import (
 Json = dict[str, Any]
 
 MESSAGE_BYTES_MAX = 5 * 1024  # of what a messageExpression makes
+_NO_TYPES = {
+    "reason": "InternalError",
+    "message": (
+        "Internal error: internal error: failed to construct type information for x-kubernetes-validations"
+        " rules: unable to convert structural schema to CEL declarations"
+    ),
+}
 _OUT_OF_BUDGET = (
     "validation failed due to running out of cost budget, no further validation rules will be run"
 )
-_RESERVED = frozenset((
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if",
-    "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
-))  # fmt: skip
-_SYMBOLS = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
-_FORMATS = {
-    "byte": types.BYTES, "duration": types.DURATION, "date": types.TIMESTAMP, "date-time": types.TIMESTAMP,
-}  # fmt: skip
-_SCALARS = {"boolean": types.BOOL, "number": types.DOUBLE, "integer": types.INT}
-_numbers = count(1)
-
-
-def escaped(name: str) -> str | None:
-    """A property's name as expressions write it, None where they cannot."""
-    if name in _RESERVED:
-        return f"__{name}__"
-    if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_./-]*", name):
-        return None
-    return re.sub(r"__|[./-]", lambda match: _SYMBOLS[match[0]], name)
-
-
-def declared_type(node: Node, *, is_root: bool = False) -> Type | None:
-    """What expressions know of a value; None where the schema shows them nothing."""
-    return _declared(node, is_root, f"selfType{next(_numbers)}")
-
-
-def _declared(node: Node, is_root: bool, name: str) -> Type | None:
-    if node.int_or_string:
-        return types.DYN
-    if node.type == "array":
-        items = _declared(node.items, node.items.embedded, f"{name}.@idx") if node.items is not None else None
-        if items is None:
-            return None
-        kind = f"map:{','.join(node.list_keys)}" if node.list_type == "map" else node.list_type
-        return Type("list", (items,), kind if node.list_type in ("map", "set") else "")
-    if node.type == "object":
-        if node.additional is not None:
-            inner = _declared(node.additional, node.additional.embedded, f"{name}.@elem")
-            return types.map_of(types.STRING, inner) if inner is not None else None
-        return types.object_of(name, _fields(node, is_root, name))
-    if node.type == "string":
-        return _FORMATS.get(node.format, types.STRING)
-    return _SCALARS.get(node.type)
-
-
-def _fields(node: Node, is_root: bool, name: str) -> dict[str, types.Field]:
-    fields = {}
-    for key, child in node.properties.items():
-        word = escaped(key)
-        if word is None or (is_root and key in META_FIELDS):
-            continue
-        kind = _declared(child, child.embedded, f"{name}.{key}")
-        if kind is not None:
-            fields[word] = types.Field(kind, "" if word == key else key)
-    if is_root:
-        text = types.Field(types.STRING)
-        meta = types.object_of(f"{name}.metadata", {"name": text, "generateName": text})
-        fields |= {"apiVersion": text, "kind": text, "metadata": types.Field(meta)}
-    return fields
 
 
 @dataclass(slots=True)
@@ -173,11 +121,20 @@ def _compile_message(rule: Rule, expression: str, environment: Environment) -> N
     rule.message = message
 
 
-def definition_faults(node: Node, path: str, uncorrelatable: str, *, is_root: bool) -> Causes:
-    """Why a definition with these rules is refused."""
-    kind = declared_type(node, is_root=is_root or node.embedded)
+class DefinitionRules:
+    """Says why a definition with the rules of its schema is refused."""
+
+    def __init__(self) -> None:
+        self._types = Types()
+
+    def __call__(self, node: Node, path: str, uncorrelatable: str, *, is_root: bool) -> Causes:
+        kind = self._types.of(node, is_root=is_root or node.embedded)
+        return _definition_faults(node, kind, path, uncorrelatable)
+
+
+def _definition_faults(node: Node, kind: Type | None, path: str, uncorrelatable: str) -> Causes:
     if kind is None:
-        return []
+        return [{**_NO_TYPES, "field": f"{path}.x-kubernetes-validations"}]
     out: Causes = []
     for index, given in enumerate(node.rules):
         rule, here = _compile(given, node, kind), f"{path}.x-kubernetes-validations[{index}]"
@@ -214,7 +171,7 @@ class _Run:
 
     def spend(self, cost: int, path: str, kind: str, why: str = _OUT_OF_BUDGET) -> None:
         if cost > self.budget:
-            self.found.append(invalid(path or values.NIL, kind, why))
+            self.found.append(invalid(path or NIL, kind, why))
             raise _Spent
         self.budget -= cost
 
@@ -222,8 +179,8 @@ class _Run:
 class Checker:
     """The rules at and under one place of a schema. Stateless once compiled; shared by all requests."""
 
-    def __init__(self, node: Node, kind: Type | None, *, is_root: bool) -> None:
-        self._node = node
+    def __init__(self, node: Node, kind: Type | None, types_of: Types, *, is_root: bool) -> None:
+        self._node, self._types = node, types_of
         self._kind = kind if kind is not None else types.DYN
         self._rules = [_compile(given, node, self._kind) for given in node.rules] if kind is not None else []
         self._items = self._child(node.items, self._kind.args[0] if self._kind.kind == "list" else None)
@@ -239,14 +196,14 @@ class Checker:
     def _field_type(self, name: str, child: Node, is_root: bool) -> Type | None:
         word = escaped(name)
         if word is None or (is_root and name in META_FIELDS):
-            return declared_type(child, is_root=child.embedded) if child.rules_below else None
+            return self._types.of(child, is_root=child.embedded) if child.rules_below else None
         found = (self._kind.fields or {}).get(word)
         return found.type if found is not None else None
 
     def _child(self, node: Node | None, kind: Type | None) -> Checker | None:
         if node is None or not node.rules_below or kind is None:
             return None
-        return Checker(node, kind, is_root=node.embedded)
+        return Checker(node, kind, self._types, is_root=node.embedded)
 
     def faults(self, new: Any, old: Any = None, path: str = "") -> Causes:
         """What the rules find in a new value; `old` None where there was none."""
@@ -300,7 +257,7 @@ class Checker:
         kind = self._node.type
         for rule in self._rules:
             if rule.fault:
-                run.found.append(invalid(path or values.NIL, kind, f"rule compile error: {rule.fault}"))
+                run.found.append(invalid(path or NIL, kind, f"rule compile error: {rule.fault}"))
             if rule.program is None or (rule.compares and old is None and not rule.optional):
                 continue
             given = variables
@@ -316,7 +273,7 @@ class Checker:
     def _holds(self, run: _Run, rule: Rule, variables: Json, path: str) -> bool:
         """True also where evaluation failed: then that is what was found."""
         assert rule.program is not None
-        kind, place = self._node.type, path or values.NIL
+        kind, place = self._node.type, path or NIL
         if run.budget <= 0:
             run.spend(1, path, kind)
         try:
@@ -338,7 +295,7 @@ class Checker:
         return value is True
 
     def _cause(self, run: _Run, rule: Rule, variables: Json, value: Any, path: str) -> Cause:
-        place = f"{path}.{rule.path}" if path and rule.path else path or rule.path or values.NIL
+        place = f"{path}.{rule.path}" if path and rule.path else path or rule.path or NIL
         detail = self._message(run, rule, variables, place)
         whole = self._node.type in ("object", "array")
         match rule.given.get("reason"):
@@ -379,4 +336,5 @@ class Checker:
 
 def compiled(root: Node, *, is_root: bool = True) -> Checker:
     """The rules of a whole schema."""
-    return Checker(root, declared_type(root, is_root=is_root), is_root=is_root)
+    types_of = Types()
+    return Checker(root, types_of.of(root, is_root=is_root), types_of, is_root=is_root)

@@ -6,11 +6,12 @@ under them is sound. Upstream: `ValidateCustomResourceDefinitionOpenAPISchema`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from services.apiserver.crd import field_paths
-from services.apiserver.crd.structural import META_FIELDS, NotStructural, read
+from services.apiserver.crd.structural import META_FIELDS, Node
 from services.machinery.field_errors import Causes, forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
@@ -23,7 +24,7 @@ _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "de
 class RuleCompiler(Protocol):
     """Says what is wrong with the rules of one place of a schema."""
 
-    def __call__(self, schema: Json, path: str, uncorrelatable: str, *, is_root: bool) -> Causes: ...
+    def __call__(self, node: Node, path: str, uncorrelatable: str, *, is_root: bool) -> Causes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Place:
     in_meta: bool = False
     uncorrelatable: str = ""  # the outermost place below which there is no oldSelf
     is_root: bool = False
+    nodes: Mapping[int, Node] = field(default_factory=dict)  # by the id of their schema
     compile_rules: RuleCompiler | None = None  # None where rules are not looked at
 
     def inside(self, path: str, correlatable: bool) -> Place:
@@ -65,9 +67,11 @@ def check(schema: Json, path: str, place: Place) -> Faults:
     out.schema += _item_faults(schema, path)
     rules = schema.get("x-kubernetes-validations") or ()
     for index, rule in enumerate(rules):
-        out.schema += _rule_faults(schema, rule, f"{path}.x-kubernetes-validations[{index}]")
-    if rules and not out.schema and place.compile_rules is not None:
-        out.rules += place.compile_rules(schema, path, place.uncorrelatable, is_root=place.is_root)
+        node = place.nodes.get(id(schema))
+        out.schema += _rule_faults(node, rule, f"{path}.x-kubernetes-validations[{index}]")
+    node = place.nodes.get(id(schema))
+    if rules and not out.schema and node is not None and place.compile_rules is not None:
+        out.rules += place.compile_rules(node, path, place.uncorrelatable, is_root=place.is_root)
     return out
 
 
@@ -228,7 +232,7 @@ def _breaks_lines(text: str) -> bool:
     return "\n" in text or "\r" in text
 
 
-def _rule_faults(schema: Json, rule: Json, path: str) -> Causes:
+def _rule_faults(node: Node | None, rule: Json, path: str) -> Causes:
     text, message = rule.get("rule", "").strip(), rule.get("message", "")
     out: Causes = []
     if not text:
@@ -247,11 +251,11 @@ def _rule_faults(schema: Json, rule: Json, path: str) -> Causes:
     reason = rule.get("reason")
     if reason is not None and reason not in _REASONS:
         out.append(not_supported(f"{path}.reason", reason, _REASONS))
-    out += _rule_path_faults(schema, rule.get("fieldPath", ""), f"{path}.fieldPath")
+    out += _rule_path_faults(node, rule.get("fieldPath", ""), f"{path}.fieldPath")
     return out
 
 
-def _rule_path_faults(schema: Json, given: str, path: str) -> Causes:
+def _rule_path_faults(node: Node | None, given: str, path: str) -> Causes:
     out: Causes = []
     if not given:
         return out
@@ -260,9 +264,8 @@ def _rule_path_faults(schema: Json, given: str, path: str) -> Causes:
     if _breaks_lines(given):
         out.append(invalid(path, given, "must not contain line breaks"))
     try:
-        field_paths.resolve(given, read(schema))
+        if node is not None:  # Else the schema is not structural, and that is said elsewhere.
+            field_paths.resolve(given, node)
     except field_paths.PathError:
         out.append(invalid(path, given, "must be a valid path"))
-    except NotStructural:
-        pass  # That is said elsewhere.
     return out

@@ -7,7 +7,7 @@ Upstream: `validateCustomResourceDefinitionValidation`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.apiserver.crd import (
@@ -18,7 +18,7 @@ from services.apiserver.crd import (
     schema_checks,
     structure_checks,
 )
-from services.apiserver.crd.structural import NotStructural, read
+from services.apiserver.crd.structural import Node, NotStructural, read
 from services.apiserver.rules.validation.webhook_clients import ca_bundle_fault
 from services.machinery.field_errors import Causes, forbidden, invalid
 
@@ -89,28 +89,31 @@ def check(validation: Json | None, has_status: bool, path: str, options: Options
     if schema.get("nullable"):
         found.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
     not_structural: Causes = []
-    compiler: schema_checks.RuleCompiler | None = None
+    place = schema_checks.Place(is_root=True)
     try:
-        faults = _structure_faults(schema, path, options)
+        node = read(schema)
+        faults = _structure_faults(node, path, options)
         found += faults
-        compiler = None if faults else _compile_rules
+        place = replace(place, nodes={id(each.schema): each for each in _all_nodes(node)})
+        if not faults:
+            place = replace(place, compile_rules=rules.DefinitionRules())
     except NotStructural as error:
         not_structural = [invalid(path, "", str(error))]
-    place = schema_checks.Place(is_root=True, compile_rules=compiler)
     checked = schema_checks.check(schema, path, place)
     found += checked.schema + checked.rules
     out += found or not_structural
 
 
-def _structure_faults(schema: Json, path: str, options: Options) -> Causes:
-    node = read(schema)
-    if found := structure_checks.structural_faults(schema, path):
+def _structure_faults(node: Node, path: str, options: Options) -> Causes:
+    if found := structure_checks.structural_faults(node.schema, path):
         return found
     return default_checks.default_faults(node, path, require_pruned=options.require_pruned_defaults)
 
 
-def _compile_rules(schema: Json, path: str, uncorrelatable: str, *, is_root: bool) -> Causes:
-    return rules.definition_faults(read(schema), path, uncorrelatable, is_root=is_root)
+def _all_nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children():
+        yield from _all_nodes(child)
 
 
 def _root_faults(schema: Json, path: str) -> Causes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.apiserver.crd import values
+from services.apiserver.crd import number_checks, values
 from services.apiserver.crd.structural import read
 
 Json = dict[str, Any]
@@ -257,4 +257,9 @@ class TestRatcheting:
     ],
 )
 def test_floats_as_go_prints_them(value: float, text: str) -> None:
-    assert values.go_float(value) == text
+    assert number_checks.go_float(value) == text
+
+
+def test_what_is_told_is_bounded() -> None:
+    schema = {"type": "array", "items": {"type": "string"}}
+    assert len(faults(schema, list(range(50_000)))) == values.FAULTS_MAX
