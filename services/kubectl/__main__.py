@@ -140,9 +140,9 @@ def _group(command: Command, path: str, flags: Parsed, world: World) -> int:
     from services.kubectl import help
 
     # Upstream's groups differ in where they say this, too.
-    stream = world.out if command.name == "rollout" else world.err
+    stream = world.out if command.name in ("certificate", "rollout") else world.err
     stream.write(help.of(command, path, world.program))
-    return 1
+    return 0 if command.name == "certificate" else 1
 
 
 def _find(argv: list[str], world: World) -> tuple[Command | None, str, list[str]]:

@@ -6,6 +6,7 @@ from services.kubectl.commands import registry
 from services.kubectl.commands.registry import Command
 from services.kubectl.flags import Flag
 
+NAME_WIDTH_MIN = 11
 ROOT_LONG = """{program} controls the Kubernetes cluster manager.
 
  Find more information at: https://kubernetes.io/docs/reference/kubectl/
@@ -38,7 +39,7 @@ def of(command: Command, path: str, program: str) -> str:
         lines = command.examples.strip("\n").format(program=program)
         parts.append(f"Examples:\n{lines}\n")
     if command.children:
-        width = max(len(child.name) for child in command.children) + 3
+        width = max(NAME_WIDTH_MIN, *(len(child.name) for child in command.children)) + 3
         rows = "".join(
             f"  {child.name.ljust(width)}{child.long.strip().splitlines()[0].rstrip('.')}\n"
             for child in command.children

@@ -162,7 +162,7 @@ async def who_am_i(session: Session) -> None:
 
 AUTH = Command(
     "auth",
-    "auth",
+    "auth [flags]",
     "Inspect authorization.",
     children=(
         Command(
@@ -193,7 +193,7 @@ AUTH = Command(
         Command(
             "whoami",
             "whoami",
-            "Experimental: Check who you are and your attributes (groups, extra).",
+            "Experimental: Check self subject attributes.",
             run=who_am_i,
             flags=PRINT_FLAGS,
             examples="  # Whom the server takes me for\n  kubectl auth whoami",
