@@ -435,6 +435,11 @@ LIVE: tuple[Resource, ...] = (
     ),
 )
 UNSTORED = REVIEWS + LIVE
+# Measured when they are asked for, and nowhere stored.
+MEASURED: tuple[Resource, ...] = (
+    Resource("metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", "", namespaced=False, verbs=("get", "list")),
+    Resource("metrics.k8s.io/v1beta1", "PodMetrics", "pods", "", verbs=("get", "list")),
+)
 SERVED = RESOURCES + UNSTORED
 
 _REVIEWS_BY_KIND = {(resource.api_version, resource.kind): resource for resource in REVIEWS}

@@ -41,6 +41,7 @@ from services.apiserver.registry.flow_schemas import FlowSchemas
 from services.apiserver.registry.registry import Registry
 from services.apiserver.storage.storage import Storage
 from services.apiserver.token_issuer import TokenIssuer
+from services.apiserver.usage.scraper import Usage
 from services.client.credentials import Credentials
 from services.machinery.clock import Clock
 from services.process.grpc_server import Health, ServerTls, grpc_server
@@ -80,7 +81,7 @@ class ApiServer:
         self._webhooks: Caller | None = None
         authorize = answering(authorizer)
         registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, _unnoted))
-        self._documents = Documents(lambda: self.registry.catalog.served)
+        self._documents = Documents(lambda: self.registry.catalog.described)
         self._callers = Callers(self.gate)
         calls = Calls(self._callers, chance, log, self.fairness)
         self._fronts = (
@@ -90,6 +91,7 @@ class ApiServer:
         )
         self._flow_schemas = FlowSchemas(registry, clock, log, self.fairness.configure)
         self._api_services = ApiServices(registry, clock, log, self._ask_elsewhere)
+        self._usage = Usage(self._kubelets, registry, clock)
         self._definitions = Definitions(registry, clock, chance, log, self._webhook)
         self.health = Health()
         self.serving = asyncio.Event()
@@ -179,6 +181,7 @@ class ApiServer:
             self._log.info("Serving")
             group.create_task(reconcile(self.registry, self._clock, self._log, for_controllers()))
             group.create_task(self._definitions.run())
+            group.create_task(self._usage.run())
             group.create_task(self._flow_schemas.run())
             group.create_task(self._api_services.run())
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

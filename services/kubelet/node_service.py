@@ -195,7 +195,9 @@ class NodeService(NodeServiceServicer):
             _refuse(context, errors.failure(404, "NotFound", f'node "{name}" is not served here'))
             return pb.StatsResponse()
         try:
-            stats = await node_summary(member.kubelet, self._clock.now())
+            stats = await node_summary(
+                member.kubelet, self._clock.now(), only_cpu_and_memory=request.only_cpu_and_memory
+            )
         except CriError as error:
             _refuse(context, errors.internal(str(error)))
             return pb.StatsResponse()

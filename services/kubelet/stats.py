@@ -59,6 +59,28 @@ def summary(measured: Measured, pods: Iterable[Pod]) -> dict[str, Any]:
     }
 
 
+def resource_summary(measured: Measured, pods: Iterable[Pod]) -> dict[str, Any]:
+    """CPU and memory alone: what is asked for again and again."""
+    moment, by_pod = rfc3339(measured.now), dict[str, list[Usage]]()
+    for one in measured.usage:
+        by_pod.setdefault(one.pod_uid, []).append(one)
+    return {
+        "node": {
+            "nodeName": measured.node,
+            "cpu": _cpu(measured.usage, moment),
+            "memory": _memory(measured.usage, moment),
+        },
+        "pods": [
+            {
+                "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+                "containers": [_resources(measured, one) for one in by_pod[meta.uid or ""]],
+            }
+            for meta in (pod.metadata for pod in pods)
+            if (meta.uid or "") in by_pod
+        ],
+    }
+
+
 def _node(measured: Measured) -> dict[str, Any]:
     moment, usage = rfc3339(measured.now), measured.usage
     memory = _memory(usage, moment)
@@ -106,6 +128,13 @@ def _pod(
     inodes = sum(one.written_inodes for one in usage)
     stats["ephemeral-storage"] = _filesystem(measured, moment, written, inodes)
     return stats
+
+
+def _resources(measured: Measured, one: Usage) -> dict[str, Any]:
+    moment = rfc3339(measured.now)
+    stats = {"name": one.name, "cpu": _cpu([one], moment), "memory": _memory([one], moment)}
+    started = measured.started_at.get(one.container_id)
+    return {**stats, "startTime": time_text(started)} if started else stats
 
 
 def _container(measured: Measured, one: Usage, disk: PodDisk) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Asks one node's runtime and disk for what `stats` puts into a summary.
 
-Three calls, however many Pods there are. What a runtime cannot tell is left at zero; a runtime that cannot be
-asked at all is the caller's fault to report (CriError).
+Three calls, however many Pods there are; one for CPU and memory alone. What a runtime cannot tell is left at
+zero; a runtime that cannot be asked at all is the caller's fault to report (CriError).
 """
 
 from __future__ import annotations
@@ -16,22 +16,30 @@ from services.api.core_v1 import Pod
 from services.kubelet.cri import ContainerRecord
 from services.kubelet.disk_usage import tree_bytes
 from services.kubelet.kubelet import Kubelet
-from services.kubelet.stats import Measured, PodDisk, summary
+from services.kubelet.stats import Measured, PodDisk, resource_summary, summary
 from services.kubelet.volumes import PodDirectory
 
 
-async def node_summary(kubelet: Kubelet, now: datetime) -> dict[str, Any]:
+async def node_summary(
+    kubelet: Kubelet, now: datetime, *, only_cpu_and_memory: bool = False
+) -> dict[str, Any]:
     context = kubelet.context
     workers = [*kubelet.workers.values()]
     pods = [worker.pod for worker in workers]
     records = {worker.uid: dict(worker.view.current) for worker in workers}
+    started = {one.id: one.started_at for held in records.values() for one in held.values()}
+    if only_cpu_and_memory:
+        usage = await context.cri.usage()
+        return resource_summary(Measured(
+            node=context.name, capacity=context.capacity, usage=usage, started_at=started, now=now
+        ), pods)  # fmt: skip
     measured = Measured(
         node=context.name,
         capacity=context.capacity,
         usage=await context.cri.usage(),
         sandboxes=await context.cri.sandbox_usage(),
         images=await context.cri.image_filesystem(),
-        started_at={one.id: one.started_at for held in records.values() for one in held.values()},
+        started_at=started,
         disks=await asyncio.to_thread(_disks, context.root, pods, records),
         now=now,
     )

@@ -16,10 +16,11 @@ from services.api.kinds import Resource
 class Catalog:
     def __init__(self, built_in: tuple[Resource, ...] = kinds.RESOURCES) -> None:
         self.resources = built_in  # those with objects, built in or not
-        self.served = built_in + kinds.UNSTORED  # all that discovery tells of
+        self.described = built_in + kinds.UNSTORED  # all that OpenAPI tells of
+        self.served = self.described + kinds.MEASURED  # all that discovery tells of
         self._by_name: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
-        for resource in built_in:
+        for resource in (*built_in, *kinds.MEASURED):
             self._enter(resource)
 
     def _enter(self, resource: Resource) -> None:
@@ -38,10 +39,11 @@ class Catalog:
         self._set(tuple(each for each in self.resources if each.key not in keys))
 
     def _set(self, resources: tuple[Resource, ...]) -> None:
-        self.resources, self.served = resources, resources + kinds.UNSTORED
+        self.resources, self.described = resources, resources + kinds.UNSTORED
+        self.served = self.described + kinds.MEASURED
         self._by_name.clear()
         self._by_kind.clear()
-        for resource in resources:
+        for resource in (*resources, *kinds.MEASURED):
             self._enter(resource)
 
     def named(self, group: str, version: str, plural: str) -> Resource | None:

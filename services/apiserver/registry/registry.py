@@ -21,6 +21,7 @@ from services.apiserver.custom.resource import CustomResource
 from services.apiserver.registry import actions, applying, deletion, patching
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.cluster_ips import IP_ADDRESSES, ClusterIps
+from services.apiserver.registry.computed import Computed
 from services.apiserver.registry.deleted import deleted_answer
 from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.journal import Journal
@@ -85,6 +86,7 @@ class Registry:
             store.quotas = self._quotas
         self.addresses = ServiceAddresses(ClusterIps(self.store(IP_ADDRESSES)), NodePorts(storage), chance)
         self.store(resource_of(Service)).allocations = self.addresses
+        self._computed: dict[str, Computed] = {}
         self._budgets = Budgets(self.store(resource_of(PodDisruptionBudget)))
         self._tokens = TokenRequests(self.store(resource_of(ServiceAccount)), issuer or TokenIssuer())
 
@@ -115,6 +117,10 @@ class Registry:
             self._enter(serving)
         self.catalog.put(*(serving.resource for serving in servings))
 
+    def compute(self, resource: Resource, computed: Computed) -> None:
+        """From now on its objects are made when they are asked for."""
+        self._computed[resource.key] = computed
+
     def withdraw(self, *resources: Resource) -> None:
         """From now on these are unknown. Requests under way end as they began."""
         self.catalog.remove(*resources)
@@ -134,6 +140,8 @@ class Registry:
     # -- reading ---------------------------------------------------------------------------------
 
     async def get(self, target: Target, resource_version: str = "") -> Answer:
+        if (computed := self._computed.get(target.resource.key)) is not None:
+            return await computed.get(self._of_collection(target))
         store = self._served(target, "get")
         revision = parse_version(resource_version, of_list=False)
         if revision is not None:
@@ -157,6 +165,8 @@ class Registry:
             raise too_large_version(revision, store.cache.revision) from None
 
     async def list(self, target: Target, options: ListOptions) -> Listing:
+        if (computed := self._computed.get(target.resource.key)) is not None:
+            return await computed.list(self._of_collection(target), options)
         self._served(target, "list")
         listing = await self._readers[target.resource.key].list(target, options)
         return replace(listing, warnings=deprecation(target.resource))
@@ -264,12 +274,25 @@ class Registry:
         check_manager(options.field_manager)
         return self._served(target, verb)
 
+    @staticmethod
+    def _of_collection(target: Target) -> Target:
+        """A target that has no parts. ApiError (404)."""
+        namespaced = target.resource.namespaced
+        if target.subresource or (target.namespace and not namespaced):
+            _unknown()
+        if namespaced and target.name and not target.namespace:
+            _unknown()
+        return target
+
     def _served(self, target: Target, verb: str) -> Store:
         """The store, where the resource knows the verb. ApiError 404, 405."""
         resource = target.resource
         store = self._stores.get(resource.key)
-        if store is None:  # It has gone while the request came in.
-            _unknown()
+        if store is None:
+            if resource.key in self._computed:
+                self._of_collection(target)
+                raise _not_allowed()
+            _unknown()  # It has gone while the request came in.
         if bool(target.namespace) and not resource.namespaced:
             _unknown()
         if not target.subresource:

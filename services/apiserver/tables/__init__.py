@@ -24,6 +24,7 @@ from services.apiserver.tables import (
     rows,
     scheduling,
     serving,
+    usage,
     workloads,
 )
 from services.apiserver.tables.partial import partial_object
@@ -43,6 +44,7 @@ _ROWS = (
     | autoscaling.ROWS
     | certificates.ROWS
     | quotas.ROWS
+    | usage.ROWS
 )
 _COLUMNS = (
     columns.COLUMNS
@@ -55,6 +57,7 @@ _COLUMNS = (
     | autoscaling.COLUMNS
     | certificates.COLUMNS
     | quotas.COLUMNS
+    | usage.COLUMNS
 )
 
 

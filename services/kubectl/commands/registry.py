@@ -102,6 +102,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "Troubleshooting and Debugging Commands",
         "describe:DESCRIBE",
     ),
+    ("top", "Display resource (CPU/memory) usage", "Cluster Management Commands", "top:TOP"),
     (
         "logs",
         "Print the logs for a container in a pod",

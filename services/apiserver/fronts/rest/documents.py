@@ -44,7 +44,7 @@ def list_entry(item: Item, heads: tuple[bytes, ...]) -> tuple[bytes | memoryview
 
     Nothing of what is stored is copied here: who writes the list out copies it once.
     """
-    for head in heads:
+    for head in heads if item.revision else ():
         if item.value.startswith(head) and item.value.startswith(_METADATA, len(head)):
             at = len(head) + len(_METADATA)
             comma = b"" if item.value[at : at + 1] == b"}" else b","
@@ -89,7 +89,7 @@ def list_pieces(resource: Resource, listing: Listing) -> list[bytes]:
 
 
 def list_meta(listing: Listing) -> Json:
-    meta: Json = {"resourceVersion": str(listing.revision)}
+    meta: Json = {"resourceVersion": str(listing.revision)} if listing.revision else {}
     if listing.continue_token:
         meta["continue"] = listing.continue_token
     if listing.remaining is not None:

@@ -304,16 +304,20 @@ class StatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_FIELD_NUMBER: _builtins.int
+    ONLY_CPU_AND_MEMORY_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """read by the API server; a kubelet knows its own name, a hollow process needs it"""
+    only_cpu_and_memory: _builtins.bool
+    """what can be told without looking at the disk"""
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
+        only_cpu_and_memory: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "only_cpu_and_memory", b"only_cpu_and_memory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,61 @@
+"""`top`: `ok` and kubectl show the same numbers, and what the containers really use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from services.api.core_v1 import Pod
+from services.machinery.pods import is_ready
+from tests.e2e.cluster import PATIENCE_SECONDS, Cluster
+from tests.e2e.test_kubectl_streams import KUBECTLS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+API = "/apis/metrics.k8s.io/v1beta1"
+
+
+def until_measured(cluster: Cluster, namespace: str) -> None:
+    script = f"until ok top pod web -n {namespace} >/dev/null 2>&1; do sleep 1; done"
+    subprocess.run(
+        ("bash", "-c", script), env=environment(cluster), timeout=PATIENCE_SECONDS, check=True, cwd=Path.cwd()
+    )
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    return {**os.environ, "ORRERY_HOME": str(cluster.home), "KUBECONFIG": str(cluster.home / "kubeconfig")}
+
+
+def test_what_is_used(cluster: Cluster, namespace: str) -> None:
+    cluster.ok("run", "web", "--image=nginx", "-n", namespace, "--labels=a=b")
+    assert "metrics not available yet" in cluster.ok_refused("top", "pods", "-n", namespace)
+    cluster.until(Pod, lambda pods: any(map(is_ready, pods.values())), namespace=namespace)
+    until_measured(cluster, namespace)
+    measured = json.loads(cluster.ok("get", "--raw", f"{API}/namespaces/{namespace}/pods"))
+    assert (measured["kind"], [each["metadata"]["name"] for each in measured["items"]]) == (
+        "PodMetricsList",
+        ["web"],
+    )
+    (container,) = measured["items"][0]["containers"]
+    assert container["usage"]["memory"].endswith("i")
+    lines = cluster.ok("top", "nodes").splitlines()
+    assert lines[0].split() == ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"]
+    assert [line.split()[0] for line in lines[1:]] == ["node-1", "node-2", "node-3"]
+    for words in ("pods", "pods --containers --sort-by=cpu --sum", "pod web", "pods -l a=b --no-headers"):
+        shown = cluster.ok("top", *words.split(), "-n", namespace)
+        assert "web" in shown
+        if KUBECTLS:
+            done = subprocess.run(
+                (KUBECTLS[-1], "top", *words.split(), "-n", namespace),
+                env=environment(cluster), capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+            )  # fmt: skip
+            assert without_numbers(done.stdout) == without_numbers(shown), done.stderr
+    assert 'pods "nope" not found' in cluster.ok_refused("top", "pod", "nope", "-n", namespace)
+
+
+def without_numbers(text: str) -> list[list[str]]:
+    """They change while they are looked at."""
+    return [[word for word in line.split() if not word[:1].isdigit()] for line in text.splitlines()]
