@@ -30,6 +30,10 @@ _NULL_LISTS = {
         (b'"conditions":null', b'"conditions":[]'),
         (b'"storedVersions":null', b'"storedVersions":[]'),
     ),
+    "HorizontalPodAutoscaler": (
+        (b'"conditions":null', b'"conditions":[]'),
+        (b'"currentMetrics":null', b'"currentMetrics":[]'),
+    ),
 }
 
 
@@ -43,12 +47,22 @@ def decode(kind: type[T], raw: RawObject, *, lean: bool = False) -> T:
     body = raw.json
     for null, empty in _NULL_LISTS.get(kind.kind, ()):
         body = body.replace(null, empty)
-    obj: T = _decoder(kind).decode(body)
+    try:
+        obj: T = _decoder(kind).decode(body)
+    except msgspec.ValidationError:
+        # Servers write null for what is not there in more places than we list; only then it costs more.
+        obj = _decoder(kind).decode(orjson.dumps(_without_nulls(orjson.loads(body))))
     metadata = obj.metadata
     msgspec.structs.force_setattr(metadata, "resource_version", raw.resource_version)
     if lean and metadata.managed_fields:
         msgspec.structs.force_setattr(metadata, "managed_fields", [])
     return obj
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def encode(obj: Object) -> bytes:
