@@ -9,6 +9,8 @@ _MARKS = tuple(
     for pattern, mark in (
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
         (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "<time>"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000", "<time>"),
+        (r"(/tmp/)?(LIVE|MERGED)(-\d+)?/", r"\2/"),
         (r'"?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000 UTC|Z)"?', "<time>"),
         (r'(resourceVersion\\?"?): \\?"\d+\\?"', r"\1: N"),
         (r"(Resource Version): +\S+", r"\1: N"),
@@ -24,7 +26,7 @@ _MARKS = tuple(
         (r"ConfigMapOptional: +<nil>", "Optional: false"),
         # Which file kubectl is, and in which folder it ran.
         (r"kubectl\.1\.\d+", "kubectl"),
-        (r"'nope' : lstat \S*nope", "'nope' : lstat nope"),
+        (r"'(\w+)' : lstat \S*\1", r"'\1' : lstat \1"),
         # Columns are as wide as what is in them.
         (r"-{3,}|={3,}", "---"),
         (r" +", " "),

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PATIENCE_SECONDS = 120.0
 AT_ONCE = 3  # how many of them run side by side: each is short, and there are few cores
 CLOUD_SDK = "/usr/lib/google-cloud-sdk/bin"
@@ -40,6 +42,13 @@ def chosen(*versions: str) -> dict[str, str]:
     return {version: FOUND[version] for version in versions if version in FOUND} or dict(
         [*FOUND.items()][-1:]
     )
+
+
+def asked_for(request: pytest.FixtureRequest, name: str) -> list[Any]:
+    """The cases of a parametrised test that this run is to make, so that a fixture can run them together."""
+    return [item for item in request.session.items
+            if isinstance(item, pytest.Function) and item.originalname == name
+            and item.path == request.path]  # fmt: skip
 
 
 @dataclass(frozen=True)
