@@ -351,6 +351,14 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
         subresources=(STATUS,),
     ),
+    Resource("resource.k8s.io/v1", "DeviceClass", "deviceclasses", "deviceclass", namespaced=False),
+    Resource(
+        "resource.k8s.io/v1", "ResourceClaim", "resourceclaims", "resourceclaim", subresources=(STATUS,)
+    ),
+    Resource(
+        "resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", "resourceclaimtemplate"
+    ),
+    Resource("resource.k8s.io/v1", "ResourceSlice", "resourceslices", "resourceslice", namespaced=False),
     Resource("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", "runtimeclass", namespaced=False),
     Resource(
         "scheduling.k8s.io/v1",

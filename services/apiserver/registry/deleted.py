@@ -11,7 +11,8 @@ from services.apiserver.registry.store import Written, item
 # A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
 ANSWERS_DELETED = {
     *("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims"),
-    "resourcequotas",
+    *("resourcequotas", "podtemplates"),
+    *("deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"),
     *("csidrivers", "csinodes", "storageclasses", "volumeattachments"),
 }
 

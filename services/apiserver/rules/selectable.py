@@ -75,6 +75,9 @@ _MORE: dict[str, Callable[[Json], dict[str, str]]] = {
     "CertificateSigningRequest": lambda obj: {
         "spec.signerName": obj.get("spec", {}).get("signerName", ""),
     },
+    "ResourceSlice": lambda obj: {
+        f"spec.{field}": obj.get("spec", {}).get(field) or "" for field in ("driver", "nodeName")
+    },
     "Secret": lambda obj: {"type": obj.get("type", "")},
     "ReplicationController": lambda obj: {
         "status.replicas": str(obj.get("status", {}).get("replicas", 0)),

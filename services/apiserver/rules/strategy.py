@@ -19,6 +19,7 @@ from services.apiserver.rules import (
     selectable,
     strategy_admission,
     strategy_certificates,
+    strategy_devices,
     strategy_serving,
     strategy_workloads,
     warnings,
@@ -58,6 +59,7 @@ _KINDS: dict[str, Rules] = {
     **strategy_admission.KINDS,
     **strategy_certificates.KINDS,
     **strategy_workloads.KINDS,
+    **strategy_devices.KINDS,
     **strategy_serving.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
     "CustomResourceDefinition": Rules(
@@ -176,6 +178,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     **strategy_admission.SUBRESOURCES,
     **strategy_certificates.SUBRESOURCES,
     **strategy_workloads.SUBRESOURCES,
+    **strategy_devices.SUBRESOURCES,
     **strategy_serving.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True

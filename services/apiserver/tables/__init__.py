@@ -18,6 +18,7 @@ from services.apiserver.tables import (
     autoscaling,
     certificates,
     columns,
+    devices,
     networking,
     pods,
     quotas,
@@ -40,6 +41,7 @@ _ROWS = (
     | admission.ROWS
     | scheduling.ROWS
     | serving.ROWS
+    | devices.ROWS
     | workloads.ROWS
     | autoscaling.ROWS
     | certificates.ROWS
@@ -53,6 +55,7 @@ _COLUMNS = (
     | admission.COLUMNS
     | scheduling.COLUMNS
     | serving.COLUMNS
+    | devices.COLUMNS
     | workloads.COLUMNS
     | autoscaling.COLUMNS
     | certificates.COLUMNS
