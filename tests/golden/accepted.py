@@ -5,14 +5,11 @@ Keyed by case and the number of the exchange; -1 stands for every exchange of th
 
 from __future__ import annotations
 
-NO_POLICY = "a kind that the outcome hangs on is not served yet"
 COMPACTED = "the recorder compacted the store in between, which only etcd's owner can do"
 OTHERS = "shows what other cases have left in the cluster"
 
 ACCEPTED: dict[tuple[str, int], str] = {
     ("eviction", 17): "the order of owners hangs on the second in which they wrote",
-    ("vap-deny", -1): NO_POLICY,
-    ("webhook-failing", -1): NO_POLICY,
     ("apis-without-columns", 2): "the recorded cluster has another range for Services",
     ("continue-and-expired", 15): COMPACTED,
     ("continue-and-expired", 16): COMPACTED,

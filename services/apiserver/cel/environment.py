@@ -62,7 +62,8 @@ class Environment:
         structs: Mapping[str, Type] | None = None,
         library: Library = ALL,
     ) -> None:
-        self.variables, self.structs, self.library = variables, structs or {}, library
+        self.variables, self.library = variables, library
+        self.structs = structs if structs is not None else {}
 
     @cached_property
     def _conversions(self) -> dict[str, Type]:

@@ -151,7 +151,7 @@ class Builder:
 
     def _struct(self, node: Struct) -> Run:
         fields = [(name, self.build(value), optional) for name, value, optional, _ in node.fields]
-        declared = node.declared.fields or {}
+        declared = node.declared.fields if node.declared.fields is not None else {}
 
         def run(activation: Activation) -> Any:
             activation.spend(STRUCT_COST)

@@ -209,3 +209,9 @@ def _searching(args: tuple[Any, ...], result: Any) -> int:
 
 
 STRINGS.costs |= {"find": _searching, "findAll": _searching}
+
+
+@STRINGS.function("jsonpatch.escapeKey", "string -> string")
+def _escape_key(key: str) -> str:
+    """A key as a part of a JSON pointer; only mutations need it, and so has nobody else a use for it."""
+    return key.replace("~", "~0").replace("/", "~1")
