@@ -37,6 +37,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert-file", default="", help="certificate of the HTTPS port")
     parser.add_argument("--tls-private-key-file", default="", help="its key")
     parser.add_argument("--client-ca-file", default="", help="who signs the certificates of clients")
+    parser.add_argument(
+        "--max-requests-inflight", type=int, default=400, help="requests that run at once, over all levels"
+    )
+    parser.add_argument(
+        "--max-mutating-requests-inflight", type=int, default=200, help="added to --max-requests-inflight"
+    )
 
 
 @asynccontextmanager
@@ -73,7 +79,8 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
     storage = EtcdStorage(flags.etcd_servers, process.clock, log)
     issuer = TokenIssuer(flags.service_account_signing_key_file, flags.service_account_issuer)
     mine, as_client = own.credentials(flags, SERVING), own.credentials(flags, KUBELET_CLIENT)
-    server = ApiServer(storage, process.clock, process.random, log, issuer, as_client)
+    seats = max(flags.max_requests_inflight + flags.max_mutating_requests_inflight, 1)
+    server = ApiServer(storage, process.clock, process.random, log, issuer, as_client, seats)
     async with (
         asyncio.TaskGroup() as group,
         server.listen(flags.bind_address, flags.port, own.server_tls(mine), flags.health_socket) as port,

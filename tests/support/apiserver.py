@@ -30,8 +30,10 @@ START_SECONDS = 30.0
 
 
 @contextmanager
-def apiserver_process(etcd: Etcd, log: Path, port: int = 0, flags: tuple[str, ...] = ()) -> Iterator[str]:
-    """A process that serves when the block begins; yields its address."""
+def apiserver_process(
+    etcd: Etcd, log: Path, port: int = 0, flags: tuple[str, ...] = (), health: str = ""
+) -> Iterator[str]:
+    """A process that serves when the block begins; yields its address. `health`: where it says that."""
     address = f"127.0.0.1:{port or free_ports(1)[0]}"
     command = [
         *(sys.executable, "-m", "services.apiserver"),
@@ -43,7 +45,7 @@ def apiserver_process(etcd: Etcd, log: Path, port: int = 0, flags: tuple[str, ..
     log.with_name(f"{log.name}.pid").write_text(str(process.pid))
     try:
         deadline = time.monotonic() + START_SECONDS
-        while trouble := check(address):
+        while trouble := check(health or address):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the API server did not start: {trouble}\n{log.read_text()[-3000:]}")
             time.sleep(0.05)  # until another process serves: there is nothing to wait on
@@ -95,6 +97,7 @@ class Https:
     keys: Path
     pid: int
     log: Path
+    store: Etcd
 
     def context(self, name: str = "admin") -> ssl.SSLContext:
         """As the user whose certificate has that name; `""`: as nobody."""
@@ -112,7 +115,7 @@ def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Https]:
 
 
 @contextmanager
-def https_apiserver(folder: Path) -> Iterator[Https]:
+def https_apiserver(folder: Path, more_flags: tuple[str, ...] = ()) -> Iterator[Https]:
     keys = folder / "keys"
     make_missing(keys, SystemClock().now())
     etcd = Etcd(folder / "etcd", "--unsafe-no-fsync")
@@ -122,11 +125,12 @@ def https_apiserver(folder: Path) -> Iterator[Https]:
         *("--secure-port", str(port), "--client-ca-file", str(keys / "ca.crt")),
         *("--tls-cert-file", str(keys / "apiserver.crt")),
         *("--tls-private-key-file", str(keys / "apiserver.key")),
+        *more_flags,
     )
     try:
         with apiserver_process(etcd, folder / "apiserver.log", flags=flags) as address:
             pid = int((folder / "apiserver.log.pid").read_text())
             base = f"https://127.0.0.1:{port}"
-            yield Https(base, address, etcd.endpoint, keys, pid, folder / "apiserver.log")
+            yield Https(base, address, etcd.endpoint, keys, pid, folder / "apiserver.log", etcd)
     finally:
         etcd.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,15 @@ class Etcd:
             except OSError:
                 time.sleep(0.05)  # until another process listens: there is nothing to wait on
         raise RuntimeError("etcd did not start")
+
+    def pause(self) -> None:
+        """It answers nobody until `resume`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self, *, kill: bool = False) -> None:
         if self._process is not None:

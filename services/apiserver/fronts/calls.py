@@ -21,6 +21,8 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
+from services.apiserver.authorization.attributes import Attributes
+from services.apiserver.fairness.fairness import Fairness
 from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.status import hand_on, metadata_of, refuse
 from services.machinery import trace
@@ -53,16 +55,20 @@ T = TypeVar("T")
 class Calls:
     """Makes gRPC method handlers out of functions of the registry's world."""
 
-    def __init__(self, callers: Callers, chance: random.Random, log: Logger) -> None:
-        self.gate = callers.gate
+    def __init__(self, callers: Callers, chance: random.Random, log: Logger, fairness: Fairness) -> None:
+        self.gate, self._fairness = callers.gate, fairness
         self._callers, self._random, self._log = callers, chance, log
 
     def unary(self, request_type: Any, handle: Handle) -> grpc.RpcMethodHandler[bytes, bytes]:
+        verb, named = _verb(request_type), "resource" in request_type.DESCRIPTOR.fields_by_name
+
         async def work(raw: bytes, context: Context) -> bytes:
             request = parse(request_type, raw)
             caller, cause = await self._enter(context)
+            flow = _flow(verb, request.resource if named else None, caller.user)
             with trace.scope(cause), acting_as(caller.user):
-                return (await handle(request, caller)).SerializeToString()
+                async with self._fairness.seat(flow):
+                    return (await handle(request, caller)).SerializeToString()
 
         async def call(raw: bytes, context: Context) -> bytes:
             return await self._guard(work(raw, context), context) or b""
@@ -137,6 +143,18 @@ def parse(request_type: Any, raw: bytes) -> Any:
         return request_type.FromString(raw)
     except DecodeError:
         raise errors.bad_request("the request cannot be read: it is not a message of this method") from None
+
+
+def _verb(request_type: Any) -> str:
+    """`DeleteCollectionRequest` is a `deletecollection`."""
+    return str(request_type.DESCRIPTOR.name).removesuffix("Request").lower()
+
+
+def _flow(verb: str, named: Any, user: User) -> Attributes:
+    """As much of what is asked as says which flow it is of. A batch is of its caller's, whatever is in it."""
+    if named is None:
+        return Attributes(user, verb, resource="*")
+    return Attributes(user, verb, named.namespace, named.group, "", named.resource, named.subresource)
 
 
 @cache

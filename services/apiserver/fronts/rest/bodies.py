@@ -15,6 +15,7 @@ from services.apiserver.fronts.calls import BODY_BYTES_MAX
 from services.apiserver.fronts.rest.negotiation import PROTOBUF, YAML, body_media
 from services.apiserver.registry.request import FieldValidation
 
+_READ = "body"
 BODY_SECONDS = 60.0  # for a whole body; upstream ends requests after as long
 
 
@@ -25,8 +26,30 @@ class Body(NamedTuple):
     repeated: tuple[str, ...] = ()
 
 
+async def read_ahead(request: web.Request) -> None:
+    """Reads a body before its request has a seat: who sends slowly keeps nobody from one.
+
+    What cannot be read is refused where the body is asked for, after what is to be said first.
+    """
+    if request.method in ("GET", "HEAD"):
+        return
+    try:
+        request[_READ] = await _read(request)
+    except errors.ApiError as error:
+        request[_READ] = error
+
+
 async def read(request: web.Request) -> bytes:
-    """ApiError (413)."""
+    """ApiError (400, 413, 504)."""
+    found: bytes | errors.ApiError | None = request.get(_READ)
+    if found is None:
+        return await _read(request)
+    if isinstance(found, errors.ApiError):
+        raise found
+    return found
+
+
+async def _read(request: web.Request) -> bytes:
     length = request.content_length
     if length is not None and length > BODY_BYTES_MAX:
         raise errors.too_large(f"Request entity too large: limit is {BODY_BYTES_MAX}")

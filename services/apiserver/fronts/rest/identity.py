@@ -28,14 +28,17 @@ class HttpGate:
         # A connection's certificate does not change: it is read once.
         self._certified: WeakKeyDictionary[Any, User] = WeakKeyDictionary()
 
-    async def admit(self, request: web.Request, raw_path: str, path: Path | None) -> User:
-        """In whose name the request is to be done. ApiError (400, 401, 403)."""
+    async def asked(self, request: web.Request, raw_path: str, path: Path | None) -> Attributes:
+        """What is asked, and in whose name. ApiError (400, 401, 403)."""
         user = self._by_certificate(request)
         if user is None:
             user = await self._gate.bearer(request.headers.get("Authorization", ""))
         user = self._gate.impersonated(user, _impersonation(request))
-        self._gate.require(_asked(user, request, raw_path, path))
-        return user
+        return _asked(user, request, raw_path, path)
+
+    def require(self, asked: Attributes) -> None:
+        """ApiError (403)."""
+        self._gate.require(asked)
 
     def _by_certificate(self, request: web.Request) -> User | None:
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None

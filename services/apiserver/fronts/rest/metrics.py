@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.api.kinds import Resource
+from services.apiserver.fairness.fairness import Fairness
 from services.apiserver.fronts.discovery import VERSION
 from services.apiserver.fronts.rest.paths import Path as RequestPath
 from services.apiserver.registry.catalog import Catalog
@@ -50,6 +51,14 @@ _Labels = tuple[str, str, str, str, str, str]
 _NAMES = ("group", "version", "resource", "subresource", "scope", "verb")
 
 
+_FLOW = "apiserver_flowcontrol"
+_FLOW_CONTROL = (
+    (f"{_FLOW}_current_executing_requests", "gauge", "running", "Requests that hold a seat."),
+    (f"{_FLOW}_current_inqueue_requests", "gauge", "waiting", "Requests that wait for a seat."),
+    (f"{_FLOW}_rejected_requests_total", "counter", "rejected", "Requests told to come again."),
+)
+
+
 class Histogram:
     __slots__ = ("counts", "total")
 
@@ -65,8 +74,8 @@ class Histogram:
 class Metrics:
     """What happened since the process began."""
 
-    def __init__(self, catalog: Catalog | None = None) -> None:
-        self._catalog = catalog or Catalog()
+    def __init__(self, catalog: Catalog | None = None, fairness: Fairness | None = None) -> None:
+        self._catalog, self._fairness = catalog or Catalog(), fairness
         self._requests: dict[tuple[_Labels, int], int] = {}
         self._seconds: dict[_Labels, Histogram] = {}
         self.in_flight = 0
@@ -86,7 +95,15 @@ class Metrics:
             histogram.observe(seconds)
 
     def text(self) -> str:
-        return "\n".join([*self._request_lines(), *_build_lines(), *_process_lines(), ""])
+        lines = [*self._request_lines(), *self._level_lines(), *_build_lines(), *_process_lines(), ""]
+        return "\n".join(lines)
+
+    def _level_lines(self) -> Iterator[str]:
+        levels = self._fairness.levels.values() if self._fairness else ()
+        for name, kind, attribute, says in _FLOW_CONTROL:
+            yield from _head(name, kind, says)
+            for level in levels:
+                yield f'{name}{{priority_level="{level.shape.name}"}} {getattr(level, attribute)}'
 
     def _request_lines(self) -> Iterator[str]:
         yield from _head("apiserver_current_inflight_requests", "gauge", "Requests being answered now.")

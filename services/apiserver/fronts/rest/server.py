@@ -24,14 +24,16 @@ from services.apiserver.aggregation.remote import Aggregated
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
+from services.apiserver.authorization.attributes import Attributes
+from services.apiserver.fairness.fairness import LEVEL_HEADER, SCHEMA_HEADER, Fairness, Place
 from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import bodies, connections, reviews
 from services.apiserver.fronts.rest.about import About
 from services.apiserver.fronts.rest.identity import HttpGate
+from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
-from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.options import flag
 from services.apiserver.fronts.rest.paths import Path, parse
 from services.apiserver.fronts.rest.streams.front import Streams
@@ -47,6 +49,7 @@ from services.process.logging import Logger
 from services.process.run import Fatal
 
 BACKLOG = 512
+PLACE = "place"
 
 
 class RestFront:
@@ -60,20 +63,22 @@ class RestFront:
         kubelets: Kubelets,
         gate: Gate,
         documents: Documents,
+        fairness: Fairness,
         aggregated: Aggregated,
     ) -> None:
         self._aggregated = aggregated
+        self._fairness = fairness
         self._random, self._log, self._clock = chance, log, clock
         self._registry = registry
         self._gate, self._http_gate = gate, HttpGate(gate)
         self._reviews = Reviews(gate.authorizer, gate.tokens, clock)
         self._verbs = Verbs(registry, clock)
+        self._live = Live(registry, clock)
         self._watching = Watching(registry, clock, chance)
         self._streams = Streams(kubelets, registry, clock, chance)
-        self._metrics = Metrics(registry.catalog)
+        self._metrics = Metrics(registry.catalog, fairness)
         self._about = About(is_ready, self._metrics, registry.catalog, documents)
 
-        self._live = Live(registry, clock)
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Yields the bound port. Fatal when it is taken."""
@@ -108,6 +113,14 @@ class RestFront:
             seconds = self._clock.monotonic() - began
             self._metrics.note(request.method, path, code, seconds, watches=watches)
 
+    def _placed(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Says to which flow and level the request belonged."""
+        place: Place | None = request.get(PLACE)
+        if place is not None and not response.prepared:
+            response.headers[SCHEMA_HEADER] = place.schema.uid
+            response.headers[LEVEL_HEADER] = place.level.shape.uid
+        return response
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """The one place where what went wrong becomes an answer."""
         cause = request.headers.get("traceparent", "")
@@ -129,9 +142,24 @@ class RestFront:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path
         path = parse(raw_path)
-        user = await self._http_gate.admit(request, raw_path, path)
-        with acting_as(user):
-            return await self._admitted(request, raw_path, path, user)
+        asked = await self._http_gate.asked(request, raw_path, path)
+        with acting_as(asked.user):
+            self._http_gate.require(asked)
+            seat = self._fairness.seat(asked)
+            request[PLACE] = seat.place
+            if is_long(asked):  # it takes its seat only while it begins
+                async with seat:
+                    pass
+                return await self._admitted(request, raw_path, path, asked.user)
+            if path is not None and self._is_served_here(path):
+                await bodies.read_ahead(request)
+            async with seat:
+                return await self._admitted(request, raw_path, path, asked.user)
+
+    def _is_served_here(self, path: Path) -> bool:
+        """And not passed on, body and all, to who serves its group."""
+        review = kinds.review_named(path.group, path.version, path.plural)
+        return review is not None or path.resource(self._registry.catalog) is not None
 
     async def _admitted(
         self, request: web.Request, raw_path: str, path: Path | None, user: User
@@ -143,6 +171,8 @@ class RestFront:
             return described
         if path is not None and (review := kinds.review_named(path.group, path.version, path.plural)):
             return await reviews.handle(self._reviews, request, path, review)
+        if path is not None and (live := kinds.live_named(path.group, path.version, path.plural)):
+            return await self._live.handle(request, path, live)
         resource = path.resource(self._registry.catalog) if path else None
         if path is None or resource is None:
             return web.Response(text="404 page not found\n", status=404)
@@ -165,13 +195,16 @@ class RestFront:
             request["guard"] = self._gate.guard(user, resource, path.subresource)
         response = await self._verbs.handle(request, path, target)
         if resource.group != escalation.GROUP or request.method == "GET":
-        if path is not None and (live := kinds.live_named(path.group, path.version, path.plural)):
-            return await self._live.handle(request, path, live)
             return response
         # Who was granted something may use it from now on: the next request already knows.
         with contextlib.suppress(TimeoutError):
             await self._registry.store(resource).cache.catch_up()
         return response
+
+
+def is_long(asked: Attributes) -> bool:
+    """Whether it lasts as long as the caller likes."""
+    return asked.verb == "watch" or (asked.resource != "" and asked.subresource in kinds.STREAMED)
 
 
 def watched(request: web.Request, path: Path | None) -> bool:
