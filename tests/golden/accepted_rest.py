@@ -8,7 +8,6 @@ from __future__ import annotations
 COMPACTED = "the recorder compacted the store in between, which only etcd's owner can do"
 INGRESS_CLASS = "the default IngressClass that the tables' case has left"
 OTHERS = "shows what other cases have left in the cluster"
-NO_POLICY = "a kind that the outcome hangs on is not served yet"
 
 # Reasons that must really show; others may have gone by the time that what they wait for is served.
 LASTING = (INGRESS_CLASS,)
