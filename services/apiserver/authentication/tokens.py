@@ -46,6 +46,10 @@ class TokenAuthenticator:
         self._issuer, self._lookup, self._now = issuer, lookup, now
         self._known: OrderedDict[bytes, Json] = OrderedDict()
 
+    @property
+    def issuer(self) -> TokenIssuer:
+        return self._issuer
+
     async def user_of(self, token: str, audiences: Iterable[str] = ()) -> tuple[User, tuple[str, ...]]:
         """Whose token it is, and for which of the audiences (by default ours). BadToken."""
         claims = await self._claims(token)

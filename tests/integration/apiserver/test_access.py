@@ -119,3 +119,40 @@ def test_bad_questions_are_refused(https: Https, path: str, kind: str) -> None:
         assert 400 <= status < 500, (spec, answer)
     assert ask(https, "GET", path)[0] == 405
     assert ask(https, "POST", f"{path}/name", {})[0] == 405
+
+
+def test_others_find_the_keys_of_tokens(https: Https) -> None:
+    """OpenID Connect discovery: whoever knows the keys can check a ServiceAccount's token by himself."""
+    import base64
+
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    status, configuration = ask(https, "GET", "/.well-known/openid-configuration")
+    assert status == 200
+    where = urlsplit(configuration["jwks_uri"])
+    assert (where.netloc, where.path) == (urlsplit(https.base).netloc, "/openid/v1/jwks")
+    status, keys = ask(https, "GET", where.path)
+    assert status == 200
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    make(https, accounts, "ServiceAccount", "signed")
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    _, answer = ask(https, "POST", f"{accounts}/signed/token", request)
+    header, claims, signature = answer["status"]["token"].split(".")
+
+    def decoded(text: str) -> bytes:
+        return base64.urlsafe_b64decode(text + "==")
+
+    (key,) = [key for key in keys["keys"] if key["kid"] == json.loads(decoded(header))["kid"]]
+    assert json.loads(decoded(claims))["iss"] == configuration["issuer"]
+    assert key["alg"] in configuration["id_token_signing_alg_values_supported"]
+    x, y = (int.from_bytes(decoded(key[name]), "big") for name in ("x", "y"))
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    raw = decoded(signature)
+    pair = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    public.verify(pair, f"{header}.{claims}".encode(), ec.ECDSA(hashes.SHA256()))
+    assert ask(https, "GET", "/openid/v1/jwks", user="")[0] == 403  # anonymous
+    bearer = {"Authorization": f"Bearer {answer['status']['token']}"}
+    assert ask(https, "GET", "/openid/v1/jwks", headers=bearer, user="")[0] == 200
+    assert ask(https, "POST", "/openid/v1/jwks")[0] == 405

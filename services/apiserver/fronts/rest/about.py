@@ -22,12 +22,16 @@ from services.apiserver.fronts.rest.negotiation import JSON, YAML, by_quality, n
 from services.apiserver.fronts.rest.verbs import respond
 from services.apiserver.openapi.documents import Documents
 from services.apiserver.registry.catalog import Catalog
+from services.apiserver.token_issuer import TokenIssuer
 
 Json = dict[str, Any]
 
+OPENID = "/.well-known"
+CONFIGURATION, KEYS = f"{OPENID}/openid-configuration", "/openid/v1/jwks"
 AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as={discovery.AGGREGATED}"
 _AGGREGATED_PARAMETERS = {"g": "apidiscovery.k8s.io", "v": "v2", "as": discovery.AGGREGATED}
-_ROOTS = ("/", "/version", "/metrics", "/api", "/apis", "/openapi", *(f"/{name}" for name in health.NAMES))
+_ROOTS = ("/", "/version", "/metrics", "/api", "/apis", "/openapi", OPENID, "/openid",
+          *(f"/{name}" for name in health.NAMES))  # fmt: skip
 
 
 class About:
@@ -36,6 +40,7 @@ class About:
     ) -> None:
         self._metrics, self._catalog, self._documents = metrics, catalog, documents
         self._checks = health.checks(is_ready)
+        self.issuer: TokenIssuer | None = None
         self.address = ""  # where clients reach this server, once it listens
         self._schemas: Any = None
 
@@ -71,6 +76,8 @@ class About:
                 return self._written(request, discovery.resources(group, version, self._catalog.served))
             case ["openapi", *_]:
                 return await self._schema(request, path)
+            case [".well-known" | "openid", *_]:
+                return await self._openid(request, path)
             case [asked, *rest] if asked in health.NAMES:
                 return self._health(request, asked, "/".join(rest))
         return None
@@ -99,6 +106,23 @@ class About:
         found: web.Response | None = await self._schemas.answer(request, path)
         return found
 
+    async def _openid(self, request: web.Request, path: str) -> web.Response | None:
+        """Where others find what ServiceAccounts' tokens are signed with. OpenID Connect Discovery."""
+        if self.issuer is None or path not in (CONFIGURATION, KEYS):
+            return None
+        keys = await self.issuer.jwks()
+        media, document = "application/jwk-set+json", keys
+        if path == CONFIGURATION:
+            media, document = JSON, {
+                "issuer": self.issuer.issuer,
+                "jwks_uri": f"https://{self.address}{KEYS}",
+                "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": [key["alg"] for key in keys["keys"]],
+            }  # fmt: skip
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return web.Response(body=orjson.dumps(document), content_type=media, headers=headers)
+
     def _health(self, request: web.Request, asked: str, name: str) -> web.Response | None:
         query = request.query
         excluded = set(query.getall("exclude", []))
@@ -114,7 +138,18 @@ class About:
 
 def root_paths(served: tuple[Resource, ...] = SERVED) -> list[str]:
     """Every path there is, in order, but those of objects."""
-    found = {"/api", "/apis", "/apis/", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"}
+    found = {
+        CONFIGURATION,
+        KEYS,
+        "/api",
+        "/apis",
+        "/apis/",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/version",
+    }
     for listed in discovery.every_list(served):
         group_version = listed["groupVersion"]
         group = group_version.rpartition("/")[0]

@@ -78,6 +78,7 @@ class RestFront:
         self._streams = Streams(kubelets, registry, clock, chance)
         self._metrics = Metrics(registry.catalog, fairness)
         self._about = About(is_ready, self._metrics, registry.catalog, documents)
+        self._about.issuer = gate.tokens.issuer
 
     @asynccontextmanager
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
