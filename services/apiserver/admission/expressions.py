@@ -123,7 +123,7 @@ APPLY_CONFIGURATION = object_of("Object", _ANY_FIELD)
 
 def for_mutation(full: Environment, patch_type: str) -> tuple[Environment, tuple[Type, ...]]:
     """Where a mutation's expression is compiled, and what it has to answer."""
-    environment = Environment(full.variables, AnyObject(), full.library)
+    environment = full.with_structs(AnyObject())
     if patch_type == "ApplyConfiguration":
         return environment, (APPLY_CONFIGURATION,)
     return environment, (list_of(JSON_PATCH),)

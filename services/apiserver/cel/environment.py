@@ -12,12 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from services.apiserver.cel import syntax_faults
-from services.apiserver.cel.checker import Checker
-from services.apiserver.cel.evaluator import Activation, Builder, Run
+from services.apiserver.cel.activation import Activation, Run
 from services.apiserver.cel.faults import CompileError, CostExceeded, EvaluationError, Faults
 from services.apiserver.cel.functions import Library
-from services.apiserver.cel.library import ALL
-from services.apiserver.cel.parser import TOO_DEEP, parse
 from services.apiserver.cel.schema_values import needs_values, value_of
 from services.apiserver.cel.tree import Node
 from services.apiserver.cel.types import Type
@@ -60,9 +57,9 @@ class Environment:
         self,
         variables: Mapping[str, Type],
         structs: Mapping[str, Type] | None = None,
-        library: Library = ALL,
+        library: Library | None = None,
     ) -> None:
-        self.variables, self.library = variables, library
+        self.variables, self._library = variables, library
         self.structs = structs if structs is not None else {}
 
     @cached_property
@@ -70,18 +67,26 @@ class Environment:
         return {name: kind for name, kind in self.variables.items() if needs_values(kind)}
 
     def extended(self, variables: Mapping[str, Type]) -> Environment:
-        return Environment({**self.variables, **variables}, self.structs, self.library)
+        return Environment({**self.variables, **variables}, self.structs, self._library)
+
+    def with_structs(self, structs: Mapping[str, Type]) -> Environment:
+        return Environment(self.variables, structs, self._library)
 
     def compile(self, text: str) -> Program:
         """CompileError, in upstream's words but for what whoever asks puts before them."""
-        faults = Faults(text)
+        from services.apiserver.cel.checker import Checker
+        from services.apiserver.cel.evaluator import Builder
+        from services.apiserver.cel.library.everything import ALL
+        from services.apiserver.cel.parser import TOO_DEEP, parse
+
+        library, faults = self._library or ALL, Faults(text)
         tree = parse(text, faults)
         if tree is None:
             raise (None if faults.has(TOO_DEEP) else syntax_faults.of(text)) or faults.error()
         try:
-            kind = Checker(self.variables, self.structs, self.library, faults).check(tree)
+            kind = Checker(self.variables, self.structs, library, faults).check(tree)
             if not faults:
-                return Program(text, kind, tree, Builder(self.library).build(tree), self._conversions)
+                return Program(text, kind, tree, Builder(library).build(tree), self._conversions)
         except RecursionError:
             faults.add(0, TOO_DEEP)
         raise faults.error()

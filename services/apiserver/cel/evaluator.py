@@ -8,35 +8,20 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from services.apiserver.cel import operators
+from services.apiserver.cel.activation import Activation, Run
 from services.apiserver.cel.checker import type_named
-from services.apiserver.cel.faults import CostExceeded, EvaluationError
+from services.apiserver.cel.faults import EvaluationError
 from services.apiserver.cel.functions import Library, Overload
 from services.apiserver.cel.loops import loop
 from services.apiserver.cel.operators import select
 from services.apiserver.cel.tree import Call, Ident, ListOf, Literal, Macro, MapOf, Node, Select, Struct
-from services.apiserver.cel.values import NO_OVERLOAD, NONE, Optional, matches
+from services.apiserver.cel.values import NO_OVERLOAD, Optional, matches
 
-Run = Callable[["Activation"], Any]
 LIST_COST, MAP_COST, STRUCT_COST = 10, 30, 40
-
-
-class Activation:
-    """The variables of one evaluation, and what it has cost so far."""
-
-    __slots__ = ("cost", "limit", "variables")
-
-    def __init__(self, variables: Mapping[str, Any], limit: int) -> None:
-        self.variables = dict(variables)
-        self.cost, self.limit = 0, limit
-
-    def spend(self, cost: int) -> None:
-        self.cost += cost
-        if self.cost > self.limit:
-            raise CostExceeded
 
 
 class Builder:
@@ -287,4 +272,4 @@ def _choice(condition: Run, one: Run, other: Run) -> Run:
     return run
 
 
-__all__ = ["NONE", "Activation", "Builder", "Run"]
+__all__ = ["Builder"]

@@ -14,7 +14,7 @@ from services.apiserver.cel.tree import Macro
 from services.apiserver.cel.values import NO_OVERLOAD, NONE, Optional
 
 if TYPE_CHECKING:
-    from services.apiserver.cel.evaluator import Activation, Run
+    from services.apiserver.cel.activation import Activation, Run
 
 _ABSENT = object()
 Body = Callable[["Activation", Iterable[Any]], Any]
