@@ -15,7 +15,6 @@ from services.apiserver.custom.entries import resources_of
 from services.apiserver.custom.resource import CustomResource
 from services.apiserver.custom.strategy import CustomStrategy
 from services.apiserver.registry.serving import Serving
-from services.machinery.schema import Schema
 
 Json = dict[str, Any]
 # Gives, for a webhook's clientConfig and its definition's name, what asks it.
@@ -90,19 +89,10 @@ def _serving(
         stored,
         CustomStrategy(resource),
         describing,
-        schema_for(resource),
+        resource.compiled.schema,
         parts,
         CustomVersion(resource, stored, converter),
     )
-
-
-def schema_for(resource: CustomResource) -> Schema:
-    """As patches see it, with what each endpoint does not write."""
-    schema = resource.compiled.schema
-    if schema.resets is None:
-        of_main = {"": frozenset(("status",))} if resource.compiled.has_status else {}
-        schema.__dict__["resets"] = {**of_main, "status": frozenset(("metadata", "spec"))}
-    return schema
 
 
 def _converter(definition: Json, caller: Caller, random: Random) -> Converter:
