@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from services.api.errors import ApiError, is_already_exists
-from services.api.kinds import resource_of_kind
+from services.api.errors import ApiError, is_already_exists, is_not_found
+from services.api.kinds import Resource, resource_of_kind
 from services.client.client import Client
 from services.client.log import Logger
 from services.client.raw import RawClient
@@ -51,6 +51,8 @@ class AddonManager:
             self._log.warning("An add-on is of a kind that is not served", **names)
             return True
         try:
+            if await self._is_there(resource, str(meta.get("name")), meta.get("namespace", "")):
+                return True
             await self._raw.create(resource, obj, meta.get("namespace", ""))
         except Unavailable:
             return False
@@ -62,6 +64,16 @@ class AddonManager:
             self._log.warning("An add-on was refused", **names, reason=error.message)
             return True
         self._log.info("Created an add-on", **names)
+        return True
+
+    async def _is_there(self, resource: Resource, name: str, namespace: str) -> bool:
+        """A Service that is there already holds the ports that a second one would be refused for."""
+        try:
+            await self._raw.get(resource, name, namespace)
+        except ApiError as error:
+            if is_not_found(error):
+                return False
+            raise
         return True
 
 

@@ -43,6 +43,7 @@ from services.controller_manager.replication_controller import ReplicationManage
 from services.controller_manager.resource_quota import ResourceQuotaController
 from services.controller_manager.root_ca import RootCaPublisher
 from services.controller_manager.service_account import ServiceAccountController
+from services.controller_manager.service_account_tokens import TokenController
 from services.controller_manager.taint_eviction import TaintEvictionController
 from services.controller_manager.ttl import TtlController
 from services.process.run import Process
@@ -90,6 +91,7 @@ CONTROLLERS: dict[str, Make] = {
     "ttl-controller": lambda context, _: TtlController(context),
     "namespace-controller": lambda context, _: NamespaceController(context),
     "serviceaccount-controller": lambda context, _: ServiceAccountController(context),
+    "serviceaccount-token-controller": lambda context, to: TokenController(context, to.root_ca),
     "disruption-controller": lambda context, _: DisruptionController(context),
     "clusterrole-aggregation-controller": lambda context, _: ClusterRoleAggregation(context),
     "root-ca-certificate-publisher-controller": lambda context, to: RootCaPublisher(context, to.root_ca),
