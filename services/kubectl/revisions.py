@@ -1,4 +1,4 @@
-"""The past of a Deployment: its ReplicaSets in the order of their revisions.
+"""The past of a workload: a Deployment's ReplicaSets, or the ControllerRevisions of the others, in order.
 
 Upstream: kubectl's polymorphichelpers history and rollback.
 """
@@ -35,7 +35,12 @@ def number(obj: Json) -> int:
 
 
 async def of(session: Session, deployment: Found, *, numbered: bool = True) -> list[Json]:
-    """The Deployment's ReplicaSets, oldest revision first; `numbered` leaves out those without one."""
+    """The Deployment's ReplicaSets, oldest revision first; `numbered` leaves out those without one.
+
+    The ControllerRevisions of a DaemonSet or StatefulSet come in the same form.
+    """
+    if deployment.resource.kind != "Deployment":
+        return await _controller_revisions(session, deployment)
     resource = kinds.resource_of_kind("apps/v1", "ReplicaSet")
     assert resource is not None
     uid = deployment.object["metadata"].get("uid")
@@ -46,6 +51,28 @@ async def of(session: Session, deployment: Found, *, numbered: bool = True) -> l
         if any(o.get("controller") and o["uid"] == uid for o in rs["metadata"].get("ownerReferences") or ())
     ]
     return sorted((rs for rs in owned if number(rs) or not numbered), key=number)
+
+
+async def _controller_revisions(session: Session, workload: Found) -> list[Json]:
+    resource = kinds.resource_of_kind("apps/v1", "ControllerRevision")
+    assert resource is not None
+    uid = workload.object["metadata"].get("uid")
+    found = await session.client.list(resource, workload.namespace)
+    owned = [
+        each
+        for each in found
+        if any(o.get("controller") and o["uid"] == uid for o in each["metadata"].get("ownerReferences") or ())
+    ]
+    return [_as_set(each) for each in sorted(owned, key=lambda each: each.get("revision", 0))]
+
+
+def _as_set(revision: Json) -> Json:
+    """A ControllerRevision as a ReplicaSet would be: its number an annotation, its template in the spec."""
+    metadata = revision["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), REVISION: str(revision.get("revision", 0))}
+    template = ((revision.get("data") or {}).get("spec") or {}).get("template") or {}
+    spec = {"template": {key: value for key, value in template.items() if key != "$patch"}}
+    return {"metadata": {**metadata, "annotations": annotations}, "spec": spec, "data": revision.get("data")}
 
 
 def show(past: Sequence[Json], revision: int) -> str:

@@ -14,6 +14,8 @@ from services.kubectl import containers, manifests, resources, revisions
 from services.kubectl.commands.registry import Command
 from services.kubectl.describe import (
     access,
+    autoscaling,
+    batch,
     config,
     generic,
     nodes,
@@ -96,6 +98,16 @@ async def describe(session: Session, item: Found, with_events: bool) -> str:
             return workloads.replica_set(obj, await _owned_pods(session, item), events, now)
         case "ReplicationController":
             return workloads.replication_controller(obj, await _owned_pods(session, item), events, now)
+        case "DaemonSet":
+            return batch.daemon_set(obj, await _owned_pods(session, item), events, now)
+        case "StatefulSet":
+            return batch.stateful_set(obj, await _owned_pods(session, item), events, now)
+        case "Job":
+            return batch.job(obj, events, now)
+        case "CronJob":
+            return batch.cron_job(obj, events, now)
+        case "HorizontalPodAutoscaler" if item.resource.version == "v2":
+            return autoscaling.autoscaler(obj, events, now)
         case "Service":
             return service_texts.service(obj, await _slices(session, item.name, item.namespace), events, now)
         case "Endpoints":

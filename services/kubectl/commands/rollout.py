@@ -1,7 +1,4 @@
-"""`rollout`: how a Deployment's change goes on, what it was before, and back to it.
-
-The revisions of a Deployment are its ReplicaSets. DaemonSets and StatefulSets come with their kinds.
-"""
+"""`rollout`: how a workload's change goes on, what it was before, and back to it."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ async def status(session: Session) -> None:
     if not found:
         session.complain(f"No resources found in {session.namespace} namespace.")
     for item in found:
-        if item.resource.kind != "Deployment":
+        if item.resource.kind not in PROGRESS:
             raise Fail(f"no status viewer has been implemented for {item.resource.kind}")
         try:
             async with session.world.clock.timeout(flags["timeout"] or None):
@@ -64,7 +61,7 @@ async def _follow(session: Session, item: Found) -> None:
     async for obj in following.states(session, item.resource, item.namespace, item.name):
         if obj is None:
             raise Fail("object has been deleted")
-        message, done = progress(obj, session.flags["revision"])
+        message, done = PROGRESS[item.resource.kind](obj, session.flags["revision"])
         if message != last:
             session.print(message)
             session.world.out.flush()
@@ -97,10 +94,56 @@ def progress(deployment: Json, revision: int = 0) -> tuple[str, bool]:
     return f"deployment {name} successfully rolled out", True
 
 
+def daemons_progress(daemon_set: Json, revision: int = 0) -> tuple[str, bool]:
+    name, state = quote(daemon_set["metadata"]["name"]), daemon_set.get("status") or {}
+    _must_roll(daemon_set)
+    if daemon_set["metadata"].get("generation", 0) > state.get("observedGeneration", 0):
+        return "Waiting for daemon set spec update to be observed...", False
+    desired, updated = state.get("desiredNumberScheduled", 0), state.get("updatedNumberScheduled", 0)
+    available, waiting = state.get("numberAvailable", 0), f"Waiting for daemon set {name} rollout to finish:"
+    if updated < desired:
+        return f"{waiting} {updated} out of {desired} new pods have been updated...", False
+    if available < desired:
+        return f"{waiting} {available} of {desired} updated pods are available...", False
+    return f"daemon set {name} successfully rolled out", True
+
+
+def stateful_progress(stateful_set: Json, revision: int = 0) -> tuple[str, bool]:
+    spec, state = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
+    _must_roll(stateful_set)
+    observed = state.get("observedGeneration", 0)
+    if not observed or stateful_set["metadata"].get("generation", 0) > observed:
+        return "Waiting for statefulset spec update to be observed...", False
+    replicas, updated = spec.get("replicas", 1), state.get("updatedReplicas", 0)
+    if state.get("readyReplicas", 0) < replicas:
+        return f"Waiting for {replicas - state.get('readyReplicas', 0)} pods to be ready...", False
+    rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate")
+    if rolling is not None:
+        wanted = replicas - rolling.get("partition", 0)
+        if updated < wanted:
+            waiting = "Waiting for partitioned roll out to finish:"
+            return f"{waiting} {updated} out of {wanted} new pods have been updated...", False
+        return f"partitioned roll out complete: {updated} new pods have been updated...", True
+    current, target = state.get("currentRevision", ""), state.get("updateRevision", "")
+    if current != target:
+        waiting = "waiting for statefulset rolling update to complete"
+        return f"{waiting} {updated} pods at revision {target}...", False
+    count = state.get("currentReplicas", 0)
+    return f"statefulset rolling update complete {count} pods at revision {current}...", True
+
+
+def _must_roll(obj: Json) -> None:
+    if ((obj.get("spec") or {}).get("updateStrategy") or {}).get("type") != "RollingUpdate":
+        raise Fail("rollout status is only available for RollingUpdate strategy type")
+
+
+PROGRESS = {"Deployment": progress, "DaemonSet": daemons_progress, "StatefulSet": stateful_progress}
+
+
 async def history(session: Session) -> None:
     found = await _found(session)
     for item in found:
-        if item.resource.kind != "Deployment":
+        if item.resource.kind not in PROGRESS:
             raise Fail(f"no history viewer has been implemented for {quote(_group_kind(item))}")
         past = await revisions.of(session, item)
         revision = session.flags["revision"]
@@ -118,7 +161,7 @@ async def undo(session: Session) -> None:
     dry_run = session.dry_run()
     wanted = session.flags["to-revision"]
     for item in await _found(session):
-        if item.resource.kind != "Deployment":
+        if item.resource.kind not in PROGRESS:
             raise Fail(f"no rollbacker has been implemented for {quote(_group_kind(item))}")
         if LAST_APPLIED in (item.object["metadata"].get("annotations") or {}):
             session.warn(
@@ -143,21 +186,29 @@ async def _roll_back(session: Session, item: Found, target: Json, dry_run: str) 
     template = revisions.without_hash(target["spec"]["template"])
     if revisions.same_template(template, item.object["spec"]["template"]):
         return f"skipped rollback (current template already matches revision {revisions.number(target)})"
-    annotations = revisions.annotations_after(item.object, target)
-    patch = [
-        {"op": "replace", "path": "/spec/template", "value": template},
-        {"op": "replace", "path": "/metadata/annotations", "value": annotations},
-    ]
+    patch, patch_type = _back_to(item, target, template)
     await session.client.patch(
         item.resource,
         item.name,
         item.namespace,
         patch,
-        patch_type=PatchType.JSON,
+        patch_type=patch_type,
         dry_run=dry_run == "server",
         field_manager="kubectl-rollout",
     )
     return "rolled back"
+
+
+def _back_to(item: Found, target: Json, template: Json) -> tuple[Any, PatchType]:
+    """A ControllerRevision is itself the patch that leads to it."""
+    if item.resource.kind != "Deployment":
+        return target["data"], PatchType.STRATEGIC
+    annotations = revisions.annotations_after(item.object, target)
+    patch = [
+        {"op": "replace", "path": "/spec/template", "value": template},
+        {"op": "replace", "path": "/metadata/annotations", "value": annotations},
+    ]
+    return patch, PatchType.JSON
 
 
 async def _change(session: Session, operation: str, patch_for: Any) -> None:
@@ -210,7 +261,8 @@ async def restart(session: Session) -> None:
     moment = rfc3339(session.world.clock.now())
 
     def patch(item: Found) -> Json:
-        _only_deployments(item, "restarting")
+        if item.resource.kind not in PROGRESS:
+            _only_deployments(item, "restarting")
         if item.object["spec"].get("paused"):
             raise Fail(
                 f"{item.resource.qualified} {quote(item.name)} can't restart paused deployment"
@@ -230,7 +282,7 @@ ROLLOUT = Command(
     "rollout",
     "rollout SUBCOMMAND",
     "Manage the rollout of one or many resources.\n        \n Valid resource types include:\n\n  * "
-    " deployments",
+    " deployments\n  *  daemonsets\n  *  statefulsets",
     children=(
         _command(
             "history",
