@@ -39,6 +39,15 @@ Json = dict[str, Any]
 Call = Any  # a duplex call of grpc.aio whose messages are bytes
 
 
+def _command_options(method: str, start: pb.ExecStart) -> Json:
+    """PodExecOptions, PodAttachOptions: as admission is shown them."""
+    shown = {
+        "stdin": start.stdin, "stdout": start.stdout, "stderr": start.stderr, "tty": start.tty,
+        "container": start.container.container, "command": list(start.command),
+    }  # fmt: skip
+    return {"kind": f"Pod{method}Options", "apiVersion": "v1", **{key: v for key, v in shown.items() if v}}
+
+
 class KubeletRefusal(ApiError):
     """What a kubelet said, not the API server."""
 
@@ -80,6 +89,7 @@ class Kubelets:
         reference.container = pod_location.container_of(pod, reference.container)
         if method == "Exec" and not start.command:
             raise errors.bad_request("you must specify at least one command for the container")
+        await self._admitted(reference, method.lower(), _command_options(method, start))
         node = pod_location.node_for_streams(pod, command=True)
         return await self._join(method, node, pb.ExecRequest(start=start), messages)
 
@@ -91,9 +101,15 @@ class Kubelets:
         return await self._join("PortForward", node, first, messages)
 
     async def check_port_forward(self, namespace: str, pod: str) -> None:
-        """Whether there is a node to ask. ApiError."""
+        """Whether there is a node to ask, and nobody who minds. ApiError."""
         reference = pb.ContainerReference(namespace=namespace, pod=pod)
+        options = {"kind": "PodPortForwardOptions", "apiVersion": "v1"}
+        await self._admitted(reference, "portforward", options)
         pod_location.node_for_streams(await self._pod(reference), command=False)
+
+    async def _admitted(self, pod: pb.ContainerReference, subresource: str, options: Json) -> None:
+        target = Target(self._pods, pod.namespace, pod.pod, subresource)
+        await self._registry.connect(target, options)
 
     async def stats(self, request: pb.StatsRequest) -> pb.StatsResponse:
         channel = await self._channel(request.node)

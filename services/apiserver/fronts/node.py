@@ -71,6 +71,7 @@ class NodeFront:
     async def _port_forward(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
         first = parse(pb.PortForwardRequest, await _first(messages))
         self._require(caller, "create", "portforward", first.pod)
+        await self._kubelets.check_port_forward(first.pod.namespace, first.pod.pod)
         await _pass_on(await self._kubelets.port_forward(first, messages), context)
 
     async def _stats(self, request: pb.StatsRequest, caller: Caller) -> pb.StatsResponse:

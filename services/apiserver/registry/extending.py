@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.apiserver.admission.step import Admission
     from services.apiserver.registry.deletion import Options
     from services.apiserver.registry.registry import Registry
+    from services.apiserver.registry.store import Store
 
 Json = dict[str, Any]
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
@@ -37,7 +38,9 @@ def asked(
     options: WriteOptions,
 ) -> Attributes:
     name = target.name or ((obj or {}).get("metadata") or {}).get("name", "")
-    shown: Json = {"kind": _OPTIONS[operation], "apiVersion": "meta.k8s.io/v1"}
+    shown: Json = {}
+    if operation in _OPTIONS:
+        shown = {"kind": _OPTIONS[operation], "apiVersion": "meta.k8s.io/v1"}
     if options.field_manager not in ("", "unknown"):
         shown["fieldManager"] = options.field_manager
     if options.field_validation != "Warn":
@@ -100,6 +103,17 @@ async def deleting(
     await admission.validate(about)
 
 
+async def connecting(store: Store, target: Target, options: Json) -> None:
+    """ApiError where a webhook or policy refuses to let somebody connect; `options` say to what, and how."""
+    admission = store.extension
+    if admission is None or not admission.active:
+        return
+    about = asked("CONNECT", target, options, None, store.context(), WriteOptions())
+    await mutate(admission, store.ownership.schema, about, lambda obj: obj)
+    about.obj = options
+    await admission.validate(about)
+
+
 class World:
     """What admission needs of the registry: every kind's cache, and an object in another of its versions."""
 
@@ -124,4 +138,4 @@ class World:
         return await self._registry.store(wanted).version_of(kept)
 
 
-__all__ = ["World", "asked", "deleting", "mutate", "settled", "with_version"]
+__all__ = ["World", "asked", "connecting", "deleting", "mutate", "settled", "with_version"]

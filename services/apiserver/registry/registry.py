@@ -18,7 +18,7 @@ from services.api.core_v1 import Service, ServiceAccount
 from services.api.kinds import STREAMED, Resource, resource_of
 from services.api.policy_v1 import PodDisruptionBudget
 from services.apiserver.custom.resource import CustomResource
-from services.apiserver.registry import actions, applying, deletion, patching
+from services.apiserver.registry import actions, applying, deletion, extending, patching
 from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.cluster_ips import IP_ADDRESSES, ClusterIps
 from services.apiserver.registry.computed import Computed
@@ -235,6 +235,10 @@ class Registry:
         written = await store.update(target, updater, options)
         self._journal.updated(target, written, options)
         return actions.scale_answer(store, written.value, written.stored.revision)
+
+    async def connect(self, target: Target, options: Json) -> None:
+        """Before a stream is opened. ApiError where a webhook or policy refuses."""
+        await extending.connecting(self.store(target.resource), target, options)
 
     async def delete(self, target: Target, raw_options: bytes, dry_run: bool = False) -> Deleted:
         store = self._served(target, "delete")

@@ -16,6 +16,7 @@ from services.api.errors import ApiError
 from services.apiserver.registry.request import Answer, PatchType, Target, WriteOptions
 from services.apiserver.server import ApiServer
 from tests.support.apiserver import apiserver_here
+from tests.support.custom import GROUP, Custom, definition, widget
 from tests.support.etcd import Etcd
 from tests.support.webhook import WebhookServer, allow, answer, deny, patching, webhook_server
 
@@ -320,3 +321,72 @@ async def test_whatever_is_registered_can_be_repaired(world: World) -> None:
     extension = world.registry.store(resource).extension
     assert extension is not None
     assert not extension.active  # nothing is asked any more
+
+
+async def test_a_webhook_may_refuse_that_somebody_connects(world: World) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"], "resources": ["pods/exec"]}
+    world.hook.answers["/exec"] = deny("no shells")
+    await world.register("Validating", "/exec", rule=rule)
+    pods = kinds.resource_of_kind("v1", "Pod")
+    assert pods is not None
+    options = {"kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh"]}
+    error = await refused(world.registry.connect(Target(pods, "default", "p", "exec"), options))
+    assert error.message.endswith("denied the request: no shells")
+    await world.registry.connect(Target(pods, "default", "p", "attach"), options)
+    (review,) = world.hook.asked
+    request = review["request"]
+    assert (request["operation"], request["subResource"], request["name"]) == ("CONNECT", "exec", "p")
+    assert request["kind"]["kind"] == "PodExecOptions"
+    assert request["object"]["command"] == ["sh"]
+
+
+async def test_a_scale_is_seen_as_a_scale(world: World) -> None:
+    pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": pod, "replicas": 1}
+    await world.create("apps/v1", "Deployment", "d", spec=spec)
+    world.hook.answers["/scale"] = patching({"op": "replace", "path": "/spec/replicas", "value": 2})
+    parts = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["*/scale"]}
+    await world.register("Mutating", "/scale", rule=parts)
+    resource = kinds.resource_of_kind("apps/v1", "Deployment")
+    assert resource is not None
+    target = Target(resource, "default", "d", "scale")
+    patch = orjson.dumps({"spec": {"replicas": 9}})
+    made = orjson.loads((await world.registry.patch(target, patch, MERGE, WriteOptions())).item.value)
+    assert made["spec"]["replicas"] == 2
+    request = world.hook.asked[0]["request"]
+    assert request["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    assert (request["oldObject"]["spec"], request["object"]["spec"]) == ({"replicas": 1}, {"replicas": 9})
+
+
+async def test_a_rule_for_another_version_shows_the_object_in_that(world: World) -> None:
+    rule = {
+        "apiGroups": ["autoscaling"],
+        "apiVersions": ["v1"],
+        "operations": ["*"],
+        "resources": ["horizontalpodautoscalers"],
+    }
+    target = "/spec/targetCPUUtilizationPercentage"
+    world.hook.answers["/v1"] = patching({"op": "replace", "path": target, "value": 70})
+    await world.register("Mutating", "/v1", rule=rule)
+    wanted = {"type": "Utilization", "averageUtilization": 50}
+    usage = {"type": "Resource", "resource": {"name": "cpu", "target": wanted}}
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
+    spec = {"scaleTargetRef": reference, "maxReplicas": 3, "metrics": [usage]}
+    made = await world.create("autoscaling/v2", "HorizontalPodAutoscaler", "h", spec=spec)
+    assert made["apiVersion"] == "autoscaling/v2"
+    assert made["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 70
+    request = world.hook.asked[0]["request"]
+    assert (request["kind"]["version"], request["requestKind"]["version"]) == ("v1", "v2")
+    assert request["object"]["spec"]["targetCPUUtilizationPercentage"] == 50
+
+
+async def test_custom_resources_are_admitted_alike(world: World) -> None:
+    custom = Custom(world.registry)
+    await custom.define(definition())
+    rule = {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["*"], "resources": ["widgets"]}
+    world.hook.answers["/w"] = patching({"op": "add", "path": "/spec/color", "value": "blue"})
+    await world.register("Mutating", "/w", rule=rule)
+    assert (await custom.create(widget("a")))["spec"] == {"color": "blue", "size": 1}
+    world.hook.answers["/w"] = patching({"op": "add", "path": "/spec/size", "value": "big"})
+    error = await refused(custom.create(widget("b")))
+    assert error.code == 422

@@ -42,6 +42,7 @@ class Proxy:
         if rest is None and request.method in ("GET", "HEAD") and not upgrades:
             query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
             return web.Response(status=301, headers={"Location": f"{prefix}/{query}"})
+        await self._admitted(path, rest or "")
         if path.plural == "nodes":
             return await self._node(request, path, (rest or "").strip("/"))
         backend = await self._backend(path)
@@ -71,6 +72,12 @@ class Proxy:
         finally:
             if call is not None and not is_reached:
                 call.cancel()
+
+    async def _admitted(self, path: Path, rest: str) -> None:
+        kind = {"pods": "Pod", "services": "Service", "nodes": "Node"}[path.plural]
+        options = {"kind": f"{kind}ProxyOptions", "apiVersion": "v1", "path": f"/{rest}"}
+        target = Target(_resource("v1", kind), path.namespace, path.name, "proxy")
+        await self._registry.connect(target, options)
 
     # -- where to --------------------------------------------------------------------------------
 
