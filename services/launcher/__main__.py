@@ -60,6 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
     node_flags.add_node(commands, bounded)
     node_flags.add_ssh(commands)
     node_flags.add_proxy_rules(commands)
+    config = commands.add_parser("kubeconfig", help="the kubeconfig of the cluster, for kubectl")
+    config.add_argument(
+        "--merge", action="store_true", help="into $KUBECONFIG or ~/.kube/config, beside what is there"
+    )
     commands.add_parser(
         "tunnel",
         help="make load balancers' addresses reachable here, where the cluster runs under docker compose",
@@ -135,6 +139,10 @@ def down(home: Home, flags: argparse.Namespace) -> int:
     except control.NotRunning:
         print("No cluster was running.")
     if flags.delete:
+        from services.launcher import kubeconfig
+
+        if kubeconfig.unmerge(home, path := kubeconfig.users_file()):
+            print(f"Its entries in {path} are gone, too.")
         for folder in (home.data, home.nodes, home.logs, home.run):
             shutil.rmtree(folder, ignore_errors=True)
         home.cluster_file.unlink(missing_ok=True)
@@ -205,6 +213,25 @@ def ssh(home: Home, flags: argparse.Namespace) -> int:
     return run(home, flags)
 
 
+def kube_config(home: Home, flags: argparse.Namespace) -> int:
+    from services.launcher import kubeconfig
+
+    try:
+        if not flags.merge:
+            print(home.kubeconfig.read_text(), end="")
+            return 0
+        path = kubeconfig.users_file()
+        name = kubeconfig.merge(home, path)
+    except FileNotFoundError:
+        print(f"orrery: no cluster under {home.path}; start one with `orrery up`", file=sys.stderr)
+    except (kubeconfig.Unreadable, OSError) as error:
+        print(f"orrery: {error}", file=sys.stderr)
+    else:
+        print(f"The context {name} in {path} is this cluster, and the current one.")
+        return 0
+    return 1
+
+
 def tunnel(home: Home, flags: argparse.Namespace) -> int:
     from services.launcher.tunnel import run
 
@@ -224,6 +251,7 @@ COMMANDS = {
     "proxy-rules": node,
     "ssh": ssh,
     "tunnel": tunnel,
+    "kubeconfig": kube_config,
 }
 
 
