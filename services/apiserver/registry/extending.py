@@ -88,7 +88,13 @@ def with_version(old: Json, revision: int) -> Json:
 
 
 async def deleting(
-    admission: Admission, target: Target, old: Json, revision: int, ctx: RequestContext, options: Options
+    admission: Admission,
+    store: Store,
+    target: Target,
+    old: Json,
+    revision: int,
+    ctx: RequestContext,
+    options: Options,
 ) -> None:
     """ApiError where a webhook or policy refuses the deletion."""
     about = asked(
@@ -100,6 +106,7 @@ async def deleting(
         "preconditions": {"uid": options.uid} if options.uid else None,
     }
     about.options |= {key: value for key, value in shown.items() if value is not None}
+    await admission.mutate(about, store.ownership.schema, lambda obj: obj)
     await admission.validate(about)
 
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 EVENT_TTL_SECONDS = 3600
+EVENTS = ("v1/events", "events.k8s.io/v1/events")
+DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 _JUDGES = frozenset(("v1/limitranges", "v1/namespaces", "v1/resourcequotas"))  # admission asks these
 SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
 
@@ -90,7 +92,7 @@ class Store:
         self.allocations: Allocations | None = None
         self.quotas: Quotas | None = None
         self.extension: Admission | None = None  # webhooks and policies
-        self._ttl_seconds = EVENT_TTL_SECONDS if resource.plural == "events" else 0
+        self._ttl_seconds = EVENT_TTL_SECONDS if resource.key in EVENTS else 0
 
     def context(self) -> RequestContext:
         return RequestContext(self._caches, self._clock.now(), self._random)
@@ -467,11 +469,11 @@ class Store:
             admission.validate("delete", self.resource, target.subresource, None, old, ctx)
             if extension is not None and extension.active and is_first:
                 said = replace(options, dry_run=dry_run)
-                await extending.deleting(extension, target, old, stored.revision, ctx, said)
+                await extending.deleting(extension, self, target, old, stored.revision, ctx, said)
             grace = self.strategy.grace_seconds(old, options.grace_seconds)
-            if self.resource.plural == "namespaces":
+            if self.resource.key == "v1/namespaces":
                 new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
-            elif self.resource.plural == "customresourcedefinitions":
+            elif self.resource.key == DEFINITIONS:
                 new, gone = deletion.before_delete_definition(old, wanted, ctx.now)
             else:
                 new, gone = deletion.before_delete(old, wanted, grace, ctx.now)

@@ -2,8 +2,9 @@
 
 Upstream's plugins of the same names, in upstream's order: NamespaceLifecycle, ServiceAccount,
 TaintNodesByCondition, DefaultTolerationSeconds; the others stand in modules beside. `mutate` runs before
-validation, `validate` after. ResourceQuota comes last of all, when the object is about to be written
-(`registry/quota.py`): it counts.
+validation, `validate` after. What users register (webhooks, policies: `apiserver/admission`) comes after
+each of the two; where a webhook changed something, `mutate` may run once more and must not mind.
+ResourceQuota comes last of all, when the object is about to be written (`registry/quota.py`): it counts.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def mutate(
     """Completes `obj` in place. ApiError (403, 404) where a plugin refuses."""
     if verb == "create":
         _namespace_lifecycle(resource, obj, ctx)
-        if resource.kind == "Pod" and not subresource:
-            limit_ranger.complete(obj, ctx)
-            _service_account(resource, obj, ctx)
+    if resource.is_custom:
+        return
+    if verb == "create" and resource.kind == "Pod" and not subresource:
+        limit_ranger.complete(obj, ctx)
+        _service_account(resource, obj, ctx)
     node_restriction.admit(verb, resource, subresource, obj, old, ctx)
     if subresource:
         return
@@ -67,6 +70,8 @@ def validate(
     verb: Verb, resource: kinds.Resource, subresource: str, obj: Json | None, old: Json | None, ctx: Context
 ) -> None:
     """ApiError where a plugin refuses the finished object, or (`obj` None) the deletion of `old`."""
+    if resource.is_custom:
+        return
     if obj is None:
         node_restriction.admit(verb, resource, subresource, None, old, ctx)
     else:

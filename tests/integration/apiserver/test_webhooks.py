@@ -340,6 +340,18 @@ async def test_a_webhook_may_refuse_that_somebody_connects(world: World) -> None
     assert request["object"]["command"] == ["sh"]
 
 
+async def test_a_deletion_is_asked_about_and_nothing_can_be_changed_in_it(world: World) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["configmaps"]}
+    world.hook.answers["/gone"] = deny("it stays")
+    await world.register("Mutating", "/gone", rule=rule)
+    await world.config_map("a")
+    assert (await refused(world.delete("a"))).message.endswith("denied the request: it stays")
+    world.hook.answers["/gone"] = patching({"op": "add", "path": "/data", "value": {}})
+    assert (await refused(world.delete("a"))).code == 500
+    world.hook.answers["/gone"] = allow
+    await world.delete("a")
+
+
 async def test_a_scale_is_seen_as_a_scale(world: World) -> None:
     pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     spec = {"selector": {"matchLabels": {"a": "b"}}, "template": pod, "replicas": 1}
