@@ -7,6 +7,8 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.apiserver.server import ApiServer
 from services.apiserver.storage.compaction import Compactor
@@ -15,6 +17,10 @@ from services.apiserver.token_issuer import ISSUER, TokenIssuer
 from services.process import identity as own
 from services.process.keys import KUBELET_CLIENT, SERVING
 from services.process.run import Fatal, Process, run
+
+if TYPE_CHECKING:
+    from services.apiserver.audit.audit import Audit
+    from services.apiserver.audit.log import AuditLog
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +43,40 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert-file", default="", help="certificate of the HTTPS port")
     parser.add_argument("--tls-private-key-file", default="", help="its key")
     parser.add_argument("--client-ca-file", default="", help="who signs the certificates of clients")
+    parser.add_argument("--audit-log-path", default="", help="where who did what is written; - is stdout")
+    parser.add_argument("--audit-policy-file", default="", help="an audit.k8s.io/v1 Policy: what is written")
+    parser.add_argument("--audit-level", default="", help="without a policy: one level for all requests")
+    parser.add_argument("--audit-log-maxsize", type=int, default=100, help="megabytes of one file")
+    parser.add_argument("--audit-log-maxbackup", type=int, default=10, help="old files to keep; 0: all")
+    parser.add_argument("--audit-log-maxage", type=int, default=0, help="days to keep them; 0: no limit")
     parser.add_argument(
         "--max-requests-inflight", type=int, default=400, help="requests that run at once, over all levels"
     )
     parser.add_argument(
         "--max-mutating-requests-inflight", type=int, default=200, help="added to --max-requests-inflight"
     )
+
+
+def _audit(flags: argparse.Namespace, process: Process) -> tuple[AuditLog | None, Audit | None]:
+    """Nothing is written where no path is given, or nothing says what is to be written."""
+    if not flags.audit_log_path or not (flags.audit_policy_file or flags.audit_level):
+        return None, None
+    from services.apiserver.audit import policy as policies
+    from services.apiserver.audit.audit import Audit
+    from services.apiserver.audit.log import AuditLog, Limits
+    from services.machinery import yaml_documents
+
+    try:
+        if flags.audit_policy_file:
+            document, _ = yaml_documents.read(Path(flags.audit_policy_file).read_bytes())
+            policy = policies.parse(document)
+        else:
+            policy = policies.of_level(flags.audit_level)
+    except (policies.BadPolicy, yaml_documents.Unreadable, OSError) as error:
+        raise Fatal(f"--audit-policy-file, --audit-level: {error}") from error
+    limits = Limits(flags.audit_log_maxsize * 1024 * 1024, flags.audit_log_maxbackup, flags.audit_log_maxage)
+    log = AuditLog(flags.audit_log_path, limits, process.clock, process.log)
+    return log, Audit(policy, log.write, process.clock, process.random)
 
 
 @asynccontextmanager
@@ -79,8 +113,9 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
     storage = EtcdStorage(flags.etcd_servers, process.clock, log)
     issuer = TokenIssuer(flags.service_account_signing_key_file, flags.service_account_issuer)
     mine, as_client = own.credentials(flags, SERVING), own.credentials(flags, KUBELET_CLIENT)
+    audit_log, audit = _audit(flags, process)
     seats = max(flags.max_requests_inflight + flags.max_mutating_requests_inflight, 1)
-    server = ApiServer(storage, process.clock, process.random, log, issuer, as_client, seats)
+    server = ApiServer(storage, process.clock, process.random, log, issuer, as_client, seats, audit)
     async with (
         asyncio.TaskGroup() as group,
         server.listen(flags.bind_address, flags.port, own.server_tls(mine), flags.health_socket) as port,
@@ -89,6 +124,8 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
         https = {"https": secure_port} if secure_port else {}
         log.info("Listening", port=port, **https, etcd=flags.etcd_servers)
         group.create_task(storage.run())
+        if audit_log is not None:
+            group.create_task(audit_log.run())
         group.create_task(Compactor(storage, process.clock, log).run())
         if secure_port:
             group.create_task(_advertise(flags, process, server, secure_port))

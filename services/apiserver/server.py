@@ -19,6 +19,7 @@ from services.api.kinds import resource_of
 from services.apiserver.admission.authorizing import answering
 from services.apiserver.admission.step import Admission
 from services.apiserver.aggregation.api_services import ApiServices
+from services.apiserver.audit.audit import Audit
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
@@ -67,8 +68,9 @@ class ApiServer:
         issuer: TokenIssuer | None = None,
         kubelet_credentials: Credentials | None = None,
         seats: int = SEATS,
+        audit: Audit | None = None,
     ) -> None:
-        self.fairness = Fairness(clock, seats)
+        self.fairness, self.audit = Fairness(clock, seats), audit
         self._clock, self._random, self._log = clock, chance, log
         self.storage = storage
         self.caches = Caches(storage, clock, log)
@@ -83,7 +85,7 @@ class ApiServer:
         registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, _unnoted))
         self._documents = Documents(lambda: self.registry.catalog.described)
         self._callers = Callers(self.gate)
-        calls = Calls(self._callers, chance, log, self.fairness)
+        calls = Calls(self._callers, chance, log, self.fairness, audit)
         self._fronts = (
             ResourceFront(self.registry, clock, chance, calls),
             DiscoveryFront(self.registry.catalog, self._documents, calls),
@@ -104,7 +106,7 @@ class ApiServer:
         is_ready = self.serving.is_set
         return RestFront(
             self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
-            self._documents, self.fairness, Aggregated(self._api_services, self._elsewhere()),
+            self._documents, self.fairness, Aggregated(self._api_services, self._elsewhere()), self.audit,
         )  # fmt: skip
 
     def _elsewhere(self) -> Remote:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from services.launcher import control, node_flags
 from services.launcher.etcd_binary import EtcdMissing
 from services.launcher.home import Home
-from services.launcher.plan import NODES_MAX, Options
+from services.launcher.plan import AUDIT_LEVELS, NODES_MAX, Options
 from services.process.logging import LEVELS
 
 VERSION = "0.1.0"
@@ -88,6 +88,13 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     up.add_argument("--controller-managers", type=bounded(1, 9), default=None, metavar="N", help="likewise")
     up.add_argument("--log-level", choices=tuple(LEVELS), default=None)
+    up.add_argument(
+        "--audit-level", choices=AUDIT_LEVELS, default=None, help="write who does what to logs/audit.jsonl"
+    )
+    up.add_argument(
+        "--audit-policy", type=os.path.abspath, default=None, metavar="FILE",
+        help="an audit.k8s.io/v1 Policy that says how much",
+    )  # fmt: skip
     up.add_argument(
         "--node-flag",
         action="append",

@@ -31,6 +31,7 @@ PREFERRED_PORTS = {
     "node": 10250,
 }
 NODES_MAX = 5000
+AUDIT_LOG, AUDIT_LEVELS = "audit.jsonl", ("None", "Metadata", "Request", "RequestResponse")
 CLOUD = "cloud-controller-manager"
 # Its threads, woken for each of many small writes and with nothing to share, cost more than they bring.
 ETCD_ENVIRONMENT = (("GOMAXPROCS", "1"),)
@@ -59,6 +60,8 @@ class Options:
     schedulers: int = 1
     controller_managers: int = 1
     log_level: str = ""  # empty: as ORRERY_LOG_LEVEL says
+    audit_level: str = ""  # how much of every request is written down; empty: nothing
+    audit_policy: str = ""  # a file that says it for each kind of request
     node_flags: tuple[str, ...] = ()  # for every node process, as its --help lists them
     added: tuple[NodeSpec, ...] = ()
     removed: tuple[str, ...] = ()  # of the first `nodes`
@@ -170,7 +173,17 @@ def make_plan(
     health = run / "apiserver.health"
     told = ("--health-socket", str(health))
     apiserver = replace(
-        python("apiserver", "apiserver", "--etcd-servers", at("etcd"), *signing, *https, *own, *told),
+        python(
+            "apiserver",
+            "apiserver",
+            "--etcd-servers",
+            at("etcd"),
+            *signing,
+            *https,
+            *own,
+            *told,
+            *_audit(options, data.parent / "logs"),
+        ),
         health=f"unix:{health}",
     )
     # A cluster that was started before there was this port goes on without it.
@@ -194,6 +207,17 @@ def make_plan(
     components += _nodes(options, python, flags, run, data.parent, addresses)
     names = tuple(name for name in options.node_names() if name not in options.stopped)
     return Plan(tuple(components), at("apiserver"), at("etcd"), names)
+
+
+def _audit(options: Options, logs: Path) -> tuple[str, ...]:
+    """Flags of the API server."""
+    if options.audit_policy:
+        chosen = ("--audit-policy-file", options.audit_policy)
+    elif options.audit_level:
+        chosen = ("--audit-level", options.audit_level)
+    else:
+        return ()
+    return ("--audit-log-path", str(logs / AUDIT_LOG), *chosen)
 
 
 def _nodes(

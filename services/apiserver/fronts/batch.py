@@ -48,7 +48,7 @@ class BatchFront:
         request = getattr(operation, verb)
         if request.ByteSize() - len(getattr(request, _BODY[verb])) > REST_BYTES_MAX:
             raise errors.too_large(f"Request entity too large: limit is {REST_BYTES_MAX}")
-        return await self._verbs[verb](request, caller)
+        return await self._calls.handled(verb, request, caller, self._verbs[verb])
 
 
 def _answer(made: Message) -> pb.OperationAnswer:

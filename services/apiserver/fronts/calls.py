@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+import orjson
 from google.protobuf.message import DecodeError, Message
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.audit.audit import Audit, Record
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization.attributes import Attributes
@@ -30,6 +32,7 @@ from services.process.logging import Logger
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+_BODIES = ("json", "patch", "options")
 REST_BYTES_MAX = 256 * 1024  # all else in a request: names, selectors; upstream bounds a URL's length
 
 
@@ -55,8 +58,15 @@ T = TypeVar("T")
 class Calls:
     """Makes gRPC method handlers out of functions of the registry's world."""
 
-    def __init__(self, callers: Callers, chance: random.Random, log: Logger, fairness: Fairness) -> None:
-        self.gate, self._fairness = callers.gate, fairness
+    def __init__(
+        self,
+        callers: Callers,
+        chance: random.Random,
+        log: Logger,
+        fairness: Fairness,
+        audit: Audit | None,
+    ) -> None:
+        self.gate, self._fairness, self._audit = callers.gate, fairness, audit
         self._callers, self._random, self._log = callers, chance, log
 
     def unary(self, request_type: Any, handle: Handle) -> grpc.RpcMethodHandler[bytes, bytes]:
@@ -68,7 +78,7 @@ class Calls:
             flow = _flow(verb, request.resource if named else None, caller.user)
             with trace.scope(cause), acting_as(caller.user):
                 async with self._fairness.seat(flow):
-                    return (await handle(request, caller)).SerializeToString()
+                    return (await self.handled(verb, request, caller, handle)).SerializeToString()
 
         async def call(raw: bytes, context: Context) -> bytes:
             return await self._guard(work(raw, context), context) or b""
@@ -101,6 +111,33 @@ class Calls:
             await self._guard(work(messages, context), context)
 
         return grpc.stream_stream_rpc_method_handler(call)
+
+    async def handled(self, verb: str, request: Any, caller: Caller, handle: Handle) -> Message:
+        """The answer; with a line in the audit log, where there is one and the request is for a resource."""
+        record = self._begin(verb, request, caller) if self._audit is not None else None
+        if record is None:
+            return await handle(request, caller)
+        code, answered = 500, b""
+        try:
+            with record.current():
+                made = await handle(request, caller)
+            code, answered = 201 if verb == "create" else 200, _json_of(made)
+            return made
+        except ApiError as error:
+            code, answered = error.code, orjson.dumps(error.status)
+            raise
+        finally:
+            record.complete(code, _sent(request), answered)
+
+    def _begin(self, verb: str, request: Any, caller: Caller) -> Record | None:
+        if self._audit is None or "resource" not in request.DESCRIPTOR.fields_by_name:
+            return None
+        named = request.resource
+        asked = Attributes(
+            caller.user, verb, named.namespace, named.group, named.version, named.resource, named.subresource,
+            named.name,
+        )  # fmt: skip
+        return self._audit.begin(asked, uri=_uri(named), user_agent=caller.user_agent)
 
     async def _guard(self, work: Awaitable[T], context: Context) -> T | None:
         """The one place where what went wrong becomes an answer; None then."""
@@ -150,6 +187,24 @@ def _verb(request_type: Any) -> str:
     return str(request_type.DESCRIPTOR.name).removesuffix("Request").lower()
 
 
+def _uri(named: Any) -> str:
+    """The path that the same would have over HTTP."""
+    root = f"/apis/{named.group}/{named.version}" if named.group else f"/api/{named.version}"
+    within = f"/namespaces/{named.namespace}" if named.namespace else ""
+    tail = "".join(f"/{part}" for part in (named.resource, named.name, named.subresource) if part)
+    return f"{root}{within}{tail}"
+
+
+def _sent(request: Any) -> bytes:
+    return next((bytes(getattr(request, name)) for name in _BODIES if hasattr(request, name)), b"")
+
+
+def _json_of(made: Message) -> bytes:
+    """The object that is answered; a list is not written down."""
+    shown = getattr(made, "object", None)
+    return bytes(shown.json) if shown is not None else b""
+
+
 def _flow(verb: str, named: Any, user: User) -> Attributes:
     """As much of what is asked as says which flow it is of. A batch is of its caller's, whatever is in it."""
     if named is None:
@@ -163,7 +218,7 @@ def _body_bytes_max(request_type: Any) -> int:
     fields = {*request_type.DESCRIPTOR.fields_by_name}
     if "operations" in fields:
         return BATCH_BYTES_MAX
-    return BODY_BYTES_MAX if {"json", "patch", "options"} & fields else 0
+    return BODY_BYTES_MAX if {*_BODIES} & fields else 0
 
 
 def check_size(body: bytes) -> bytes:

@@ -31,7 +31,8 @@ COLUMNS: dict[str, list[Column]] = {
 def _quota(obj: Json, now: datetime) -> Cells:
     status = obj.get("status") or {}
     used = status.get("used") or {}
-    asked, limited = [], []
+    asked: list[str] = []
+    limited: list[str] = []
     for name, hard in sorted((status.get("hard") or {}).items()):
         column = limited if name.startswith("limits.") else asked
         column.append(f"{name}: {used.get(name, '0')}/{hard}")

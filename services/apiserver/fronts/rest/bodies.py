@@ -49,6 +49,12 @@ async def read(request: web.Request) -> bytes:
     return found
 
 
+def as_read(request: web.Request) -> bytes:
+    """What was read ahead; empty where nothing was, or could not be."""
+    found = request.get(_READ)
+    return found if isinstance(found, bytes) else b""
+
+
 async def _read(request: web.Request) -> bytes:
     length = request.content_length
     if length is not None and length > BODY_BYTES_MAX:

@@ -19,6 +19,7 @@ from services.apiserver.fronts.gate import EXTRA, Gate, Impersonation, certified
 from services.apiserver.fronts.rest.options import TRUE
 from services.apiserver.fronts.rest.paths import Path
 
+IMPERSONATOR = "impersonator"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "HEAD": "get"}
 
 
@@ -33,8 +34,10 @@ class HttpGate:
         user = self._by_certificate(request)
         if user is None:
             user = await self._gate.bearer(request.headers.get("Authorization", ""))
-        user = self._gate.impersonated(user, _impersonation(request))
-        return _asked(user, request, raw_path, path)
+        acting = self._gate.impersonated(user, _impersonation(request))
+        if acting is not user:
+            request[IMPERSONATOR] = user
+        return _asked(acting, request, raw_path, path)
 
     def require(self, asked: Attributes) -> None:
         """ApiError (403)."""

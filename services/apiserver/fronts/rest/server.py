@@ -11,7 +11,7 @@ import contextlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from services.api import errors, kinds
 from services.api.errors import ApiError
 from services.api.kinds import Resource
 from services.apiserver.aggregation.remote import Aggregated
+from services.apiserver.audit.audit import AUDIT_ID, Audit, Record
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
@@ -30,7 +31,7 @@ from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import bodies, connections, reviews
 from services.apiserver.fronts.rest.about import About
-from services.apiserver.fronts.rest.identity import HttpGate
+from services.apiserver.fronts.rest.identity import IMPERSONATOR, HttpGate
 from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
@@ -49,7 +50,8 @@ from services.process.logging import Logger
 from services.process.run import Fatal
 
 BACKLOG = 512
-PLACE = "place"
+PLACE, RECORD = "place", "record"
+NOT_RECORDED = contextlib.nullcontext()
 
 
 class RestFront:
@@ -65,9 +67,10 @@ class RestFront:
         documents: Documents,
         fairness: Fairness,
         aggregated: Aggregated,
+        audit: Audit | None,
     ) -> None:
         self._aggregated = aggregated
-        self._fairness = fairness
+        self._fairness, self._audit = fairness, audit
         self._random, self._log, self._clock = chance, log, clock
         self._registry = registry
         self._gate, self._http_gate = gate, HttpGate(gate)
@@ -103,23 +106,28 @@ class RestFront:
         """Every answer leaves its numbers behind."""
         began, path = self._clock.monotonic(), parse(request.rel_url.raw_path)
         self._metrics.in_flight += 1
-        code = 499  # where the client left before the answer
+        code, response = 499, None  # where the client left before the answer
         try:
             response = await self._handle(request)
             code = response.status
-            return self._placed(request, response)
+            return self._told(request, response)
         finally:
             self._metrics.in_flight -= 1
+            if (record := request.get(RECORD)) is not None:
+                record.complete(code, bodies.as_read(request), body_of(response))
             watches = watched(request, path)
             seconds = self._clock.monotonic() - began
             self._metrics.note(request.method, path, code, seconds, watches=watches)
 
-    def _placed(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Says to which flow and level the request belonged."""
+    def _told(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Says to which flow and level the request belonged, and under which name it is on record."""
         place: Place | None = request.get(PLACE)
+        record: Record | None = request.get(RECORD)
         if place is not None and not response.prepared:
             response.headers[SCHEMA_HEADER] = place.schema.uid
             response.headers[LEVEL_HEADER] = place.level.shape.uid
+        if record is not None and not response.prepared:
+            response.headers[AUDIT_ID] = record.id
         return response
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -144,18 +152,33 @@ class RestFront:
         raw_path = request.rel_url.raw_path
         path = parse(raw_path)
         asked = await self._http_gate.asked(request, raw_path, path)
-        with acting_as(asked.user):
+        with acting_as(asked.user), self._recorded(request, asked) as record:
             self._http_gate.require(asked)
             seat = self._fairness.seat(asked)
             request[PLACE] = seat.place
             if is_long(asked):  # it takes its seat only while it begins
                 async with seat:
                     pass
+                if record is not None:
+                    record.stage("ResponseStarted")
                 return await self._admitted(request, raw_path, path, asked.user)
             if path is not None and self._is_served_here(path):
                 await bodies.read_ahead(request)
             async with seat:
                 return await self._admitted(request, raw_path, path, asked.user)
+
+    def _recorded(self, request: web.Request, asked: Attributes) -> AbstractContextManager[Record | None]:
+        """Begins a request's record, where there is an audit log that wants it."""
+        if self._audit is None:
+            return NOT_RECORDED
+        record = request[RECORD] = self._audit.begin(
+            asked,
+            uri=request.path_qs,
+            user_agent=request.headers.get("User-Agent", ""),
+            source=request.remote or "",
+            impersonator=request.get(IMPERSONATOR),
+        )
+        return record.current() if record is not None else NOT_RECORDED
 
     def _is_served_here(self, path: Path) -> bool:
         """And not passed on, body and all, to who serves its group."""
@@ -201,6 +224,12 @@ class RestFront:
         with contextlib.suppress(TimeoutError):
             await self._registry.store(resource).cache.catch_up()
         return response
+
+
+def body_of(response: web.StreamResponse | None) -> bytes:
+    """What was answered in one piece."""
+    body = response.body if isinstance(response, web.Response) else None
+    return body if isinstance(body, bytes) else b""
 
 
 def is_long(asked: Attributes) -> bool:

@@ -11,6 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from services.api import core_v1, errors, kinds
+from services.apiserver.audit.audit import annotate
 from services.apiserver.rules.context import Context
 from services.apiserver.rules.pod_security.standards import LATEST, LEVELS, Policy, details, judge, reasons
 from services.machinery.field_errors import Cause, invalid, quoted
@@ -60,19 +61,11 @@ def admit(
             _pod(resource, obj, policies, ctx)
     elif kind in _WORKLOADS and not subresource:
         policies = _policies_of(obj, ctx)
-        template = _template(obj) if policies.warn.level != "privileged" else None
+        template = _template(obj) if policies != _NONE else None
         if template:
-            _warn(policies.warn, template.get("metadata") or {}, template.get("spec") or {}, ctx)
-
-
-def would_violate(obj: Json, namespace: Json) -> str:
-    """What the audit log is to say of a Pod or workload; empty where there is nothing to say."""
-    policy = read(namespace["metadata"].get("labels") or {})[0].audit
-    template = obj if obj.get("kind") == "Pod" else _template(obj)
-    if not template:
-        return ""
-    found = judge(policy, template.get("metadata") or {}, template.get("spec") or {})
-    return f"would violate PodSecurity {quoted(str(policy))}: {details(found)}" if found else ""
+            meta, spec = template.get("metadata") or {}, template.get("spec") or {}
+            _record(policies.audit, meta, spec)
+            _warn(policies.warn, meta, spec, ctx)
 
 
 def _policies_of(obj: Json, ctx: Context) -> Policies:
@@ -113,10 +106,20 @@ def _policy(labels: Json, mode: str, faults: list[Cause]) -> Policy:
 def _pod(resource: kinds.Resource, pod: Json, policies: Policies, ctx: Context) -> None:
     meta, spec = pod["metadata"], pod["spec"]
     found = judge(policies.enforce, meta, spec)
+    annotate("pod-security.kubernetes.io/enforce-policy", str(policies.enforce))
+    _record(policies.audit, meta, spec)
     if found:
         why = f"violates PodSecurity {quoted(str(policies.enforce))}: {details(found)}"
         raise errors.forbidden(resource, meta.get("name") or meta.get("generateName", ""), why)
     _warn(policies.warn, meta, spec, ctx)
+
+
+def _record(policy: Policy, meta: Json, spec: Json) -> None:
+    """For the audit log."""
+    found = judge(policy, meta, spec)
+    if found:
+        why = f"would violate PodSecurity {quoted(str(policy))}: {details(found)}"
+        annotate("pod-security.kubernetes.io/audit-violations", why)
 
 
 def _warn(policy: Policy, meta: Json, spec: Json, ctx: Context) -> None:
