@@ -19,7 +19,7 @@ from services.apiserver.cel.schema_values import value_of
 from services.apiserver.cel.tree import Ident
 from services.apiserver.cel.types import Type
 from services.apiserver.cel.values import NONE, Optional
-from services.apiserver.crd import field_paths, internal_form, values
+from services.apiserver.crd import field_paths, values
 from services.apiserver.crd.number_checks import NIL
 from services.apiserver.crd.rule_types import Types, escaped
 from services.apiserver.crd.structural import META_FIELDS, Node
@@ -36,13 +36,6 @@ from services.machinery.field_errors import (
 Json = dict[str, Any]
 
 MESSAGE_BYTES_MAX = 5 * 1024  # of what a messageExpression makes
-_NO_TYPES = {
-    "reason": "InternalError",
-    "message": (
-        "Internal error: internal error: failed to construct type information for x-kubernetes-validations"
-        " rules: unable to convert structural schema to CEL declarations"
-    ),
-}
 _OUT_OF_BUDGET = (
     "validation failed due to running out of cost budget, no further validation rules will be run"
 )
@@ -82,7 +75,8 @@ def _names(tree: Any) -> Iterator[str]:
                 yield from _names(getattr(tree, each.name))
 
 
-def _compile(given: Json, node: Node, kind: Type) -> Rule:
+def compile_rule(given: Json, node: Node, kind: Type) -> Rule:
+    """The rule as a program, or with what is wrong with it."""
     rule = Rule(given)
     text = given.get("rule", "")
     if not text.strip():
@@ -121,43 +115,6 @@ def _compile_message(rule: Rule, expression: str, environment: Environment) -> N
     rule.message = message
 
 
-class DefinitionRules:
-    """Says why a definition with the rules of its schema is refused."""
-
-    def __init__(self) -> None:
-        self._types = Types()
-
-    def __call__(self, node: Node, path: str, uncorrelatable: str, *, is_root: bool) -> Causes:
-        kind = self._types.of(node, is_root=is_root or node.embedded)
-        return _definition_faults(node, kind, path, uncorrelatable)
-
-
-def _definition_faults(node: Node, kind: Type | None, path: str, uncorrelatable: str) -> Causes:
-    if kind is None:
-        return [{**_NO_TYPES, "field": f"{path}.x-kubernetes-validations"}]
-    out: Causes = []
-    for index, given in enumerate(node.rules):
-        rule, here = _compile(given, node, kind), f"{path}.x-kubernetes-validations[{index}]"
-        shown = internal_form.text(internal_form.rule(given))
-        if rule.fault:
-            out.append(_shown(f"{here}.rule", shown, rule.fault))
-        if rule.message_fault:
-            out.append(_shown(f"{here}.messageExpression", shown, rule.message_fault))
-        if rule.compares and uncorrelatable:
-            why = (
-                f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
-            )
-            out.append(invalid(f"{here}.rule", given["rule"], why))
-        elif not rule.compares and given.get("optionalOldSelf") is not None:
-            why = "may not be set if oldSelf is not used in rule"
-            out.append(invalid(f"{here}.optionalOldSelf", given["optionalOldSelf"], why))
-    return out
-
-
-def _shown(path: str, shown: str, why: str) -> Cause:
-    return {"reason": "FieldValueInvalid", "message": f"Invalid value: {shown}: {why}", "field": path}
-
-
 class _Spent(Exception):
     """The budget is used up; what was found until then is told."""
 
@@ -182,7 +139,9 @@ class Checker:
     def __init__(self, node: Node, kind: Type | None, types_of: Types, *, is_root: bool) -> None:
         self._node, self._types = node, types_of
         self._kind = kind if kind is not None else types.DYN
-        self._rules = [_compile(given, node, self._kind) for given in node.rules] if kind is not None else []
+        self._rules = (
+            [compile_rule(given, node, self._kind) for given in node.rules] if kind is not None else []
+        )
         self._items = self._child(node.items, self._kind.args[0] if self._kind.kind == "list" else None)
         self._additional = self._child(
             node.additional, self._kind.args[1] if self._kind.kind == "map" else None

@@ -24,7 +24,9 @@ _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "de
 class RuleCompiler(Protocol):
     """Says what is wrong with the rules of one place of a schema."""
 
-    def __call__(self, node: Node, path: str, uncorrelatable: str, *, is_root: bool) -> Causes: ...
+    def __call__(
+        self, node: Node, path: str, uncorrelatable: str, often: int | None, *, is_root: bool
+    ) -> Causes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,28 @@ class Place:
     no_defaults: str = ""  # why not; empty where defaults are allowed
     in_meta: bool = False
     uncorrelatable: str = ""  # the outermost place below which there is no oldSelf
+    often: int | None = 1  # how many such places an object may have; None: nobody says
     is_root: bool = False
     nodes: Mapping[int, Node] = field(default_factory=dict)  # by the id of their schema
     compile_rules: RuleCompiler | None = None  # None where rules are not looked at
 
-    def inside(self, path: str, correlatable: bool) -> Place:
+    def inside(self, schema: Json, path: str, correlatable: bool) -> Place:
         lost = self.uncorrelatable or ("" if correlatable else path)
-        return replace(self, uncorrelatable=lost, is_root=False)
+        factor = _elements_max(schema)
+        often = None if self.often is None or factor is None else self.often * factor
+        return replace(self, uncorrelatable=lost, is_root=False, often=often)
+
+
+def _elements_max(schema: Json) -> int | None:
+    """How many children a value may have in each place under it; None where there is no bound."""
+    bound = None
+    if schema.get("type") == "array":
+        bound = schema.get("maxItems")
+    elif schema.get("type") == "object" and schema.get("additionalProperties") is not None:
+        bound = schema.get("maxProperties")
+    else:
+        return 1
+    return None if bound is None else max(int(bound), 0)
 
 
 @dataclass(slots=True)
@@ -71,7 +88,7 @@ def check(schema: Json, path: str, place: Place) -> Faults:
         out.schema += _rule_faults(node, rule, f"{path}.x-kubernetes-validations[{index}]")
     node = place.nodes.get(id(schema))
     if rules and not out.schema and node is not None and place.compile_rules is not None:
-        out.rules += place.compile_rules(node, path, place.uncorrelatable, is_root=place.is_root)
+        out.rules += place.compile_rules(node, path, place.uncorrelatable, place.often, is_root=place.is_root)
     return out
 
 
@@ -106,13 +123,13 @@ def _check_children(schema: Json, path: str, place: Place, out: Faults) -> None:
         why = "additionalProperties and properties are mutual exclusive"
         out.schema.append(forbidden(f"{path}.additionalProperties", why))
     if isinstance(additional, dict):
-        inner = replace(place, is_root=False)
+        inner = place.inside(schema, path, correlatable=True)
         if place.in_meta:
             inner = replace(inner, no_defaults="inside additionalProperties applying to object metadata")
         out.add(check(additional, f"{path}.additionalProperties", inner))
     for name, child in properties.items():
         correlatable = schema.get("x-kubernetes-map-type") in (None, "granular", "atomic")
-        inner = place.inside(path, correlatable)
+        inner = place.inside(schema, path, correlatable)
         if (place.is_root or schema.get("x-kubernetes-embedded-resource")) and name in META_FIELDS:
             inner = replace(inner, in_meta=True)
             if place.is_root:
@@ -120,7 +137,7 @@ def _check_children(schema: Json, path: str, place: Place, out: Faults) -> None:
         out.add(check(child, f"{path}.properties[{name}]", inner))
     _check_junctions(schema, path, replace(place, is_root=False, compile_rules=None), out)
     items = schema.get("items")
-    inner = place.inside(path, schema.get("x-kubernetes-list-type") == "map")
+    inner = place.inside(schema, path, schema.get("x-kubernetes-list-type") == "map")
     if isinstance(items, dict):
         out.add(check(items, f"{path}.items", inner))
     elif isinstance(items, list):

@@ -14,7 +14,7 @@ from services.apiserver.crd import (
     default_checks,
     formats,
     internal_form,
-    rules,
+    rule_checks,
     schema_checks,
     structure_checks,
 )
@@ -40,6 +40,7 @@ class Options:
     require_known_review_version: bool = True
     allow_bad_ca_bundle: bool = True
     many_selectable_fields: frozenset[str] = frozenset()  # versions; "" what all share
+    unchanged: frozenset[str] = frozenset()  # versions whose schema is as it was
 
 
 def options_for_update(new: Json, old: Json, *, established: bool) -> Options:
@@ -52,6 +53,17 @@ def options_for_update(new: Json, old: Json, *, established: bool) -> Options:
         require_known_review_version=not review_versions or bool({"v1", "v1beta1"} & set(review_versions)),
         allow_bad_ca_bundle=not established or (bundle is not None and bool(ca_bundle_fault(bundle))),
         many_selectable_fields=_kept_selectable_fields(new, old),
+        unchanged=_unchanged(new, old),
+    )
+
+
+def _unchanged(new: Json, old: Json) -> frozenset[str]:
+    before = {each["name"]: each.get("schema") for each in old.get("versions") or ()}
+    versions = new.get("versions") or ()
+    return frozenset(
+        each["name"]
+        for each in versions
+        if each["name"] in before and before[each["name"]] == each.get("schema")
     )
 
 
@@ -77,7 +89,9 @@ def _default_faults(schema: Json, path: str, *, require_pruned: bool = True) -> 
     return default_checks.default_faults(read(schema), path, require_pruned=require_pruned)
 
 
-def check(validation: Json | None, has_status: bool, path: str, options: Options, out: Causes) -> None:
+def check(
+    validation: Json | None, has_status: bool, path: str, options: Options, out: Causes, *, version: str = ""
+) -> None:
     """Appends what is wrong with `{openAPIV3Schema: …}`; None, where there is none, is fine."""
     schema = (validation or {}).get("openAPIV3Schema")
     if schema is None:
@@ -90,18 +104,20 @@ def check(validation: Json | None, has_status: bool, path: str, options: Options
         found.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
     not_structural: Causes = []
     place = schema_checks.Place(is_root=True)
+    compiler = rule_checks.DefinitionRules(excused=version in options.unchanged)
     try:
         node = read(schema)
         faults = _structure_faults(node, path, options)
         found += faults
         place = replace(place, nodes={id(each.schema): each for each in _all_nodes(node)})
         if not faults:
-            place = replace(place, compile_rules=rules.DefinitionRules())
+            place = replace(place, compile_rules=compiler)
     except NotStructural as error:
         not_structural = [invalid(path, "", str(error))]
     checked = schema_checks.check(schema, path, place)
     found += checked.schema + checked.rules
     out += found or not_structural
+    out += compiler.total_faults(path)
 
 
 def _structure_faults(node: Node, path: str, options: Options) -> Causes:

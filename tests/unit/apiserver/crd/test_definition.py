@@ -267,7 +267,9 @@ class TestRules:
         return schema_refusals(schema, **{"x-kubernetes-validations": list(rules)})
 
     def test_fine(self) -> None:
-        assert self.refused({"rule": "self.n > 0", "messageExpression": "'n is ' + string(self.n)"}) == []
+        assert (
+            self.refused({"rule": "self.n > 0", "messageExpression": "self.n < 0 ? 'below' : 'none'"}) == []
+        )
 
     def test_what_cannot_be_compiled_is_shown(self) -> None:
         (told,) = self.refused({"rule": "self.m > 0"})
@@ -397,3 +399,54 @@ class TestConditions:
         judgement = conditions.approved(obj)
         assert judgement is not None
         assert judgement[:3] == ("KubernetesAPIApprovalPolicyConformant", status, reason)
+
+
+class TestCosts:
+    hint = (
+        "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and"
+        " strings are declared)"
+    )
+    rule: Json = {"rule": "self.l.all(a, self.l.all(b, a == b))"}
+
+    def listed(self, **more: Any) -> Json:
+        return {"l": {"type": "array", "items": {"type": "string"}, **more}}
+
+    def test_what_could_take_for_ever_is_refused(self) -> None:
+        told = schema_refusals(self.listed(), **{"x-kubernetes-validations": [self.rule]})
+        budget = "exceeds budget by factor of more than 100x"
+        assert told == [
+            f"x-kubernetes-validations[0].rule: Forbidden: estimated rule cost {budget} {self.hint}",
+            "x-kubernetes-validations[0].rule: Forbidden: contributed to estimated rule cost total exceeding"
+            " cost limit for entire OpenAPIv3 schema",
+            "spec.validation.openAPIV3Schema: Forbidden: x-kubernetes-validations estimated rule cost total"
+            f" for entire OpenAPIv3 schema {budget} {self.hint}",
+        ]
+
+    def test_bounds_make_it_cheap(self) -> None:
+        bounds = {"maxItems": 10, "items": {"type": "string", "maxLength": 10}}
+        assert schema_refusals(self.listed(**bounds), **{"x-kubernetes-validations": [self.rule]}) == []
+
+    def test_what_stands_in_a_list_is_counted_as_often(self) -> None:
+        inner = {
+            "type": "string",
+            "maxLength": 1000,
+            "x-kubernetes-validations": [{"rule": "self.contains('aaaa')"}],
+        }
+        assert schema_refusals(self.listed(maxItems=1000, items=inner)) == []
+        told = schema_refusals(self.listed(items=inner))
+        assert told[0] == (
+            "properties[l].items.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds"
+            f" budget by factor of 42.0x {self.hint}"
+        )
+        assert "exceeds budget by factor of 4.2x" in told[2]
+
+    def test_what_is_there_already_may_stay(self) -> None:
+        schema = spec_schema(
+            self.listed(maxItems=2000),
+            **{"x-kubernetes-validations": [{"rule": "self.l.all(a, self.l.all(b, true))"}]},
+        )
+        obj = definition_of(version_of(schema))
+        assert len(refusals(obj)) == 1
+        out: Causes = []
+        definition.update(obj, obj, out)
+        assert out == []
