@@ -30,7 +30,7 @@ def check_url(url: str, path: str, out: Causes) -> None:
         out.append(invalid(path, parts.scheme, f"'https' is the only allowed URL scheme{_FORM}"))
     user, at, host = parts.netloc.rpartition("@")
     if not host:
-        out.append(invalid(path, "", f"host must be specified{_FORM}"))
+        out.append(invalid(path, "", f"host must be provided{_FORM}"))
     if at:
         out.append(invalid(path, user, "user information is not permitted in the URL"))
     if parts.fragment:
