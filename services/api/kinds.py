@@ -68,6 +68,11 @@ class Resource:
         return self.api_version.rpartition("/")[2]
 
     @property
+    def is_custom(self) -> bool:
+        """Whether somebody defined it: whatever it is called, it is no kind that rules know by name."""
+        return False
+
+    @property
     def key_prefix(self) -> str:
         """Where its objects are kept, when not where the kind's name says."""
         return ""
@@ -404,6 +409,14 @@ RESOURCES: tuple[Resource, ...] = (
         "volumeattachment",
         namespaced=False,
         subresources=(STATUS,),
+    ),
+    Resource(
+        "storage.k8s.io/v1",
+        "VolumeAttributesClass",
+        "volumeattributesclasses",
+        "volumeattributesclass",
+        namespaced=False,
+        short_names=("vac",),
     ),
 )
 

@@ -32,6 +32,10 @@ class CustomResource(Resource):
         return self.rules
 
     @property
+    def is_custom(self) -> bool:
+        return True
+
+    @property
     def key_prefix(self) -> str:
         return f"{self.group}/{self.plural}"
 

@@ -13,12 +13,12 @@ ANSWERS_DELETED = {
     *("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims"),
     *("resourcequotas", "podtemplates"),
     *("deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"),
-    *("csidrivers", "csinodes", "storageclasses", "volumeattachments"),
+    *("csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"),
 }
 
 
 def deleted_answer(resource: Resource, written: Written, gone: bool) -> Deleted:
-    if not gone or resource.plural in ANSWERS_DELETED:
+    if not gone or (resource.plural in ANSWERS_DELETED and not resource.is_custom):
         return Deleted(item(written), gone, tuple(written.warnings))
     meta = written.obj["metadata"]
     details = {

@@ -139,7 +139,7 @@ def _charged(present: Json, resource: Resource, obj: Json, more: Amounts) -> Jso
     used: Mapping[str, str] = status.get("used") or {}
     name = present["metadata"]["name"]
     shown = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
-    if resource.kind == "Pod" and (missing := quota.unspecified(obj, hard)):
+    if resource.key == "v1/pods" and (missing := quota.unspecified(obj, hard)):
         raise errors.forbidden(resource, shown, f"failed quota: {name}: must specify {missing}")
     asked = {each: amount for each, amount in more.items() if each in hard}
     if unknown := sorted(each for each in asked if each not in used):

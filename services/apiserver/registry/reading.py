@@ -14,7 +14,6 @@ from typing import Any
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.apiserver.custom.resource import CustomResource
 from services.apiserver.registry import continue_token, keys
 from services.apiserver.registry.caches import describer
 from services.apiserver.registry.continue_token import Token
@@ -212,7 +211,7 @@ class Reader:
         return Selection(target.namespace, label_selector, field_selector)
 
     def _unknown_field(self, field: str) -> ApiError:
-        if self.resource.plural in CONVERTED or isinstance(self.resource, CustomResource):
+        if self.resource.plural in CONVERTED or self.resource.is_custom:
             return errors.bad_request(f"field label not supported: {field}")
         known = 'only "metadata.name", "metadata.namespace"'
         return errors.bad_request(f'"{field}" is not a known field selector: {known}')

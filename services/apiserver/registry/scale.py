@@ -10,6 +10,7 @@ from typing import Any
 
 from services.api import errors
 from services.api.kinds import Resource
+from services.apiserver.crd.replicas import nested
 from services.apiserver.custom.resource import CustomResource
 from services.machinery import labels
 
@@ -18,11 +19,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a custom object keeps what a Scale shows."""
+    """Where a custom object keeps what a Scale shows: `.spec.replicas`."""
 
-    replicas: tuple[str, ...]
-    status_replicas: tuple[str, ...]
-    selector: tuple[str, ...] = ()
+    replicas: str
+    status_replicas: str
+    selector: str = ""
 
 
 def paths_of(resource: Resource) -> Paths | None:
@@ -30,42 +31,42 @@ def paths_of(resource: Resource) -> Paths | None:
     if not isinstance(resource, CustomResource) or not resource.compiled.scale:
         return None
     given = resource.compiled.scale
-    names = ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
-    split = (tuple(part for part in given.get(name, "").split(".") if part) for name in names)
-    return Paths(*split)
+    return Paths(given["specReplicasPath"], given["statusReplicasPath"], given.get("labelSelectorPath", ""))
 
 
-def at(obj: Json, path: tuple[str, ...]) -> Any:
-    """None where nothing is."""
-    found: Any = obj
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
+def _at(obj: Json, path: str, wanted: type) -> Any:
+    """None where nothing is. ApiError (500) where something else is, as upstream has it."""
+    found, fault = nested(obj, path, wanted)
+    if fault:
+        raise errors.failure(500, "", fault)
     return found
 
 
 def set_replicas(obj: Json, replicas: int, paths: Paths | None) -> None:
-    """In place."""
+    """In place. ApiError (500) where there is no place for it."""
     if paths is None:
         obj["spec"]["replicas"] = replicas
         return
+    _at(obj, paths.replicas, int)
     place = obj
-    for name in paths.replicas[:-1]:
+    *above, last = paths.replicas.removeprefix(".").split(".")
+    for name in above:
         place = place.setdefault(name, {})
-    place[paths.replicas[-1]] = replicas
+    place[last] = replicas
 
 
 def check_set(obj: Json, paths: Paths | None) -> None:
     """ApiError (500) where a custom object says nothing of replicas, as upstream has it."""
-    if paths is not None and at(obj, paths.replicas) is None:
-        shown = "." + ".".join(paths.replicas)
-        raise errors.internal(f'the spec replicas field "{shown}" does not exist')
+    if paths is not None and _at(obj, paths.replicas, int) is None:
+        raise errors.internal(f'the spec replicas field "{paths.replicas}" does not exist')
 
 
 def of(obj: Json, revision: int, paths: Paths | None = None) -> Json:
     """autoscaling/v1 Scale of anything that has replicas."""
     if paths is not None:
-        status_replicas, replicas = at(obj, paths.status_replicas) or 0, at(obj, paths.replicas) or 0
-        selector = (at(obj, paths.selector) or "") if paths.selector else ""
+        replicas = _at(obj, paths.replicas, int) or 0
+        status_replicas = _at(obj, paths.status_replicas, int) or 0
+        selector = (_at(obj, paths.selector, str) or "") if paths.selector else ""
         return _scale(obj["metadata"], revision, replicas, status_replicas, selector)
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     selector = selector_text(spec.get("selector"))
@@ -114,6 +115,12 @@ def check(resource: Resource, scale: Json, name: str) -> int:
         raise errors.bad_request(
             f"expected input object type to be Scale, but {scale.get('apiVersion')}, {scale.get('kind')}"
         )
+    for field, kind in (("metadata", "ObjectMeta"), ("spec", "ScaleSpec")):
+        if not isinstance(scale.get(field) or {}, dict):
+            raise errors.bad_request(
+                f'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal'
+                f" {_go_type(scale[field])} into Go struct field Scale.{field} of type v1.{kind}"
+            )
     given = (scale.get("metadata") or {}).get("name", "")
     if given and given != name:
         raise errors.bad_request(

@@ -22,15 +22,23 @@ def compare(old: Any, new: Any, shape: Shape) -> tuple[FieldSet | None, FieldSet
         return None, None
     form = shape.form
     if form is Form.DEDUCED:
-        shape = shape.of(old and new)
+        shape = shape.of(old if isinstance(new, dict) else new)
         form = shape.form
     if form is Form.LEAF or not (old or new):
         return {}, None
     if form is Form.STRUCT or form is Form.MAP:
         before, after = _fields(old), _fields(new)
     else:
-        before, after = dict(shape.entries(old or [])), dict(shape.entries(new or []))
+        before = dict(shape.entries(old)) if isinstance(old, list) else {}
+        after = dict(shape.entries(new)) if isinstance(new, list) else {}
     return _compare_entries(before, after, shape)
+
+
+def _fits(value: Any, form: Form) -> bool:
+    """A custom object may be of another form than its schema: until it is refused, or since that changed."""
+    if form is Form.STRUCT or form is Form.MAP:
+        return isinstance(value, dict)
+    return form is Form.LEAF or isinstance(value, list)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def whole(value: Any, shape: Shape) -> FieldSet:
     if form is Form.DEDUCED:
         shape = shape.of(value)
         form = shape.form
-    if form is Form.LEAF or not value:
+    if form is Form.LEAF or not value or not _fits(value, form):
         return {}
     out: FieldSet = {field_set.SELF: {}}
     if form is Form.STRUCT:
@@ -100,6 +108,8 @@ def to_set(value: Any, shape: Shape) -> FieldSet:
     if shape.form is Form.DEDUCED:
         shape = shape.of(value)
     form = shape.form
+    if not _fits(value, form):
+        return out
     if form is Form.STRUCT or form is Form.MAP:
         for name, item in value.items():
             step, inner = shape.step(name)
@@ -153,7 +163,7 @@ def remove(value: Any, tree: FieldSet, shape: Shape) -> Any:
     """Without the paths in the set; what loses all it had becomes null."""
     if shape.form is Form.DEDUCED:
         shape = shape.of(value)
-    if not tree or shape.form is Form.LEAF or not value:
+    if not tree or shape.form is Form.LEAF or not value or not _fits(value, shape.form):
         return value
     kept: Any
     if isinstance(value, dict):
@@ -178,8 +188,10 @@ def remove(value: Any, tree: FieldSet, shape: Shape) -> Any:
 def merge(live: Any, config: Any, shape: Shape) -> Any:
     """The live value with the configuration laid over it."""
     if shape.form is Form.DEDUCED:
-        shape = shape.of(live and config)
+        shape = shape.of(live if isinstance(config, dict) else config)
     form = shape.form
+    if not (live is None or _fits(live, form)) or not (config is None or _fits(config, form)):
+        return config
     if form is Form.LEAF or live is None or config is None or not (live or config):
         return config if config is not None else (None if form is Form.LEAF else live)
     if form is Form.STRUCT or form is Form.MAP:

@@ -138,6 +138,21 @@ async def test_a_version_served_no_longer_is_unknown(custom: Custom) -> None:
         custom.resource("v2")
 
 
+async def test_a_kind_may_bear_the_name_of_a_built_in_one(custom: Custom, server: ApiServer) -> None:
+    for plural, kind in (("pods", "Pod"), ("events", "Event"), ("namespaces", "Namespace")):
+        await custom.define(definition(plural, kind))
+        obj = {**widget("a", size=2), "kind": kind}
+        target = Target(custom.resource(plural=plural), "default")
+        made = orjson.loads(
+            (await custom.registry.create(target, orjson.dumps(obj), WriteOptions())).item.value
+        )
+        assert made["spec"] == {"size": 2}
+        stored = await server.storage.get(f"/registry/{GROUP}/{plural}/default/a")
+        assert stored.stored is not None
+        gone = await custom.registry.delete(Target(target.resource, "default", "a"), b"")
+        assert (gone.gone, orjson.loads(gone.item.value)["kind"]) == (True, "Status")
+
+
 async def test_names_go_to_who_came_first(custom: Custom) -> None:
     await custom.define(definition())
     other = definition("gadgets", "Widget")

@@ -62,3 +62,25 @@ def test_a_scalar_that_changes_is_noticed() -> None:
     new = {**old, "metadata": {**old["metadata"]}, "spec": {"a": 2}}
     managed_fields.update(old, new, manager="other", api_version="example.com/v1", now=NOW, schema=SCHEMA)
     assert owners(new) == {"other": {"f:spec": {"f:a": {}}}}
+
+
+TYPED = schema_of_kind(
+    read({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "names": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+    }}}}), "Thing", has_status=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", [5, "x", [1], True, {"names": "x"}, {"names": {"a": 1}}])
+def test_what_does_not_fit_its_schema_is_tracked_all_the_same(spec: Any) -> None:
+    """Validation refuses it, but only after this; and an older schema may have let it in."""
+    new = {**thing(), "spec": spec}
+    managed_fields.update(None, new, manager="m", api_version="example.com/v1", now=NOW, schema=TYPED)
+    again = {**thing(names=["a"]), "metadata": dict(new["metadata"])}
+    managed_fields.update(new, again, manager="m", api_version="example.com/v1", now=NOW, schema=TYPED)
+    live = {**new, "metadata": {"name": "t"}}
+    made = apply_patch.apply(
+        live, thing(names=["a"]), manager="m", force=True, api_version="example.com/v1", kind="Thing",
+        now=NOW, schema=TYPED,
+    )  # fmt: skip
+    assert made["spec"] == {"names": ["a"]}
