@@ -179,13 +179,31 @@ class RecordedTransport:
         return self.version_text
 
     async def resources(self) -> bytes:
-        return b"[]"
+        return orjson.dumps([CUSTOM_KINDS])
 
     async def openapi(self, path: str) -> bytes:
         document = of_all().third(path)
         if document is None:
             raise errors.resource_unknown()
         return document.body
+
+
+# What the recorded cluster had been taught.
+CUSTOM_KINDS = {
+    "kind": "APIResourceList",
+    "apiVersion": "v1",
+    "groupVersion": "golden.example.com/v1",
+    "resources": [
+        {
+            "name": f"{kind}s",
+            "singularName": kind,
+            "namespaced": namespaced,
+            "kind": kind.capitalize(),
+            "verbs": ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
+        }
+        for kind, namespaced in (("mini", False), ("widget", True))
+    ],
+}
 
 
 def _warnings(target: Target) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import copy
 import io
 import json
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -65,7 +64,6 @@ _SERVER = (
 )
 _TEXT = "help in our own words, of the commands and kinds that we have"
 _SORT = "upstream sorts equal objects in no particular order, we keep them by name"
-_KINDS = "lists or needs kinds that are not served yet"
 DIFFERENCES: dict[str, str] = {
     "get-apiservices": "their list was not recorded",
     "get-apiservices-wide": "their list was not recorded",

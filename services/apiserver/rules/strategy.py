@@ -136,6 +136,7 @@ _KINDS: dict[str, Rules] = {
     "CSIStorageCapacity": Rules(storage.storage_capacity, storage.storage_capacity_update),
     "RuntimeClass": Rules(runtime_class.runtime_class, runtime_class.runtime_class_update),
     "StorageClass": Rules(storage.storage_class, storage.storage_class_update),
+    "VolumeAttributesClass": Rules(storage.attributes_class, storage.attributes_class_update),
     "VolumeAttachment": Rules(
         storage.volume_attachment,
         storage.volume_attachment_update,

@@ -123,6 +123,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "RuntimeClass": [_name(), _of("runtimeclass", "Handler"), AGE],
     "StorageClass": [_name(), *(_of("storageclass", name) for name in _CLASS), AGE],
+    "VolumeAttributesClass": [_name(), _of("volumeattributesclass", "DriverName"), AGE],
     "CSIDriver": [
         _name(),
         *(

@@ -288,6 +288,7 @@ DESCRIPTIONS: dict[str, str] = {
         " runtime (using native Linux containers) will be used to run the containers in a pod. The Handler"
         " must be lowercase, conform to the DNS Label (RFC 1123) requirements, and is immutable."
     ),
+    "volumeattributesclass.DriverName": ("Name of the CSI driver This field is immutable."),
     "storageclass.Provisioner": "provisioner indicates the type of the provisioner.",
     "storageclass.ReclaimPolicy": (
         "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this "

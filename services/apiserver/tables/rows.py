@@ -287,6 +287,7 @@ ROWS: dict[str, Callable[[Json, datetime], Cells]] = {
     "PersistentVolume": storage.persistent_volume,
     "PersistentVolumeClaim": storage.claim,
     "StorageClass": storage.storage_class,
+    "VolumeAttributesClass": storage.attributes_class,
     "CSIDriver": storage.csi_driver,
     "CSINode": storage.csi_node,
     "VolumeAttachment": storage.volume_attachment,

@@ -102,6 +102,10 @@ def storage_class(obj: Json, now: datetime) -> Cells:
     ]
 
 
+def attributes_class(obj: Json, now: datetime) -> Cells:
+    return [_name(obj), obj.get("driverName", ""), _age(obj, now)]
+
+
 def csi_driver(obj: Json, now: datetime) -> Cells:
     spec = obj.get("spec", {})
     audiences = [request.get("audience", "") for request in spec.get("tokenRequests") or ()]

@@ -66,7 +66,7 @@ async def version(session: Session) -> None:
 
 async def api_versions(session: Session) -> None:
     await served.ask(session.client)
-    versions = {resource.api_version for resource in served.everything()}
+    versions = {resource.api_version for resource in (*served.everything(), *kinds.UNSTORED)}
     for name in sorted(versions):
         session.print(name)
 
@@ -78,7 +78,7 @@ async def api_resources(session: Session) -> None:
     if flags["sort-by"] not in ("", "name", "kind"):
         raise Fail("--sort-by accepts only name or kind")
     await served.ask(session.client)
-    chosen = [resource for resource in served.preferred() if _matches(resource, session)]
+    chosen = [resource for resource in (*served.preferred(), *kinds.UNSTORED) if _matches(resource, session)]
     if flags["sort-by"]:
         chosen.sort(key=lambda r: r.plural if flags["sort-by"] == "name" else r.kind)
     else:

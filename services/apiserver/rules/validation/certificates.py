@@ -48,7 +48,7 @@ def request(obj: Json, out: Causes) -> None:
 def _content(obj: Json, old: Json | None, out: Causes) -> None:
     """What was stored with a fault may keep it."""
     spec, before = obj["spec"], (old or {}).get("spec") or {}
-    if fault := request_fault(spec.get("request", "")):
+    if fault := request_fault(spec.get("request") or ""):
         out.append(invalid("spec.request", spec.get("request", ""), fault))
     usages = spec.get("usages") or []
     if not usages:

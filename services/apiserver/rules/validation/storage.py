@@ -216,15 +216,22 @@ def claim_status(new: Json, old: Json, out: Causes) -> None:
 # ---- storage.k8s.io ----------------------------------------------------------------------------
 
 
-def storage_class(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
-    provisioner = obj.get("provisioner", "")
-    if not provisioner:
-        out.append(required("provisioner"))
+def _provisioner(name: str, path: str, out: Causes) -> None:
+    if not name:
+        out.append(required(path))
     else:
-        names.check(names.qualified_name(provisioner.lower()), "provisioner", provisioner, out)
+        names.check(names.qualified_name(name.lower()), path, name, out)
+
+
+def _parameters(obj: Json, out: Causes) -> None:
     if any(not key for key in obj.get("parameters") or {}):
         out.append(invalid("parameters", "", "field can not be empty."))
+
+
+def storage_class(obj: Json, out: Causes) -> None:
+    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
+    _provisioner(obj.get("provisioner", ""), "provisioner", out)
+    _parameters(obj, out)
     policy = obj.get("reclaimPolicy")
     if policy and policy not in ("Delete", "Retain"):
         out.append(not_supported("reclaimPolicy", policy, ("Delete", "Retain")))
@@ -245,6 +252,21 @@ def storage_class_update(new: Json, old: Json, out: Causes) -> None:
         if (new.get(field) or None) != (old.get(field) or None):
             out.append(forbidden(field, why))
     immutable(new.get("volumeBindingMode"), old.get("volumeBindingMode"), "volumeBindingMode", out)
+
+
+def attributes_class(obj: Json, out: Causes) -> None:
+    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
+    _provisioner(obj.get("driverName", ""), "driverName", out)
+    if not obj.get("parameters"):
+        out.append(required("parameters", "must contain at least one key/value pair"))
+    _parameters(obj, out)
+
+
+def attributes_class_update(new: Json, old: Json, out: Causes) -> None:
+    object_meta_update(new["metadata"], old["metadata"], out)
+    for field in ("driverName", "parameters"):
+        if (new.get(field) or None) != (old.get(field) or None):
+            out.append(forbidden(field, f"updates to {field} are forbidden."))
 
 
 def csi_driver(obj: Json, out: Causes) -> None:

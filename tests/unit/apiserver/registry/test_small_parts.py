@@ -143,7 +143,7 @@ def test_each_refusal_has_its_code(error: ApiError, code: grpc.StatusCode) -> No
 
 def test_discovery_lists_each_group_version_once() -> None:
     lists = resource_lists(RESOURCES)
-    assert [each["groupVersion"] for each in lists][:2] == ["v1", "apps/v1"]
+    assert [each["groupVersion"] for each in lists][:2] == ["v1", "apiregistration.k8s.io/v1"]
     pods = {entry["name"]: entry for entry in lists[0]["resources"]}
     assert pods["pods"]["shortNames"] == ["po"]
     assert pods["pods/eviction"]["group"] == "policy"
