@@ -194,6 +194,18 @@ SMUGGLED = [
     b"Content-Length: 1_0\r\n\r\n0123456789",
     b"X: a\r\n b\x00c\r\n\r\n",
     b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+    b"Content-Length: 5, 5\r\n\r\nabcde",
+    b"Content-Length: +5\r\n\r\nabcde",
+    b"Content-Length: 0x5\r\n\r\nabcde",
+    b"Content-Length: 99999999999999999999\r\n\r\n",
+    b"Content-Length\r\n\r\n",
+    b": empty\r\n\r\n",
+    b"X\x00Y: a\r\n\r\n",
+    b"X: a\r\n Content-Length: 5\r\n\r\nabcde",
+    b"X: a\rContent-Length: 5\r\n\r\nabcde",
 ]
 
 
@@ -212,7 +224,7 @@ def test_headers_are_bounded(https: Https) -> None:
 
 
 def _issue(folder: Path, name: str, made: datetime) -> None:
-    keys._issue(folder, name, made, "kubernetes-admin", "system:masters")
+    keys.Issuer(folder, made).issue(name, "kubernetes-admin", "system:masters")
 
 
 def _refused(https: Https, context: ssl.SSLContext) -> bool:
@@ -240,6 +252,137 @@ def test_nobody_may_read(https: Https) -> None:
         ask(https, "GET", "/api/v1/secrets", context=https.context(""), Authorization="Bearer x.y.z")
     )
     assert (status["code"], status["reason"]) == (401, "Unauthorized")
+
+
+def test_what_follows_a_broken_request_is_no_request(https: Https) -> None:
+    """A second request behind a body that ends too early, or late, is never carried out."""
+    second = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode() + GOOD
+    for first in (
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n",
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ):
+        head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
+        assert raw_exchange(https, head + first + second).count(b"HTTP/1.") <= 1
+    assert "good" not in names(https)
+
+
+BAD_VALUES = [
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad"},"data":{"a":NaN}}',
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad"},"data":{"a":1e999}}',
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad\\u0000"}}',
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"../../secrets/x"}}',
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad","namespace":"../kube-system"}}',
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":' + b'{"annotations":' * 300 + b"0" + b"}" * 301,
+    b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"bad","labels":{"' + b"k" * 4000 + b'":"v"}}}',
+]
+
+
+@pytest.mark.parametrize("body", BAD_VALUES)
+def test_values_that_no_object_has(https: Https, body: bytes) -> None:
+    status = status_of(ask(https, "POST", CONFIG_MAPS, body))
+    assert status["code"] in (400, 422), status
+    assert not names(https) - {"kube-root-ca.crt"}
+
+
+BAD_PATCHES = [
+    (b"[" * 5000 + b"]" * 5000, "application/json-patch+json"),
+    (b'[{"op":"test","path":"' + b"/a" * 5000 + b'","value":1}]', "application/json-patch+json"),
+    (b'[{"op":"copy","from":"","path":"/data"}]', "application/json-patch+json"),
+    (b'{"a":' * 5000 + b"1" + b"}" * 5000, "application/merge-patch+json"),
+    (b'{"$patch":"replace","data":{"$patch":"what"}}', "application/strategic-merge-patch+json"),
+    (b"a: " + b"[" * 5000, "application/apply-patch+yaml"),
+]
+
+
+@pytest.mark.parametrize(("body", "media"), BAD_PATCHES)
+def test_patches_that_are_none(https: Https, body: bytes, media: str) -> None:
+    path = CONFIG_MAPS + "/none?fieldManager=t"
+    status = status_of(ask(https, "PATCH", path, body, Content_Type=media))
+    assert status["code"] in (400, 404, 422), status
+    assert not names(https) - {"kube-root-ca.crt"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /api/v1/pods HTTP/1.1\r\n\r\n",
+        b"GET /api/v1/pods HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET http://elsewhere.example/api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /api/v1/pods?x=\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /api/v1/pods HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET  /api/v1/pods HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"get /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"A: b\r\n" * 5000 + b"\r\n",
+    ],
+)
+def test_heads_that_are_odd(https: Https, head: bytes) -> None:
+    """An answer or an end, and never two, nor a fault of ours."""
+    found = raw_exchange(https, head)
+    assert found.count(b"HTTP/1.") <= 1, found
+    assert b" 500 " not in found.split(b"\r\n", 1)[0]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH"])
+def test_methods_that_a_collection_does_not_know(https: Https, method: str) -> None:
+    code, body, _ = ask(https, method, CONFIG_MAPS, GOOD if method[0] == "P" else b"")
+    assert code == 405
+    if method != "HEAD":
+        assert isinstance(body, dict)
+        assert body["message"] == "the server does not allow this method on the requested resource"
+
+
+def gauge(https: Https, name: str) -> int:
+    _, text, _ = ask(https, "GET", "/metrics")
+    assert isinstance(text, str)
+    return int(float(text.partition(f"\n{name} ")[2].split("\n")[0]))
+
+
+def test_slow_clients_keep_nobody_waiting(https: Https) -> None:
+    """Heads and bodies that come a byte at a time, or never to their end; and their memory is given back."""
+    host, _, port = https.base.removeprefix("https://").partition(":")
+    ask(https, "GET", "/version")
+    memory = gauge(https, "process_resident_memory_bytes")
+    head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n".encode()
+    slow = []
+    try:
+        for number in range(40):
+            plain = socket.create_connection((host, int(port)), PATIENCE_SECONDS)
+            secure = https.context().wrap_socket(plain, server_hostname=host)
+            slow.append(secure)
+            secure.sendall(head[:20] if number % 2 else head + b"{")
+        for secure in slow:
+            secure.sendall(b" ")
+        assert ask(https, "GET", "/version")[0] == 200
+        assert names(https) is not None
+    finally:
+        for secure in slow:
+            secure.close()
+    for _ in range(600):
+        if gauge(https, "apiserver_current_inflight_requests") == 1:  # the one that asks
+            break
+    assert gauge(https, "apiserver_current_inflight_requests") == 1
+    assert gauge(https, "process_resident_memory_bytes") < memory + 64 * 1024 * 1024
+
+
+def test_a_watch_whose_client_half_closes_ends(https: Https) -> None:
+    host, _, port = https.base.removeprefix("https://").partition(":")
+    sent = f"GET {CONFIG_MAPS}?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for _ in range(5):
+        plain = socket.create_connection((host, int(port)), PATIENCE_SECONDS)
+        secure = https.context().wrap_socket(plain, server_hostname=host)
+        secure.sendall(sent)
+        assert b"200" in secure.recv(1024)
+        fd = secure.detach()
+        half = socket.socket(fileno=fd)
+        half.shutdown(socket.SHUT_WR)
+        half.close()
+    for _ in range(600):
+        if gauge(https, "apiserver_longrunning_requests") == 0:
+            break
+    assert gauge(https, "apiserver_longrunning_requests") == 0
 
 
 def _open_files(pid: int) -> int:

@@ -8,17 +8,20 @@ from typing import Any
 
 import orjson
 
-from services.api import errors
+from services.api import core_v1, errors, kinds
+from services.apiserver.authentication.acting import acting
 from services.apiserver.registry import binding, deletion, extending, scale
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
 from services.apiserver.registry.store import Change, Store, Updater, Written
+from services.apiserver.rules import node_restriction
 from services.apiserver.storage.storage import Stored
 from services.machinery.clock import rfc3339
 from services.machinery.patch import apply_patch
 
 Json = dict[str, Any]
+NODES = kinds.resource_of(core_v1.Node)
 # What a posted subresource answers.
 CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
@@ -72,6 +75,7 @@ async def bind(store: Store, target: Target, body: bytes, options: WriteOptions)
 
     def update(pod: Json, stored: Stored, ctx: RequestContext) -> Change:
         binding.bind(store.resource, pod, given, node, ctx.now)
+        binding.give_topology(pod, ctx.labels_of(NODES, "", node))
         return Change(pod)
 
     return _created(await store.update(target, update, options))
@@ -86,6 +90,7 @@ async def evict(store: Store, target: Target, body: bytes, options: WriteOptions
     parsed = deletion.parse_options(orjson.dumps(wishes))
     await _extended(store, target, given, replace(options, dry_run=options.dry_run or parsed.dry_run))
     seen = store.find(target.namespace, target.name) or await store.get(target.namespace, target.name)
+    node_restriction.evict(orjson.loads(seen.value), acting())
     await budgets.spend(orjson.loads(seen.value), options.dry_run or parsed.dry_run)
     if not (options.dry_run or parsed.dry_run):
         await store.update(target, _disrupted(store, parsed), options)

@@ -5,6 +5,7 @@ Upstream: `pkg/registry/core/pod/storage.BindingREST`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,8 @@ from services.api.kinds import Resource
 from services.machinery.clock import rfc3339
 
 Json = dict[str, Any]
+
+_TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 
 
 def check(binding: Json) -> str:
@@ -60,3 +63,11 @@ def _scheduled(status: Json, now: datetime) -> None:
         "lastTransitionTime": rfc3339(now),
     }
     status["conditions"] = [*conditions, condition]
+
+
+def give_topology(pod: Json, node_labels: Mapping[str, str]) -> None:
+    """Admission plugin PodTopologyLabels: a Pod knows the zone and region of its node."""
+    given = {key: node_labels[key] for key in _TOPOLOGY if key in node_labels}
+    if given:
+        meta = pod["metadata"]
+        meta["labels"] = {**(meta.get("labels") or {}), **given}

@@ -40,6 +40,11 @@ class RequestContext:
         obj: Json = orjson.loads(entry.value)
         return obj
 
+    def labels_of(self, resource: Resource, namespace: str, name: str) -> dict[str, str]:
+        """Read out of it already: nothing is decoded."""
+        entry = self._caches.find(resource, namespace, name)
+        return entry.attributes.labels if entry is not None else {}
+
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 

@@ -79,6 +79,7 @@ class Metrics:
         self._requests: dict[tuple[_Labels, int], int] = {}
         self._seconds: dict[_Labels, Histogram] = {}
         self.in_flight = 0
+        self.long_running = 0  # of those: watches and streams
 
     def note(
         self, method: str, path: RequestPath | None, code: int, seconds: float, *, watches: bool
@@ -108,6 +109,8 @@ class Metrics:
     def _request_lines(self) -> Iterator[str]:
         yield from _head("apiserver_current_inflight_requests", "gauge", "Requests being answered now.")
         yield f"apiserver_current_inflight_requests {self.in_flight}"
+        yield from _head("apiserver_longrunning_requests", "gauge", "Watches and streams that are open now.")
+        yield f"apiserver_longrunning_requests {self.long_running}"
         yield from _head("apiserver_request_total", "counter", "Requests answered, by kind and code.")
         for (labels, code), count in sorted(self._requests.items()):
             yield f'apiserver_request_total{{code="{code}",{_shown(labels)}}} {count}'

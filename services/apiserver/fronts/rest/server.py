@@ -161,7 +161,11 @@ class RestFront:
                     pass
                 if record is not None:
                     record.stage("ResponseStarted")
-                return await self._admitted(request, raw_path, path, asked.user)
+                self._metrics.long_running += 1
+                try:
+                    return await self._admitted(request, raw_path, path, asked.user)
+                finally:
+                    self._metrics.long_running -= 1
             if path is not None and self._is_served_here(path):
                 await bodies.read_ahead(request)
             async with seat:

@@ -43,7 +43,7 @@ class Verbs:
         """ApiError for what is refused."""
         method, named = request.method, bool(target.name)
         match method:
-            case "GET" | "HEAD":
+            case "GET":
                 written = negotiate(request.headers.get("Accept", ""))
                 if named:
                     return await self._get(request, target, written)

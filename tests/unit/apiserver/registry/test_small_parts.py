@@ -154,3 +154,13 @@ def test_events_framed_one_by_one_are_one_message(bodies: list[bytes]) -> None:
     events = [pb.WatchEvent(object=pb.Object(json=body)) for body in bodies]
     joined = b"".join(framed(event.SerializeToString()) for event in events)
     assert joined == pb.WatchResponse(events=events).SerializeToString()
+
+
+def test_a_bound_pod_knows_where_its_node_is() -> None:
+    one: dict[str, Any] = {"metadata": {"labels": {"a": "b", "topology.kubernetes.io/zone": "old"}}}
+    zone, region = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
+    binding.give_topology(one, {zone: "z1", region: "r1", "kubernetes.io/os": "linux"})
+    assert one["metadata"]["labels"] == {"a": "b", zone: "z1", region: "r1"}
+    other: dict[str, Any] = {"metadata": {}}
+    binding.give_topology(other, {})
+    assert other == {"metadata": {}}
