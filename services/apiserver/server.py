@@ -19,7 +19,7 @@ from services.api.kinds import resource_of
 from services.apiserver.admission.authorizing import answering
 from services.apiserver.admission.step import Admission
 from services.apiserver.aggregation.api_services import ApiServices
-from services.apiserver.audit.audit import Audit
+from services.apiserver.audit.audit import Audit, annotate
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
@@ -82,7 +82,7 @@ class ApiServer:
         self._kubelets = Kubelets(self.registry, clock, kubelet_credentials)
         self._webhooks: Caller | None = None
         authorize = answering(authorizer)
-        registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, _unnoted))
+        registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, annotate))
         self._documents = Documents(lambda: self.registry.catalog.described)
         self._callers = Callers(self.gate)
         calls = Calls(self._callers, chance, log, self.fairness, audit)
@@ -187,7 +187,3 @@ class ApiServer:
             group.create_task(self._flow_schemas.run())
             group.create_task(self._api_services.run())
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())
-
-
-def _unnoted(key: str, value: str) -> None:
-    """Annotations of webhooks and policies, as long as no audit log takes them."""

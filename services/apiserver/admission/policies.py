@@ -7,9 +7,11 @@ evaluated counts as failed, unless it ignores failures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
@@ -70,23 +72,23 @@ def denied(asked: Attributes, kind: str, denial: Denial) -> ApiError:
 
 def verdicts(
     policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget
-) -> Iterable[tuple[str, str, bool]]:
-    """Message, reason and whether the evaluation failed, for each validation that does not hold."""
+) -> Iterable[tuple[int, str, str, bool]]:
+    """Index, message, reason and whether the evaluation failed, for each validation that does not hold."""
     variables = with_policy_variables(policy, seen, param, budget)
     try:
         if not holds(policy.conditions, variables, budget):
             return
     except Failed as error:
-        yield str(error), "", True
+        yield 0, str(error), "", True
         return
-    for validation in policy.validations:
+    for index, validation in enumerate(policy.validations):
         try:
             if validation.expression.evaluate(variables, budget) is True:
                 continue
         except Failed as error:
-            yield str(error), "", True
+            yield index, str(error), "", True
             continue
-        yield _message(validation, variables, budget), validation.reason or "Invalid", False
+        yield index, _message(validation, variables, budget), validation.reason or "Invalid", False
 
 
 def _message(validation: Validation, variables: Mapping[str, Any], budget: Budget) -> str:
@@ -150,9 +152,9 @@ class Policies:
             if policy.ignores_failure:
                 return []
             return [Denial(policy.name, name, f"failed to configure binding: {error}")]
-        denials = []
+        denials, noted = [], []
         for param in parameters:
-            for message, reason, is_failure in verdicts(policy, seen, param, budget):
+            for index, message, reason, is_failure in verdicts(policy, seen, param, budget):
                 if is_failure and policy.ignores_failure:
                     continue
                 if "Deny" in actions:
@@ -161,11 +163,19 @@ class Policies:
                     which = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{name}'"
                     asked.ctx.warn(f"Validation failed for {which}: {message}")
                 if "Audit" in actions:
-                    self._note("validation.policy.admission.k8s.io/validation_failure", message)
+                    noted.append(_noted(policy.name, name, index, message, actions))
             try:
                 for key, value in annotations_of(policy, seen, param, budget).items():
                     self._note(key, value)
             except Failed as error:
                 if not policy.ignores_failure:
                     denials.append(Denial(policy.name, name, str(error)))
+        if noted:
+            self._note("validation.policy.admission.k8s.io/validation_failure", orjson.dumps(noted).decode())
         return denials
+
+
+def _noted(policy: str, binding: str, index: int, message: str, actions: Sequence[str]) -> Json:
+    """A failed validation, as the audit log has it."""
+    found = {"message": message, "policy": policy, "binding": binding, "expressionIndex": index}
+    return {**found, "validationActions": list(actions)}

@@ -39,6 +39,7 @@ class Webhook:
     """One webhook of a configuration; `spec` as it is registered, defaults filled in."""
 
     uid: str
+    configuration: str
     name: str
     spec: Json
     conditions: tuple[Condition, ...]
@@ -136,7 +137,8 @@ def _webhooks_of(configuration: Json) -> list[Webhook]:
     for index, spec in enumerate(configuration.get("webhooks") or ()):
         versions = spec.get("admissionReviewVersions") or ()
         version = next((each for each in versions if each in ("v1", "v1beta1")), "")
-        uid = f"{configuration['metadata']['name']}/{spec['name']}/{index}"
+        configured = configuration["metadata"]["name"]
+        uid = f"{configured}/{spec['name']}/{index}"
         conditions = compile_conditions(seen, spec.get("matchConditions"))
-        made.append(Webhook(uid, spec["name"], spec, conditions, version))
+        made.append(Webhook(uid, configured, spec["name"], spec, conditions, version))
     return made

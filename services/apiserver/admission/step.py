@@ -99,14 +99,15 @@ class Admission:
         hooks = [(each.uid, each) for each in registered.mutating]
         bounds = [(f"policy/{each.policy.name}", each) for each in registered.mutations]
         rounds = _Rounds()
-        for first in (True, False):
+        for number, first in enumerate((True, False)):
             for uid, bound in bounds:
                 if first or uid in rounds.wanted:
                     changed = self._mutations.mutate(bound, asked, schema, settle)
                     rounds.ran(uid, bound.policy.spec.get("reinvocationPolicy"), changed)
-            for uid, hook in hooks:
+            for index, (uid, hook) in enumerate(hooks):
                 if first or uid in rounds.wanted:
-                    changed = await self._webhooks.mutate(hook, asked, settle)
+                    place = f"round_{number}_index_{index}"
+                    changed = await self._webhooks.mutate(hook, asked, settle, place)
                     rounds.ran(uid, hook.spec.get("reinvocationPolicy"), changed)
             if not rounds.is_needed or asked.obj is None:
                 return

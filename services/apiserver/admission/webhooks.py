@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import Resource
@@ -88,11 +90,24 @@ class Webhooks:
 
     # -- mutating --------------------------------------------------------------------------------
 
-    async def mutate(self, webhook: Webhook, asked: Attributes, settle: Callable[[Json], Json]) -> bool:
-        """Changes `asked.obj`; whether there was a change. `settle` decodes and defaults. ApiError."""
+    async def mutate(
+        self, webhook: Webhook, asked: Attributes, settle: Callable[[Json], Json], place: str
+    ) -> bool:
+        """Changes `asked.obj`; whether there was a change. `settle` decodes and defaults. ApiError.
+
+        `place` is the round and the webhook's number in it, for the audit log.
+        """
         version = self.matched(webhook, asked)
         if version is None:
             return False
+        changed = await self._mutated(webhook, version, asked, settle)
+        told = {"configuration": webhook.configuration, "webhook": webhook.name, "mutated": changed}
+        self._note(f"mutation.webhook.admission.k8s.io/{place}", orjson.dumps(told).decode())
+        return changed
+
+    async def _mutated(
+        self, webhook: Webhook, version: Resource, asked: Attributes, settle: Callable[[Json], Json]
+    ) -> bool:
         answer = await self._answer(webhook, version, asked, mutating=True)
         if answer is None or not answer.patch:
             return False
@@ -128,6 +143,8 @@ class Webhooks:
             answer = await self._asked(webhook, await self._seen(asked, version), asked, mutating=mutating)
         except _Unanswered as error:
             if webhook.ignores_failure:
+                which = "mutating" if mutating else "validating"
+                self._note(f"failed-open.{which}.webhook.admission.k8s.io/{webhook.name}", webhook.name)
                 return None
             raise errors.internal(f'failed calling webhook "{webhook.name}": {error}') from None
         for key, value in (answer.annotations or {}).items():
