@@ -172,7 +172,8 @@ def _check_versions(internal: _Internal, options: schemas.Options, out: Causes) 
         _check_deprecation(version, f"{here}.deprecationWarning", out)
         # What is shared is looked at where it stands; only its status counts here.
         has_status = _has_status(version) or _has_status(internal.shared)
-        schemas.check(version.get("schema"), has_status, f"{here}.schema", options, out, version=name)
+        if name not in options.settled:
+            schemas.check(version.get("schema"), has_status, f"{here}.schema", options, out, version=name)
         _check_subresources(version.get("subresources"), f"{here}.subresources", out)
         _check_columns(version.get("additionalPrinterColumns"), f"{here}.additionalPrinterColumns", out)
         fields = version.get("selectableFields")
@@ -187,7 +188,8 @@ def _check_versions(internal: _Internal, options: schemas.Options, out: Causes) 
 def _check_shared(internal: _Internal, has_status: bool, options: schemas.Options, out: Causes) -> None:
     shared = internal.shared
     first = internal.versions[0]["name"] if internal.versions else ""
-    schemas.check(shared.get("schema"), has_status, "spec.validation", options, out, version=first)
+    if not all(version["name"] in options.settled for version in internal.versions):
+        schemas.check(shared.get("schema"), has_status, "spec.validation", options, out, version=first)
     _check_subresources(shared.get("subresources"), "spec.subresources", out)
     _check_columns(shared.get("additionalPrinterColumns"), "spec.additionalPrinterColumns", out)
     fields = shared.get("selectableFields")

@@ -41,29 +41,33 @@ class Options:
     allow_bad_ca_bundle: bool = True
     many_selectable_fields: frozenset[str] = frozenset()  # versions; "" what all share
     unchanged: frozenset[str] = frozenset()  # versions whose schema is as it was
+    settled: frozenset[str] = frozenset()  # those whose subresources are as they were, too
 
 
 def options_for_update(new: Json, old: Json, *, established: bool) -> Options:
     versions = old.get("versions") or ()
     review_versions = ((old.get("conversion") or {}).get("webhook") or {}).get("conversionReviewVersions")
     bundle = (((old.get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}).get("caBundle")
+    settled = _unchanged(new, old, "schema", "subresources")
     return Options(
         require_schema=all((each.get("schema") or {}).get("openAPIV3Schema") for each in versions),
-        require_pruned_defaults=not any(_has_unpruned_defaults(each) for each in versions),
+        require_pruned_defaults=settled >= {each["name"] for each in versions}
+        or not any(_has_unpruned_defaults(each) for each in versions),
         require_known_review_version=not review_versions or bool({"v1", "v1beta1"} & set(review_versions)),
         allow_bad_ca_bundle=not established or (bundle is not None and bool(ca_bundle_fault(bundle))),
         many_selectable_fields=_kept_selectable_fields(new, old),
-        unchanged=_unchanged(new, old),
+        unchanged=_unchanged(new, old, "schema"),
+        settled=settled,
     )
 
 
-def _unchanged(new: Json, old: Json) -> frozenset[str]:
-    before = {each["name"]: each.get("schema") for each in old.get("versions") or ()}
-    versions = new.get("versions") or ()
+def _unchanged(new: Json, old: Json, *parts: str) -> frozenset[str]:
+    """The versions in which these parts are as they were."""
+    before = {each["name"]: [each.get(part) for part in parts] for each in old.get("versions") or ()}
     return frozenset(
         each["name"]
-        for each in versions
-        if each["name"] in before and before[each["name"]] == each.get("schema")
+        for each in new.get("versions") or ()
+        if before.get(each["name"]) == [each.get(part) for part in parts]
     )
 
 
