@@ -3,12 +3,13 @@
 The API server charges a quota for what it creates; here everything is counted again, when a quota changes,
 when something that counts goes or needs less, and every five minutes. Pods, Services and claims are read from
 the caches, of other kinds metadata is enough. A cache may lag behind a charge: who finds less used than is
-charged looks again a moment later. Custom resources are counted by asking the API server, every half minute.
+charged looks again a moment later. What a quota names, custom resources too, is watched from then on.
 Upstream: `pkg/controller/resourcequota`.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -23,21 +24,19 @@ from services.api.core_v1 import (
     ResourceQuotaStatus,
     Service,
 )
-from services.api.kinds import RESOURCES, Resource
+from services.api.kinds import RESOURCES, resource_of
 from services.api.object import Object, ObjectKey
 from services.client import codec
 from services.client.controller import Controller, ControllerContext, For, Stores, Watches
 from services.client.informer import Informer
-from services.client.raw import RawClient
-from services.client.transport import Representation, View
+from services.controller_manager.custom_kinds import CustomKinds
 from services.machinery import quantity, quota
 from services.machinery.pod_amounts import Amounts
 
 RESYNC_SECONDS = 300.0
 AGAIN_SECONDS = 1.0  # after finding less than was charged: for a creation that a cache does not show yet
-CUSTOM_SECONDS = 30.0
+SYNC_SECONDS = 10.0
 _COUNT = "count/"
-_METADATA = View(representation=Representation.PARTIAL_METADATA)
 _PLAIN = ("configmaps", "replicationcontrollers", "resourcequotas", "secrets")
 # What is used where nothing is: a quota says so of the names that it knows.
 _POD_NAMES = ("pods", "cpu", "memory", "ephemeral-storage")
@@ -75,8 +74,9 @@ class ResourceQuotaController(Controller[ResourceQuota]):
 
     def __init__(self, context: ControllerContext) -> None:
         super().__init__(context)
-        self._counted: dict[type[Object], Informer[Any]] = {}
-        self._raw = RawClient(context.client.transport)
+        self._counted: dict[str, Informer[Any]] = {}  # by the names that follow `count/`
+        self._custom = CustomKinds(context)
+        self._custom.follow(self._recount, self._recount)
         self._used = _Used()
         context.informers.informer(Pod).add_handler(on_delete=lambda pod, _: self._used.forget(pod))
 
@@ -86,13 +86,9 @@ class ResourceQuotaController(Controller[ResourceQuota]):
         now = self.clock.now()
         for kind in (Pod, Service, PersistentVolumeClaim):
             self._add(found, kind, used, now)
-        asks = False
         for name in hard:
-            if name not in used:
-                count, is_custom = await self._count(name, found.key.namespace)
-                asks = asks or is_custom
-                if count is not None:
-                    used[name] = count
+            if name not in used and (count := await self._count(name, found.key.namespace)) is not None:
+                used[name] = count
         status = ResourceQuotaStatus(
             hard=dict(hard), used=quota.shown({name: used[name] for name in hard if name in used})
         )
@@ -101,8 +97,10 @@ class ResourceQuotaController(Controller[ResourceQuota]):
         )
         if status != found.status:
             await self.client.update(replace(found, status=status), subresource="status")
-        later = AGAIN_SECONDS if lowered else CUSTOM_SECONDS if asks else RESYNC_SECONDS
-        self.requeue_after(found.key, later)
+        self.requeue_after(found.key, AGAIN_SECONDS if lowered else RESYNC_SECONDS)
+
+    async def start(self) -> None:
+        await self._custom.definitions.wait_synced()
 
     def _add(self, found: ResourceQuota, kind: type[Any], used: Amounts, now: datetime) -> None:
         plural, spec = _PLURALS[kind], codec.to_dict(found.spec)
@@ -112,42 +110,41 @@ class ResourceQuotaController(Controller[ResourceQuota]):
                 more = quota.usage("", plural, plain, now)
                 quota.add(used, {name: amount for name, amount in more.items() if name in used})
 
-    async def _count(self, name: str, namespace: str) -> tuple[int | None, bool]:
-        """How many there are of what a name means (None: nothing), and whether it is a custom resource."""
+    async def _count(self, name: str, namespace: str) -> int | None:
+        """How many there are of what a name means; None: it means nothing, or nobody knows yet."""
         named = name.removeprefix(_COUNT)
         if named == name and name not in _PLAIN:
-            return None, False
-        for resource in RESOURCES:
-            if resource.namespaced and resource.qualified == named:
-                return len((await self._informer(resource)).store.by_index("namespace", namespace)), False
-        custom = await self._custom(named)
-        if custom is None:
-            return None, False
-        page = await self._raw.list_page(custom, namespace, limit=1, view=_METADATA)
-        return len(page.items) + (page.remaining_item_count or 0), True
+            return None
+        informer = self._counted.get(named) or self._informer(named)
+        if informer is None:
+            return None
+        self._counted[named] = informer
+        with contextlib.suppress(TimeoutError):  # a kind that cannot be listed stops no others
+            async with self.clock.timeout(SYNC_SECONDS):
+                await informer.wait_synced()
+        return len(informer.store.by_index("namespace", namespace)) if informer.has_synced else None
 
-    async def _informer(self, resource: Resource) -> Informer[Any]:
-        known = self._counted.get(resource.type)
-        if known is None:
-            known = self.context.informers.informer(resource.type, transform=_only_metadata)
-            known.add_handler(on_delete=self._gone)
-            self._counted[resource.type] = known
-        await known.wait_synced()
-        return known
+    def _informer(self, named: str) -> Informer[Any] | None:
+        kinds = [resource.type for resource in RESOURCES if resource.qualified == named]
+        for kind in (*kinds, *self._custom.all()):
+            resource = resource_of(kind)
+            if resource.namespaced and resource.qualified == named:
+                informer = self.context.informers.informer(kind, transform=_only_metadata)
+                informer.add_handler(on_delete=self._gone)
+                return informer
+        return None
 
     def _gone(self, obj: Object, cause: str) -> None:
         for key in _quotas_beside(obj, self.stores):
             self.enqueue(key, cause)
 
-    async def _custom(self, named: str) -> Resource | None:
-        plural, _, group = named.partition(".")
-        for found in await self._raw.resources():
-            if found["groupVersion"].rpartition("/")[0] != group:
-                continue
-            for each in found["resources"]:
-                if each["name"] == plural and each["namespaced"]:
-                    return Resource(found["groupVersion"], each["kind"], plural, each["singularName"])
-        return None
+    def _recount(self, kind: type[Object]) -> None:
+        """A custom kind has come or gone: whoever counts it begins anew."""
+        named = resource_of(kind).qualified
+        self._counted.pop(named, None)
+        for found in self.store(ResourceQuota).list():
+            if _COUNT + named in found.spec.hard:
+                self.enqueue(found.key)
 
 
 def _only_metadata(obj: Any) -> Any:

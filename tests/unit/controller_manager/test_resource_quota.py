@@ -19,8 +19,11 @@ from services.api.core_v1 import (
     VolumeResourceRequirements,
 )
 from services.api.meta_v1 import ObjectMeta
+from services.client.custom import metadata_class
+from services.controller_manager.resource_quota import RESYNC_SECONDS
 from tests.unit.controller_manager.conftest import Cluster
 from tests.unit.controller_manager.objects import pod
+from tests.unit.controller_manager.test_custom_kinds import WIDGETS, define, widget
 
 CONTROLLER = "resourcequota-controller"
 
@@ -123,3 +126,20 @@ async def test_scopes_and_a_new_limit(cluster: Cluster) -> None:
         cluster.api.put(replace(found, spec=replace(found.spec, hard={"pods": "7"})))
         await cluster.quiet()
         assert cluster.api.one(ResourceQuota, "q", "default").status.hard == {"pods": "7"}
+
+
+async def test_custom_resources_are_counted_once_they_are_known(cluster: Cluster) -> None:
+    cluster.api.put(quota(hard={"count/widgets.example.com": "5"}))
+    async with cluster.running(CONTROLLER):
+        assert used(cluster) == {}
+        define(cluster)
+        await cluster.quiet()
+        assert used(cluster) == {"count/widgets.example.com": "0"}
+        for name in ("a", "b"):
+            widget(cluster, name)
+        await cluster.clock.advance(RESYNC_SECONDS)
+        await cluster.quiet()
+        assert used(cluster) == {"count/widgets.example.com": "2"}
+        cluster.api.remove(metadata_class(WIDGETS), "a", "default")
+        await cluster.quiet()
+        assert used(cluster) == {"count/widgets.example.com": "1"}
