@@ -65,7 +65,10 @@ class Definitions:
     async def serve_all(self) -> None:
         """Answers for all that is there already: a server is not ready before."""
         for definition in self._all():
-            await self._serve(definition)
+            try:
+                await self._serve(definition)
+            except (KeyError, TypeError, ValueError) as error:  # It is looked at again, and told then.
+                self._log.debug("Passing over a definition", reason=repr(error))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,6 +101,9 @@ class Definitions:
                 if not errors.is_conflict(error) and not errors.is_not_found(error):
                     self._log.warning("Cannot serve a definition yet", name=name, reason=error.message)
                 self._queue.add_rate_limited(name)
+            except (KeyError, TypeError, ValueError) as error:  # Stored by somebody who did not check it.
+                self._log.error("A definition makes no sense", name=name, reason=repr(error))
+                self._withdraw(name)
             else:
                 self._queue.forget(name)
                 if again:

@@ -19,7 +19,11 @@ VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update
 
 
 def storage_version(definition: Json) -> str:
-    return next(str(each["name"]) for each in definition["spec"]["versions"] if each.get("storage"))
+    """KeyError where none is stored."""
+    for each in definition["spec"]["versions"]:
+        if each.get("storage"):
+            return str(each["name"])
+    raise KeyError("storage")
 
 
 def resources_of(definition: Json) -> list[CustomResource]:

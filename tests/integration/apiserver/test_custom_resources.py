@@ -284,3 +284,19 @@ def _meta(name: str) -> Json:
 
 def _name(delivery: Any) -> str:
     return str(delivery.entry.attributes.name)
+
+
+async def test_a_definition_that_nobody_checked_does_no_harm(etcd: Etcd) -> None:
+    async with apiserver_here(etcd) as (server, _):
+        header = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+        broken = {
+            **header,
+            "metadata": {"name": "x.example.com", "uid": "u"},
+            "spec": {"group": "example.com"},
+        }
+        key = "/registry/apiextensions.k8s.io/customresourcedefinitions/x.example.com"
+        await server.storage.create(key, orjson.dumps(broken))
+        custom = Custom(server.registry)
+        await custom.define(definition())
+    async with apiserver_here(etcd) as (server, _):
+        await Custom(server.registry).create(widget("a"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -42,6 +41,9 @@ class About:
         self._checks = health.checks(is_ready)
         self.issuer: TokenIssuer | None = None
         self.address = ""  # where clients reach this server, once it listens
+        # All groups in one document, for what is served at the moment.
+        self._aggregated: dict[bool, tuple[bytes, str]] = {}
+        self._aggregated_for: tuple[Resource, ...] = ()
         self._schemas: Any = None
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:
@@ -65,9 +67,9 @@ class About:
             case ["metrics"]:
                 return web.Response(text=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
             case ["api"]:
-                return self._grouped(request, True, discovery.legacy_versions(self.address))
+                return self._grouped(request, True, lambda: discovery.legacy_versions(self.address))
             case ["apis"]:
-                return self._grouped(request, False, discovery.groups(self._catalog.served))
+                return self._grouped(request, False, lambda: discovery.groups(self._catalog.served))
             case ["api", version]:
                 return self._written(request, discovery.resources("", version, self._catalog.served))
             case ["apis", group]:
@@ -88,11 +90,18 @@ class About:
         written = negotiate(request.headers.get("Accept", ""), shapes=False)
         return respond(orjson.dumps(document), written)
 
-    def _grouped(self, request: web.Request, legacy: bool, otherwise: Json) -> web.Response | None:
+    def _grouped(
+        self, request: web.Request, legacy: bool, otherwise: Callable[[], Json]
+    ) -> web.Response | None:
         """All groups in one document for clients that know it; they may keep it while it stays the same."""
         if not wants_aggregated(request.headers.get("Accept", "")):
-            return self._written(request, otherwise)
-        body, etag = aggregated(legacy, self._catalog.served)
+            return self._written(request, otherwise())
+        served = self._catalog.served
+        if self._aggregated_for is not served:
+            self._aggregated, self._aggregated_for = {}, served
+        if legacy not in self._aggregated:
+            self._aggregated[legacy] = aggregated(legacy, served)
+        body, etag = self._aggregated[legacy]
         headers = {"ETag": etag, "Cache-Control": "public", "Vary": "Accept"}
         if etag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
@@ -169,7 +178,6 @@ def wants_aggregated(accept: str) -> bool:
     return False
 
 
-@lru_cache(maxsize=4)
 def aggregated(legacy: bool, served: tuple[Resource, ...]) -> tuple[bytes, str]:
     """The document and its entity tag."""
     body = orjson.dumps(discovery.aggregated(legacy, served))
