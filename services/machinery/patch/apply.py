@@ -62,7 +62,8 @@ def apply(
     _check(config, manager, api_version, kind)
     shape = shape_of(schema)
     if faults := validate.faults(config, shape):
-        about = f"{_full_name(config)}; {api_version}, Kind={kind}"
+        version = api_version if "/" in api_version else f"/{api_version}"  # the core group has no name
+        about = f"{_full_name(config)}; {version}, Kind={kind}"
         listed = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
         raise failure(500, "", f"failed to create typed patch object ({about}): {listed}")
     current: Json = live or {"apiVersion": api_version, "kind": kind, "metadata": {}}

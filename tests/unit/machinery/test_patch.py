@@ -193,3 +193,13 @@ def test_yaml_is_read_as_upstream_reads_it() -> None:
     }
     with pytest.raises(ApiError, match="error decoding YAML"):
         parse(b"a: [")
+
+
+def test_what_does_not_fit_is_named_with_an_empty_group_for_the_core() -> None:
+    config = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"nope": 1}}
+    with pytest.raises(ApiError) as refused:
+        apply(None, config, manager="a", api_version="v1", kind="Service",
+              now=datetime(2026, 11, 21, tzinfo=UTC), schema=schema("Service"))  # fmt: skip
+    assert refused.value.message == (
+        "failed to create typed patch object (/s; /v1, Kind=Service): .spec.nope: field not declared in schema"
+    )
