@@ -16,6 +16,7 @@ from services.api import core_v1, errors, kinds
 from services.apiserver.rules import (
     ingress_admission,
     limit_ranger,
+    mountable_secrets,
     node_restriction,
     priority_admission,
     runtime_class_admission,
@@ -119,6 +120,8 @@ def _service_account(resource: kinds.Resource, obj: Json, ctx: Context) -> None:
     account = ctx.lookup(_SERVICE_ACCOUNTS, namespace, name)
     if account is None:
         why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+        raise errors.forbidden(resource, _shown_name(obj), why)
+    if why := mountable_secrets.refusal(account, spec):
         raise errors.forbidden(resource, _shown_name(obj), why)
     if spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True)):
         _mount_token(spec, ctx.random)

@@ -82,3 +82,25 @@ def test_a_new_node_takes_no_pods_yet() -> None:
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
     node = create(core_v1.Node, orjson.dumps(manifest))
     assert node["spec"]["taints"] == [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+
+
+def test_an_account_that_is_strict_with_its_secrets() -> None:
+    world = World()
+    account = world.objects["ServiceAccount", "default", "default"]
+    account["metadata"]["annotations"] = {"kubernetes.io/enforce-mountable-secrets": "true"}
+    account["secrets"] = [{"name": "mine"}]
+    volumes = [{"name": "v", "secret": {"secretName": "mine"}}]
+    pod("spec.volumes", volumes, world)
+    volumes[0]["secret"] = {"secretName": "other"}
+    why = "is not allowed because service account default does not reference that"
+    with pytest.raises(ApiError, match=f'volume with secret.secretName="other" {why} secret'):
+        pod("spec.volumes", volumes, world)
+    with pytest.raises(ApiError, match=f'imagePullSecrets\\[0\\].name="x" {why} imagePullSecret'):
+        pod("spec.imagePullSecrets", [{"name": "x"}], world)
+    variable = {"name": "E", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}
+    container = {"name": "c", "image": "i", "env": [variable]}
+    words = f'container c with envVar E referencing secret.secretName="other" {why} secret'
+    with pytest.raises(ApiError, match=words):
+        pod("spec.containers", [container], world)
+    account["metadata"]["annotations"] = {}
+    pod("spec.containers", [container], world)
