@@ -38,7 +38,7 @@ AGE_SECONDS_SLACK = 2  # the recorder noted when a command began, the command lo
 
 UNSERVED_COMMANDS = frozenset(
     (
-        *("alpha", "attach", "autoscale", "cp", "debug", "explain", "kustomize"),
+        *("alpha", "attach", "cp", "debug", "explain", "kustomize"),
         *("plugin", "port-forward", "proxy", "top"),
     )
 )
@@ -77,6 +77,7 @@ DIFFERENCES: dict[str, str] = {
     "get-x-sort-restarts": _SORT,
     "get-x-raw": "the server's JSON: objects there keep their own order of fields",
     "gen-token-bad": _SERVER,
+    "wrong-create-cronjob-c-image-a-schedule-bad": _SERVER,
     "wrong-create-namespace-bad-name": _SERVER,
     "wrong-create-token-nope": _SERVER,
     "wrong-describe-pod": "recorded with 1.32; 1.36 leaves events out where it describes several objects",

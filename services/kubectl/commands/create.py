@@ -9,6 +9,7 @@ from services.api.errors import ApiError
 from services.kubectl import manifests
 from services.kubectl.commands import (
     create_access,
+    create_batch,
     create_config,
     create_ingress,
     create_quota,
@@ -111,8 +112,11 @@ _WRAPPED = {
 }
 
 
+_ALWAYS_WRAPPED = ("CronJob", "Job")
+
+
 def _failed(kind: str, error: ApiError) -> Exception:
-    if kind in ("Namespace", "Service") or error.reason == "Invalid":
+    if kind in ("Namespace", "Service") or (error.reason == "Invalid" and kind not in _ALWAYS_WRAPPED):
         return error
     word = _WRAPPED.get(kind, kind.lower())
     return Fail(f"failed to create {word}: {error.message}")
@@ -174,6 +178,14 @@ async def _service_account(session: Session) -> None:
 
 async def _deployment(session: Session) -> None:
     await generated(session, create_workload.deployment(session))
+
+
+async def _job(session: Session) -> None:
+    await generated(session, await create_batch.job(session))
+
+
+async def _cron_job(session: Session) -> None:
+    await generated(session, create_batch.cron_job(session))
 
 
 async def _access(session: Session) -> None:
@@ -264,6 +276,14 @@ CREATE = Command(
             aliases=("cm",),
         ),
         Command(
+            "cronjob",
+            create_batch.CRON_JOB_USE,
+            "Create a cron job with the specified name.",
+            run=_cron_job,
+            flags=(*_COMMON, *create_batch.CRON_JOB_FLAGS),
+            aliases=("cj",),
+        ),
+        Command(
             "deployment",
             "deployment NAME --image=image -- [COMMAND] [args...]",
             "Create a deployment with the specified name.",
@@ -278,6 +298,13 @@ CREATE = Command(
             run=_ingress,
             flags=(*_COMMON, *create_ingress.FLAGS),
             aliases=("ing",),
+        ),
+        Command(
+            "job",
+            create_batch.JOB_USE,
+            "Create a job with the specified name.",
+            run=_job,
+            flags=(*_COMMON, *create_batch.JOB_FLAGS),
         ),
         Command(
             "namespace",

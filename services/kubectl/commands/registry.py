@@ -86,6 +86,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "scale:SCALE",
     ),
     (
+        "autoscale",
+        "Auto-scale a deployment, replica set, stateful set, or replication controller",
+        "Deploy Commands",
+        "autoscale:AUTOSCALE",
+    ),
+    (
         "certificate",
         "Modify certificate resources",
         "Cluster Management Commands",
