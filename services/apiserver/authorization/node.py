@@ -7,7 +7,7 @@ Pods bound to the node, found by the caches' index. Upstream: `plugin/pkg/auth/a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,12 +28,33 @@ NO_OPINION = Decision(False)
 ALLOWED = Decision(True)
 _READS = ("get", "list", "watch")
 _LEASES = "kube-node-lease"
+PODS_REMEMBERED_MAX = 100_000
+
+
+class Bound(NamedTuple):
+    """A Pod on a node: what it speaks of, by name."""
+
+    namespace: str
+    account: str
+    secrets: set[str]
+    config_maps: set[str]
+    claims: set[str]
+
+    def named(self, what: str) -> set[str]:
+        return {"secrets": self.secrets, "configmaps": self.config_maps}.get(what, self.claims)
+
+
+def _bound(pod: Json) -> Bound:
+    kinds = ("secrets", "configmaps", "persistentvolumeclaims")
+    account = pod["spec"].get("serviceAccountName", "")
+    return Bound(pod["metadata"]["namespace"], account, *(_references(pod, kind) for kind in kinds))
 
 
 class NodeRule:
     def __init__(self, cache_of: CacheOf) -> None:
         self._cache_of = cache_of
         self._rules = rules_of("system:node")
+        self._read: dict[str, tuple[int, Bound]] = {}
 
     def decide(self, asked: Attributes) -> Decision:
         if NODES not in asked.user.groups:
@@ -91,28 +112,30 @@ class NodeRule:
     def _names(self, what: str, namespace: str, node: str) -> Iterator[set[str]]:
         claims = self._cache_of(resource_of(core_v1.PersistentVolumeClaim))
         for pod in self._bound(node):
-            home = pod["metadata"]["namespace"]
+            home = pod.namespace
             if what == "persistentvolumes":
-                for claim in _references(pod, "persistentvolumeclaims"):
+                for claim in pod.claims:
                     entry = claims.get(f"{claims.prefix}{home}/{claim}")
                     spec = orjson.loads(entry.value)["spec"] if entry is not None else {}
                     yield {spec.get("volumeName", "")}
             elif home == namespace:
-                yield _references(pod, what)
+                yield pod.named(what)
 
-    def _bound(self, node: str) -> Iterator[Json]:
+    def _bound(self, node: str) -> Iterator[Bound]:
+        """The Pods of a node. Each is read once, and again when it has changed."""
         cache = self._cache_of(resource_of(core_v1.Pod))
+        if len(self._read) > PODS_REMEMBERED_MAX:
+            self._read.clear()
         for entry in cache.select(Selection("", field_selector=fields.parse(f"spec.nodeName={node}"))):
-            yield orjson.loads(entry.value)
+            known = self._read.get(entry.key)
+            if known is None or known[0] != entry.revision:
+                known = self._read[entry.key] = (entry.revision, _bound(orjson.loads(entry.value)))
+            yield known[1]
 
     def _account(self, asked: Attributes, node: str) -> Decision:
         if (asked.verb, asked.subresource) not in (("create", "token"), ("get", "")):
             return Decision(False, "can only create tokens for individual service accounts")
-        users = (
-            pod["spec"].get("serviceAccountName")
-            for pod in self._bound(node)
-            if pod["metadata"]["namespace"] == asked.namespace
-        )
+        users = (pod.account for pod in self._bound(node) if pod.namespace == asked.namespace)
         if asked.name and asked.name in users:
             return ALLOWED
         return Decision(False, f"no relationship found between node '{node}' and this object")
