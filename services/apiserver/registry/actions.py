@@ -53,24 +53,13 @@ def _created(written: Written) -> Done:
     return Done(written, Answer(status))
 
 
-async def _extended(store: Store, target: Target, given: Json, options: WriteOptions) -> None:
-    """What webhooks and policies say of a posted subresource, and make of it, in place. ApiError."""
-    extension = store.extension
-    if extension is None or not extension.active:
-        return
-    about = extending.asked("CREATE", target, given, None, store.context(), options)
-    await extending.mutate(extension, store.ownership.schema, about, lambda obj: obj)
-    about.obj = given
-    await extension.validate(about)
-
-
 async def bind(store: Store, target: Target, body: bytes, options: WriteOptions) -> Done:
     given = decode(body)
     binding.check(given)
     name = (given.get("metadata") or {}).get("name", "")
     if name and name != target.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
-    await _extended(store, target, given, options)
+    await extending.posting(store, target, given, options)
     node = binding.check(given)
 
     def update(pod: Json, stored: Stored, ctx: RequestContext) -> Change:
@@ -88,7 +77,7 @@ async def evict(store: Store, target: Target, body: bytes, options: WriteOptions
         raise errors.bad_request("name in URL does not match name in Eviction object")
     wishes = {**(given.get("deleteOptions") or {}), "kind": "DeleteOptions"}
     parsed = deletion.parse_options(orjson.dumps(wishes))
-    await _extended(store, target, given, replace(options, dry_run=options.dry_run or parsed.dry_run))
+    await extending.posting(store, target, given, replace(options, dry_run=options.dry_run or parsed.dry_run))
     seen = store.find(target.namespace, target.name) or await store.get(target.namespace, target.name)
     node_restriction.evict(orjson.loads(seen.value), acting())
     await budgets.spend(orjson.loads(seen.value), options.dry_run or parsed.dry_run)

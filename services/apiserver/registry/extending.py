@@ -110,6 +110,17 @@ async def deleting(
     await admission.validate(about)
 
 
+async def posting(store: Store, target: Target, given: Json, options: WriteOptions) -> None:
+    """What webhooks and policies say of a posted subresource, and make of it, in place. ApiError."""
+    admission = store.extension
+    if admission is None or not admission.active:
+        return
+    about = asked("CREATE", target, given, None, store.context(), options)
+    await mutate(admission, store.ownership.schema, about, lambda obj: obj)
+    about.obj = given
+    await admission.validate(about)
+
+
 async def connecting(store: Store, target: Target, options: Json) -> None:
     """ApiError where a webhook or policy refuses to let somebody connect; `options` say to what, and how."""
     admission = store.extension
@@ -145,4 +156,4 @@ class World:
         return await self._registry.store(wanted).version_of(kept)
 
 
-__all__ = ["World", "asked", "connecting", "deleting", "mutate", "settled", "with_version"]
+__all__ = ["World", "asked", "connecting", "deleting", "mutate", "posting", "settled", "with_version"]

@@ -13,10 +13,12 @@ import orjson
 
 from services.api import errors, kinds
 from services.api.errors import ApiError
-from services.apiserver.registry import metadata
+from services.apiserver.authentication.acting import acting
+from services.apiserver.registry import extending, metadata
 from services.apiserver.registry.ownership import Ownership
 from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
 from services.apiserver.registry.store import Store
+from services.apiserver.rules import node_restriction
 from services.apiserver.rules.strategy import strategy_for
 from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import rfc3339
@@ -52,12 +54,14 @@ class TokenRequests:
         metadata.match_target(self._store.resource, request, target.namespace, target.name)
         self._strategy.default(request)
         self._ownership.track(None, request, options.field_manager, "token", ctx.now)
+        await extending.posting(self._store, target, request, options)
         metadata.before_create(request, ctx.now, ctx.random)
         spec = request["spec"]
         if not spec.get("audiences"):
             spec["audiences"] = list(self._issuer.audiences)
         _check(spec)
         bound = await self._bound_to(spec.get("boundObjectRef"), account)
+        node_restriction.token(spec.get("boundObjectRef"), bound.get("pod"), target.name, acting())
         spec.setdefault("boundObjectRef", None)
         identifier = str(uuid.UUID(int=ctx.random.getrandbits(128), version=4))
         claims = claims_of(account, spec, bound, ctx.now, identifier, self._issuer)

@@ -26,6 +26,12 @@ STRINGS.costs |= {name: _traversed(0.1) for name in ("lowerAscii", "upperAscii",
 STRINGS.costs |= {name: _traversed(0.2) for name in ("split", "join")}
 
 
+def _bounded(length: int) -> None:
+    """What is built out of many copies of one text can be far longer than its cost says."""
+    if length > FORMATTED_LENGTH_MAX:
+        raise EvaluationError("the resulting string is too long")
+
+
 @STRINGS.member("charAt", "string, int -> string")
 def _char_at(text: str, at: int) -> str:
     if not 0 <= at <= len(text):
@@ -51,6 +57,7 @@ def _last_index_of(text: str, part: str, last: int | None = None) -> int:
 def _join(parts: list[str], separator: str = "") -> str:
     if not all(isinstance(each, str) for each in parts):
         raise EvaluationError(values.NO_OVERLOAD)
+    _bounded(sum(map(len, parts)) + len(separator) * len(parts))
     return separator.join(parts)
 
 
@@ -67,8 +74,7 @@ def _upper(text: str) -> str:
 @STRINGS.member("replace", "string, string, string -> string", "string, string, string, int -> string")
 def _replace(text: str, old: str, new: str, times: int = -1) -> str:
     count = text.count(old) if times < 0 else min(times, text.count(old))
-    if len(text) + count * max(0, len(new) - len(old)) > FORMATTED_LENGTH_MAX:
-        raise EvaluationError("the resulting string is too long")
+    _bounded(len(text) + count * max(0, len(new) - len(old)))
     return text.replace(old, new, times)
 
 
@@ -118,7 +124,7 @@ _CLAUSE = re.compile(r"%(?:\.(\d+))?(.)?", re.DOTALL)
 @STRINGS.member("format", "string, list<dyn> -> string")
 def _format(text: str, given: list[Any]) -> str:
     out: list[str] = []
-    at = used = 0
+    at = used = length = 0
     for clause in _CLAUSE.finditer(text):
         out.append(text[at : clause.start()])
         at, verb = clause.end(), clause[2]
@@ -132,7 +138,8 @@ def _format(text: str, given: list[Any]) -> str:
         if used >= len(given):
             raise EvaluationError(f"index {used} out of range")
         out.append(_VERBS[verb](given[used], int(clause[1]) if clause[1] else 6))
-        used += 1
+        used, length = used + 1, length + len(out[-1])
+        _bounded(length)
     out.append(text[at:])
     return "".join(out)
 
