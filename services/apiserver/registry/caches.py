@@ -86,7 +86,7 @@ class Caches:
 
     def stop(self, cache: WatchCache) -> None:
         """Its watchers get what has gathered and see the end of their watches."""
-        cache.watchers.close_all()
+        cache.close()
         if (task := self._running.pop(cache, None)) is not None:
             task.cancel()
 

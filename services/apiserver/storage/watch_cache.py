@@ -57,6 +57,7 @@ class WatchCache:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
         self.watchers = Watchers()
+        self._closed = False
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -136,6 +137,11 @@ class WatchCache:
                 if not bucket:
                     del self._index[field, value]
 
+    def close(self) -> None:
+        """Another cache, or none, serves its kind: watchers get what has gathered, and the end."""
+        self._closed = True
+        self.watchers.close_all()
+
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, key: str) -> Entry | None:
@@ -192,6 +198,8 @@ class WatchCache:
                 if event.revision > after:
                     watcher.offer(event)
         self.watchers.join(watcher)
+        if self._closed:
+            watcher.close()  # Who came while it ended is told as well.
         return watcher
 
     def bookmark(self) -> None:

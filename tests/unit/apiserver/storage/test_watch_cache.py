@@ -182,6 +182,18 @@ async def test_an_event_carries_the_cause_of_its_write(world: World) -> None:
     assert [delivery.event.cause for delivery in await watcher.next()] == ["00-cause", ""]
 
 
+async def test_a_closed_cache_hands_out_what_has_gathered_and_then_the_end(world: World) -> None:
+    before = world.cache.watch(Selection(), world.cache.revision)
+    await world.write("a")
+    await settle()
+    world.cache.close()
+    late = world.cache.watch(Selection(), None)
+    for watcher in (before, late):
+        assert await seen(watcher) == ["ADDED a"]
+        with pytest.raises(watchers.WatchOver):
+            await watcher.next()
+
+
 async def test_starts_over_when_the_store_has_forgotten_its_place() -> None:
     world = World()
     await world.write("a")
