@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 _NODES = kinds.resource_of(core_v1.Node)
 _PODS = kinds.resource_of(core_v1.Pod)
+_ACCOUNTS = kinds.resource_of(core_v1.ServiceAccount)
 _MIRROR = "kubernetes.io/config.mirror"
 _LEASES = "kube-node-lease"
 _RESTRICTED = "node-restriction.kubernetes.io"
@@ -74,6 +75,22 @@ def evict(pod: Json, user: User) -> None:
     if node is not None and pod["spec"].get("nodeName") != node:
         why = f"node {node} can only evict pods with spec.nodeName set to itself"
         raise errors.forbidden(_PODS, _name(pod), why)
+
+
+def token(reference: Json | None, pod: Json | None, account: str, user: User) -> None:
+    """ApiError (403) for the token of an account that a kubelet asks for and no Pod of its own needs."""
+    node = node_of(user)
+    if node is None:
+        return
+    why = ""
+    if not reference or reference.get("kind") != "Pod" or not reference.get("name"):
+        why = "node requested token not bound to a pod"
+    elif not reference.get("uid"):
+        why = "node requested token with a pod binding without a uid"
+    elif pod is None or pod["spec"].get("nodeName") != node:
+        why = "node requested token bound to a pod scheduled on a different node"
+    if why:
+        raise errors.forbidden(_ACCOUNTS, account, why)
 
 
 def _name(obj: Json) -> str:

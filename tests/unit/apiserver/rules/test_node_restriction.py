@@ -110,6 +110,20 @@ def test_labels_that_a_kubelet_may_give_its_node(label: str, allowed: bool) -> N
     assert bool(ask("create", core_v1.Node, node({label: "x"}))) != allowed
 
 
+def test_tokens_are_for_the_pods_of_the_node() -> None:
+    bound, mine = {"kind": "Pod", "name": "p", "uid": "u"}, world().user
+    node_restriction.token(bound, pod(), "default", mine)
+    node_restriction.token(None, None, "default", User("admin"))
+    for reference, found, words in (
+        (None, None, "not bound to a pod"),
+        ({"kind": "Secret", "name": "s"}, None, "not bound to a pod"),
+        ({"kind": "Pod", "name": "p"}, pod(), "without a uid"),
+        (bound, pod("n2"), "bound to a pod scheduled on a different node"),
+    ):
+        with pytest.raises(ApiError, match=words):
+            node_restriction.token(reference, found, "default", mine)
+
+
 def test_nodes_and_leases_of_others() -> None:
     assert 'is not allowed to modify node "n2"' in ask(
         "update", core_v1.Node, node(name="n2"), node(name="n2")
