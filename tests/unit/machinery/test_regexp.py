@@ -66,8 +66,9 @@ def test_search(pattern: str, text: str, matches: bool) -> None:
         ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
         (r"\p{Nonsense}", r"invalid character class range: `\p{Nonsense}`"),
         ("[[:nonsense:]]", "invalid character class range: `[:nonsense:]`"),
-        ("(" * 200 + ")" * 200, "expression nests too deeply"),
-        ("((a{100}){100}){100}", "expression too large"),
+        ("((a{100}){100}){100}", "invalid repeat count: `{100}`"),
+        ("|".join([r"\pL{900}"] * 40), "expression too large"),
+        ("\ud800", "invalid UTF-8"),
     ],
 )
 def test_faults(pattern: str, fault: str) -> None:
@@ -80,11 +81,15 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     assert not regexp.compiled(pattern).search(text)
 
 
-def test_what_is_kept_is_bounded() -> None:
-    found = regexp.Regexp("^(?:.|x)*$")
-    for number in range(30_000):
-        found.search(chr(0x4E00 + number % 20_000) + chr(0x10000 + number))
-    assert found._transitions <= regexp.TRANSITIONS_MAX
+def test_found_is_what_matches_from_left_to_right() -> None:
+    assert regexp.compiled("(ä|b)+").found("xäb-b") == ["äb", "b"]
+    assert regexp.compiled("x*").found("äxx") == ["", "xx", ""]
+    assert regexp.compiled("z").found("aaa") == []
+
+
+def test_half_of_a_letter_is_a_letter_that_nothing_means() -> None:
+    assert not regexp.compiled("^[a-z]+$").search("a\ud800")
+    assert regexp.compiled("a.").found("a\ud800") == ["a?"]
 
 
 _PIECES = st.sampled_from(

@@ -197,17 +197,13 @@ _VERBS: dict[str, Callable[[Any, int], str]] = {
 
 @STRINGS.member("find", "string, string -> string")
 def _find(text: str, pattern: str) -> str:
-    if not patterns.searched(text, pattern):
-        return ""
-    found = patterns.finder(pattern).search(text)
+    found = patterns.found(text, pattern)
     return found[0] if found else ""
 
 
 @STRINGS.member("findAll", "string, string -> list<string>", "string, string, int -> list<string>")
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    if not patterns.searched(text, pattern):
-        return []
-    found = [each[0] for each in patterns.finder(pattern).finditer(text)]
+    found = patterns.found(text, pattern)
     return found if limit < 0 else found[:limit]
 
 

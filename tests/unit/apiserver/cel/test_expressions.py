@@ -71,6 +71,7 @@ TRUE = [
     "'hello'.indexOf('l') == 2 && 'hello'.lastIndexOf('l') == 3 && 'abab'.replace('a', 'x', 1) == 'xbab'",
     "'%s has %d of %.1f'.format(['a', 2, 3.14]) == 'a has 2 of 3.1'",
     "'abc123'.find('[0-9]+') == '123' && 'a1b2'.findAll('[0-9]') == ['1', '2']",
+    "'aaaa'.find('(a+)+$') == 'aaaa' && 'aaaa!'.findAll('(a+)+', 1) == ['aaaa']",
     "[1, 2, 3].sum() == 6 && [1, 2].isSorted() && [3, 1].min() == 1 && ['a', 'b'].indexOf('b') == 1",
     "sets.contains([1, 2], [1]) && sets.equivalent([1, 1], [1]) && !sets.intersects([1], [2])",
     "quantity('1Gi').isGreaterThan(quantity('1G'))",
