@@ -201,5 +201,6 @@ def test_what_does_not_fit_is_named_with_an_empty_group_for_the_core() -> None:
         apply(None, config, manager="a", api_version="v1", kind="Service",
               now=datetime(2026, 11, 21, tzinfo=UTC), schema=schema("Service"))  # fmt: skip
     assert refused.value.message == (
-        "failed to create typed patch object (/s; /v1, Kind=Service): .spec.nope: field not declared in schema"
+        "failed to create typed patch object (/s; /v1, Kind=Service): "
+        ".spec.nope: field not declared in schema"
     )
