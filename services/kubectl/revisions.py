@@ -97,7 +97,7 @@ def show(past: Sequence[Json], revision: int) -> str:
     return "".join(f"{first.ljust(width)}{second}\n" for first, second in rows)
 
 
-def choose(past: Sequence[Json], revision: int, name: str) -> Json:
+def choose(past: Sequence[Json], revision: int, workload: Found) -> Json:
     """The revision to go back to; 0 stands for the last but one."""
     if revision > 0:
         found = next((rs for rs in past if number(rs) == revision), None)
@@ -107,7 +107,9 @@ def choose(past: Sequence[Json], revision: int, name: str) -> Json:
     if revision < 0:
         raise Fail(f"unable to find specified revision {revision} in history")
     if len(past) < 2:
-        raise Fail(f"no rollout history found for deployment {quote(name)}")
+        if workload.resource.kind != "Deployment":
+            raise Fail("no last revision to roll back to")
+        raise Fail(f"no rollout history found for deployment {quote(workload.name)}")
     return past[-2]
 
 

@@ -170,7 +170,7 @@ async def undo(session: Session) -> None:
                 " behavior on future 'kubectl apply' operations. Consider using 'kubectl apply' with your"
                 " previous configuration file instead."
             )
-        target = revisions.choose(await revisions.of(session, item), wanted, item.name)
+        target = revisions.choose(await revisions.of(session, item), wanted, item)
         operation = await _roll_back(session, item, target, dry_run)
         Results(session, operation, dry_run).show(item.object)
 

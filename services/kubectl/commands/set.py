@@ -75,7 +75,8 @@ def pod_spec(obj: Json) -> Json:
         return obj.setdefault("spec", {})  # type: ignore[no-any-return]
     if obj["kind"] not in TEMPLATED:
         raise Fail(f"the object is not a pod or does not have a pod template: {obj['kind']}")
-    spec: Json = obj["spec"]["template"].setdefault("spec", {})
+    holder = obj["spec"]["jobTemplate"] if obj["kind"] == "CronJob" else obj
+    spec: Json = holder["spec"]["template"].setdefault("spec", {})
     return spec
 
 
