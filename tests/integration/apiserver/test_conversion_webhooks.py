@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -9,14 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import orjson
 import pytest
 from aiohttp import web
 
-from services.api import errors
+from services.api import core_v1, discovery_v1, errors, meta_v1
 from services.apiserver.registry.request import Target, WatchOptions
+from services.client.client import Client, connect
+from services.pb.node.v1 import node_pb2 as pb
+from services.pb.node.v1 import node_pb2_grpc
 from services.process.clock import SystemClock
-from services.process.keys import make_missing
+from services.process.keys import Issuer, make_missing
+from tests.integration.apiserver.test_node_front import fill
 from tests.support.apiserver import apiserver_here
 from tests.support.custom import Custom, definition, version, widget
 from tests.support.etcd import Etcd
@@ -53,13 +59,15 @@ def converted(obj: Json, api_version: str) -> Json:
 async def keys(tmp_path: Path) -> Path:
     folder = tmp_path / "keys"
     make_missing(folder, SystemClock().now())
+    names = ("hook.default.svc", "localhost")
+    Issuer(folder, SystemClock().now()).issue("hook", "hook", "", names=names, addresses=("127.0.0.1",))
     return folder
 
 
 @pytest.fixture
 async def webhook(keys: Path) -> AsyncIterator[Webhook]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(str(keys / "apiserver.crt"), str(keys / "apiserver.key"))
+    context.load_cert_chain(str(keys / "hook.crt"), str(keys / "hook.key"))
     hook, application = Webhook(), web.Application()
     application.router.add_post("/convert", hook.convert)
     runner = web.AppRunner(application)
@@ -175,6 +183,79 @@ async def test_a_webhook_that_is_away(etcd: Etcd, keys: Path) -> None:
         with pytest.raises(errors.ApiError):
             await custom.create(widget("b", "v2", color="red"))
         assert [each["metadata"]["name"] for each in await custom.list()] == ["a"]
+
+
+class Kubelet(node_pb2_grpc.NodeServiceServicer):
+    """Every port of every Pod is the webhook's."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def PortForward(
+        self, requests: AsyncIterator[pb.PortForwardRequest], context: Any
+    ) -> AsyncIterator[pb.PortForwardResponse]:
+        await context.send_initial_metadata(())
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def upward() -> None:
+            async for request in requests:
+                writer.write(request.data)
+                await writer.drain()
+
+        up = asyncio.create_task(upward())
+        try:
+            while data := await reader.read(65536):
+                yield pb.PortForwardResponse(data=data)
+        finally:
+            up.cancel()
+            writer.close()
+
+
+async def test_a_webhook_that_is_a_service(etcd: Etcd, webhook: Webhook, keys: Path) -> None:
+    kubelet = grpc.aio.server()
+    servicer = Kubelet(webhook.port)
+    node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, kubelet)  # type: ignore[abstract]
+    port = kubelet.add_insecure_port("127.0.0.1:0")
+    await kubelet.start()
+    body = converting(1, (keys / "ca.crt").read_bytes())
+    config = body["spec"]["conversion"]["webhook"]["clientConfig"]
+    del config["url"]
+    config["service"] = {"namespace": "default", "name": "hook", "path": "/convert"}
+    async with apiserver_here(etcd) as (server, address):
+        custom = Custom(server.registry)
+        await custom.define(body)
+        await custom.create(widget("a", colour="red"))
+        with pytest.raises(errors.ApiError, match='service "hook" not found'):
+            await custom.get("a", "v2")
+        async with connect(address, user_agent="test/1") as client:
+            await fill(client, port)
+            await serve(client)
+        assert (await custom.get("a", "v2"))["spec"] == {"color": "red"}
+    await kubelet.stop(None)
+
+
+async def serve(client: Client) -> None:
+    """The Pod `p` of the node that answers stands behind the Service `hook`."""
+    ports = [core_v1.ServicePort(name="https", port=443)]
+    spec = core_v1.ServiceSpec(ports=ports, selector={"app": "hook"})
+    await client.create(
+        core_v1.Service(metadata=meta_v1.ObjectMeta(name="hook", namespace="default"), spec=spec)
+    )
+    target = core_v1.ObjectReference(kind="Pod", name="p", namespace="default")
+    endpoint = discovery_v1.Endpoint(
+        addresses=["10.0.0.1"],
+        conditions=discovery_v1.EndpointConditions(ready=True),
+        target_ref=target,
+    )
+    labels = {"kubernetes.io/service-name": "hook"}
+    await client.create(
+        discovery_v1.EndpointSlice(
+            metadata=meta_v1.ObjectMeta(name="hook", namespace="default", labels=labels),
+            address_type="IPv4",
+            endpoints=[endpoint],
+            ports=[discovery_v1.EndpointPort(name="https", port=8443, protocol="TCP")],
+        )
+    )
 
 
 async def test_a_stranger_is_not_asked(etcd: Etcd, webhook: Webhook, tmp_path: Path) -> None:
