@@ -22,6 +22,9 @@ class GroupVersionKind(NamedTuple):
 class Asks(Protocol):
     """What admission may ask of a request's context."""
 
+    @property
+    def warnings(self) -> list[str]: ...
+
     def lookup(self, resource: Resource, namespace: str, name: str) -> Json | None: ...
 
     def warn(self, text: str) -> None: ...

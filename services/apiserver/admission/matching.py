@@ -6,7 +6,7 @@ objects matches too where the match policy is Equivalent: the objects are shown 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from services.api.kinds import Resource, resource_of_kind
@@ -15,6 +15,7 @@ from services.apiserver.rules.validation.meta import selects
 
 Json = dict[str, Any]
 _NAMESPACES = resource_of_kind("v1", "Namespace")
+Equivalents = Callable[[Resource], Sequence[Resource]]  # the other versions of a resource
 
 
 def rule_matches(rule: Json, asked: Attributes, resource: Resource) -> bool:
@@ -47,19 +48,27 @@ def _in_scope(scope: str, asked: Attributes) -> bool:
 
 
 def matched_as(
-    rules: Iterable[Json], asked: Attributes, match_policy: str, equivalents: Sequence[Resource]
+    rules: Iterable[Json], asked: Attributes, match_policy: str, equivalents: Equivalents
 ) -> Resource | None:
     """The version in which the request is meant; None: it is not."""
-    rules = list(rules)
+    rules = [rule for rule in rules if _may_match(rule, asked)]
     if any(rule_matches(rule, asked, asked.resource) for rule in rules):
         return asked.resource
-    if match_policy != "Equivalent":
+    if match_policy != "Equivalent" or not rules:
         return None
     for rule in rules:
-        for other in equivalents:
+        for other in equivalents(asked.resource):
             if rule_matches(rule, asked, other):
                 return other
     return None
+
+
+def _may_match(rule: Json, asked: Attributes) -> bool:
+    """Whether it does but for the group and the version: most rules are about something else."""
+    plural = asked.resource.plural
+    return _among(asked.operation, rule.get("operations")) and any(
+        _is_resource(each, plural, asked.subresource) for each in rule.get("resources") or ()
+    )
 
 
 def is_everything(selector: Json | None) -> bool:

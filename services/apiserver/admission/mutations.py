@@ -17,13 +17,14 @@ from services.api.errors import ApiError
 from services.apiserver.admission import reviews
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.conditions import Budget, Failed, holds
+from services.apiserver.admission.matching import Equivalents
 from services.apiserver.admission.policies import (
     Denial,
     Misconfigured,
     Parameters,
     binding_matches,
     denied,
-    resources_match,
+    is_meant,
 )
 from services.apiserver.admission.policy_programs import Mutation, Policy, with_policy_variables
 from services.apiserver.admission.registrations import Bound
@@ -39,7 +40,7 @@ class Mutations:
     def __init__(
         self,
         parameters: Parameters,
-        equivalents: Any,
+        equivalents: Equivalents,
         variables: Callable[[Attributes], Mapping[str, Any]],
         now: Callable[[], datetime],
     ) -> None:
@@ -49,11 +50,11 @@ class Mutations:
     def mutate(self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]) -> bool:
         """Changes `asked.obj`; whether there was a change. ApiError (403, 422)."""
         constraints = bound.policy.spec.get("matchConstraints") or {}
-        if asked.obj is None or resources_match(constraints, asked, self._equivalents) is None:
+        if asked.obj is None or not is_meant(constraints, asked, self._equivalents):
             return False
         before, budget = asked.obj, Budget()
         for binding in bound.bindings:
-            if binding_matches(bound, binding, asked, self._equivalents):
+            if binding_matches(binding, asked, self._equivalents):
                 self._bound(bound.policy, binding, asked, schema, settle, budget)
         return asked.obj != before
 

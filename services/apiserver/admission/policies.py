@@ -39,25 +39,27 @@ class Denial:
     reason: str = ""
 
 
-def binding_matches(bound: Bound, binding: Json, asked: Attributes, equivalents: Any) -> bool:
+def binding_matches(binding: Json, asked: Attributes, equivalents: matching.Equivalents) -> bool:
     """What a binding narrows the policy to."""
     match = binding["spec"].get("matchResources")
-    return match is None or resources_match(match, asked, equivalents, anything=True) is not None
+    return match is None or is_meant(match, asked, equivalents, anything=True)
 
 
-def resources_match(match: Json, asked: Attributes, equivalents: Any, *, anything: bool = False) -> Any:
-    """The version in which the request is meant; `anything`: no rules at all mean every request."""
-    if not matching.namespace_selected(match.get("namespaceSelector"), asked):
-        return None
-    if not matching.object_selected(match.get("objectSelector"), asked):
-        return None
-    policy, others = match.get("matchPolicy", "Equivalent"), equivalents(asked.resource)
-    if matching.matched_as(match.get("excludeResourceRules") or (), asked, policy, others) is not None:
-        return None
-    rules = match.get("resourceRules") or ()
-    if not rules and anything:
-        return asked.resource
-    return matching.matched_as(rules, asked, policy, others)
+def is_meant(
+    match: Json, asked: Attributes, equivalents: matching.Equivalents, *, anything: bool = False
+) -> bool:
+    """MatchResources; `anything`: no rules at all mean every request."""
+    policy, rules = match.get("matchPolicy", "Equivalent"), match.get("resourceRules") or ()
+    if not rules and not anything:
+        return False
+    if rules and matching.matched_as(rules, asked, policy, equivalents) is None:
+        return False
+    excluded = match.get("excludeResourceRules") or ()
+    if excluded and matching.matched_as(excluded, asked, policy, equivalents) is not None:
+        return False
+    return matching.namespace_selected(match.get("namespaceSelector"), asked) and matching.object_selected(
+        match.get("objectSelector"), asked
+    )
 
 
 def denied(asked: Attributes, kind: str, denial: Denial) -> ApiError:
@@ -123,7 +125,9 @@ def annotations_of(
 class Policies:
     """`seen` are the variables of a request; `note` takes annotations for the audit log."""
 
-    def __init__(self, parameters: Parameters, equivalents: Any, note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, parameters: Parameters, equivalents: matching.Equivalents, note: Callable[[str, str], None]
+    ) -> None:
         self._parameters, self._equivalents, self._note = parameters, equivalents, note
 
     def validate(
@@ -133,11 +137,11 @@ class Policies:
         denials: list[Denial] = []
         for bound in bounds:
             constraints = bound.policy.spec.get("matchConstraints") or {}
-            if resources_match(constraints, asked, self._equivalents) is None:
+            if not is_meant(constraints, asked, self._equivalents):
                 continue
             budget = Budget()
             for binding in bound.bindings:
-                if binding_matches(bound, binding, asked, self._equivalents):
+                if binding_matches(binding, asked, self._equivalents):
                     denials += self._bound(bound.policy, binding, asked, seen(asked), budget)
         if denials:
             raise denied(asked, "ValidatingAdmissionPolicy", denials[0])

@@ -51,15 +51,15 @@ class Webhooks:
     def matched(self, webhook: Webhook, asked: Attributes) -> Resource | None:
         """The version in which the webhook is to see the request; None: not at all. ApiError (403)."""
         spec = webhook.spec
+        policy = spec.get("matchPolicy", "Equivalent")
+        found = matching.matched_as(spec.get("rules") or (), asked, policy, self._equivalents)
+        if found is None:
+            return None
         if not matching.namespace_selected(spec.get("namespaceSelector"), asked):
             return None
         if not matching.object_selected(spec.get("objectSelector"), asked):
             return None
-        others = self._equivalents(asked.resource)
-        found = matching.matched_as(
-            spec.get("rules") or (), asked, spec.get("matchPolicy", "Equivalent"), others
-        )
-        if found is None or not webhook.conditions:
+        if not webhook.conditions:
             return found
         try:
             return found if holds(webhook.conditions, self._variables(asked), Budget()) else None

@@ -151,7 +151,9 @@ def _scaled(store: Store, target: Target, make: Callable[[Json], Json], options:
         version = (given.get("metadata") or {}).get("resourceVersion", "")
         new["metadata"]["resourceVersion"] = version or str(stored.revision)
         if extension is not None and extension.active:
-            await extension.validate(extending.asked("UPDATE", target, given, before, ctx, options))
+            await extending.validate(
+                extension, extending.asked("UPDATE", target, given, before, ctx, options)
+            )
         return await store.checked(target, new, old, stored.revision, ctx, store.strategy, options)
 
     return update

@@ -6,13 +6,15 @@ decoded and defaulted like any other; then built-in mutation may see it once mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from services.api.errors import ApiError
 from services.api.kinds import Resource
-from services.apiserver.admission.attributes import Attributes, Operation
+from services.apiserver.admission.attributes import Asks, Attributes, Operation
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import Target, WriteOptions
 from services.apiserver.rules.strategy import Strategy
@@ -76,10 +78,27 @@ async def mutate(
     assert given is not None
     # What is asked about is a copy: webhooks beside each other, and audit, may still look at it later.
     about.obj = orjson.loads(orjson.dumps(given))
-    await admission.mutate(about, schema, settle, again)
+    with _warned(about.ctx):
+        await admission.mutate(about, schema, settle, again)
     if about.obj != given and about.obj is not None:
         given.clear()
         given.update(about.obj)
+
+
+async def validate(admission: Admission, about: Attributes) -> None:
+    """ApiError, with what was warned of before."""
+    with _warned(about.ctx):
+        await admission.validate(about)
+
+
+@contextmanager
+def _warned(ctx: Asks) -> Iterator[None]:
+    """A refusal carries what webhooks and policies had to say besides."""
+    try:
+        yield
+    except ApiError as error:
+        error.warnings += ctx.warnings
+        raise
 
 
 def with_version(old: Json, revision: int) -> Json:
@@ -106,8 +125,9 @@ async def deleting(
         "preconditions": {"uid": options.uid} if options.uid else None,
     }
     about.options |= {key: value for key, value in shown.items() if value is not None}
-    await admission.mutate(about, store.ownership.schema, lambda obj: obj)
-    await admission.validate(about)
+    with _warned(ctx):
+        await admission.mutate(about, store.ownership.schema, lambda obj: obj)
+        await admission.validate(about)
 
 
 async def posting(store: Store, target: Target, given: Json, options: WriteOptions) -> None:
@@ -118,7 +138,7 @@ async def posting(store: Store, target: Target, given: Json, options: WriteOptio
     about = asked("CREATE", target, given, None, store.context(), options)
     await mutate(admission, store.ownership.schema, about, lambda obj: obj)
     about.obj = given
-    await admission.validate(about)
+    await validate(admission, about)
 
 
 async def connecting(store: Store, target: Target, options: Json) -> None:
@@ -129,7 +149,7 @@ async def connecting(store: Store, target: Target, options: Json) -> None:
     about = asked("CONNECT", target, options, None, store.context(), WriteOptions())
     await mutate(admission, store.ownership.schema, about, lambda obj: obj)
     about.obj = options
-    await admission.validate(about)
+    await validate(admission, about)
 
 
 class World:
@@ -156,4 +176,14 @@ class World:
         return await self._registry.store(wanted).version_of(kept)
 
 
-__all__ = ["World", "asked", "connecting", "deleting", "mutate", "posting", "settled", "with_version"]
+__all__ = [
+    "World",
+    "asked",
+    "connecting",
+    "deleting",
+    "mutate",
+    "posting",
+    "settled",
+    "validate",
+    "with_version",
+]

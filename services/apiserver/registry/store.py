@@ -19,6 +19,7 @@ import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
+from services.apiserver.admission.attributes import GROUP as ADMISSION
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.registry import deletion, extending, keys, metadata
 from services.apiserver.registry.allocations import NOTHING, Allocations, Holding
@@ -163,7 +164,7 @@ class Store:
         self._raise_if_invalid(obj, strategy.validate_create(obj))
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
         if extension is not None and extension.active:
-            await extension.validate(extending.asked("CREATE", target, obj, None, ctx, options))
+            await extending.validate(extension, extending.asked("CREATE", target, obj, None, ctx, options))
         if obj["metadata"].get("resourceVersion") and not options.dry_run:
             raise errors.failure(500, "", "resourceVersion should not be set on objects to be created")
         written = await self._insert(self.key(target.namespace, obj["metadata"]["name"]), obj, options)
@@ -193,7 +194,7 @@ class Store:
 
     async def _settled(self, revision: int) -> None:
         """What later requests are judged by is seen by the very next one."""
-        if self.resource.key in _JUDGES:
+        if self.resource.key in _JUDGES or self.resource.group == ADMISSION:
             with contextlib.suppress(TimeoutError):
                 await self.cache.wait_for(revision)
 
@@ -320,7 +321,7 @@ class Store:
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
         if extension is not None and extends:
             shown = extending.with_version(old, revision)
-            await extension.validate(extending.asked("UPDATE", target, new, shown, ctx, options))
+            await extending.validate(extension, extending.asked("UPDATE", target, new, shown, ctx, options))
         new["metadata"].pop("resourceVersion", None)
         return Change(new, delete=deletion.is_finished(new, old))
 

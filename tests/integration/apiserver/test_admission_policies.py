@@ -140,6 +140,8 @@ async def test_bindings_narrow_and_only_warn(world: World) -> None:
     await world.config_map("a", namespace="kube-system")
     told = "Validation failed for ValidatingAdmissionPolicy 'p-0' with binding 'b-p-0': never here"
     assert world.warnings == (told,)
+    await world.policy(validations=says("false"))
+    assert (await world.refused("b", namespace="kube-system")).warnings == [told]
 
 
 async def test_match_conditions_and_excluded_rules(world: World) -> None:

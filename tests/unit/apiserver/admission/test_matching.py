@@ -22,6 +22,10 @@ class Ctx:
         found = self.namespaces.get(name)
         return None if found is None else {"metadata": {"name": name, "labels": found}}
 
+    @property
+    def warnings(self) -> list[str]:
+        return []
+
     def warn(self, text: str) -> None:
         raise AssertionError(text)
 
@@ -83,10 +87,14 @@ def test_an_equivalent_version_is_meant_only_where_none_is_named_and_that_is_wan
     old = resource("autoscaling/v1", "HorizontalPodAutoscaler")
     new = resource("autoscaling/v2", "HorizontalPodAutoscaler")
     about = asked(new)
+
+    def others(of: Resource) -> list[Resource]:
+        return [old]
+
     only_old = [rule(apiGroups=["autoscaling"], apiVersions=["v1"])]
-    assert matching.matched_as(only_old, about, "Equivalent", [old]) is old
-    assert matching.matched_as(only_old, about, "Exact", [old]) is None
-    assert matching.matched_as([*only_old, rule()], about, "Equivalent", [old]) is new
+    assert matching.matched_as(only_old, about, "Equivalent", others) is old
+    assert matching.matched_as(only_old, about, "Exact", others) is None
+    assert matching.matched_as([*only_old, rule()], about, "Equivalent", others) is new
 
 
 WANTED = {"matchLabels": {"a": "b"}}
