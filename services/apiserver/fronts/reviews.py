@@ -68,7 +68,7 @@ class Reviews:
         if not spec.get("user") and not spec.get("groups"):
             out.append(invalid("spec.user", "", "at least one of user or group must be specified"))
         _raise(out)
-        extra = {key.lower(): tuple(values) for key, values in (spec.get("extra") or {}).items()}
+        extra = {key.lower(): tuple(values or ()) for key, values in (spec.get("extra") or {}).items()}
         groups = tuple(spec.get("groups") or ())
         self._decide(review, User(spec.get("user", ""), groups, spec.get("uid", ""), extra))
 

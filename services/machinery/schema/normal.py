@@ -88,12 +88,17 @@ def _time(value: Any) -> str:
 
 
 def _microtime(value: Any) -> str:
-    return _moment(_text(value)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _written(_moment(_text(value)), "microseconds")
 
 
 @lru_cache(maxsize=1024)  # The same times come back with every change of an object.
 def _seconds(text: str) -> str:
-    return _moment(text).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(_moment(text), "seconds")
+
+
+def _written(moment: datetime, precision: str) -> str:
+    """With four digits of the year, which `strftime` has not before the year 1000."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec=precision)}Z"
 
 
 def _moment(text: str) -> datetime:

@@ -110,3 +110,11 @@ def test_fields_in_upstreams_order() -> None:
     reference = {"uid": "u", "controller": True, "kind": "Pod", "name": "p", "apiVersion": "v1"}
     ordered = in_order(reference, definition("meta.v1.OwnerReference"))
     assert list(ordered) == ["apiVersion", "kind", "name", "uid", "controller"]
+
+
+@pytest.mark.parametrize("year", ["0001", "0983", "9999"])
+def test_years_have_four_digits(year: str) -> None:
+    normal = normaliser(definition("meta.v1.ObjectMeta"))
+    once = normal({"creationTimestamp": f"{year}-02-03T04:05:06.7+00:00"})
+    assert once == {"creationTimestamp": f"{year}-02-03T04:05:06Z"}
+    assert normal(once) == once

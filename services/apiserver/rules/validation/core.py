@@ -213,6 +213,8 @@ def service_account_update(new: Json, old: Json, out: Causes) -> None:
 def event(obj: Json, out: Causes) -> None:
     """Core/v1 events are checked loosely, as upstream must go on taking old ones."""
     involved, namespace_of = obj.get("involvedObject", {}), obj["metadata"].get("namespace", "")
+    if not obj["metadata"].get("name"):
+        out.append(required("metadata.name", "name or generateName is required"))
     given = involved.get("namespace", "")
     # Objects without a namespace have their events in `default`, and of newer makers in `kube-system` too.
     modern = obj.get("eventTime") is not None
