@@ -84,7 +84,9 @@ def _kept_selectable_fields(new: Json, old: Json) -> frozenset[str]:
 
 def _has_unpruned_defaults(version: Json) -> bool:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    if schema is None or structure_checks.structural_faults(schema, ""):
+    if schema is None or not any("default" in each for each in every(schema)):
+        return False
+    if structure_checks.structural_faults(schema, ""):
         return False
     return any("must not have unknown fields" in cause["message"] for cause in _default_faults(schema, ""))
 
