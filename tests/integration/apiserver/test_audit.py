@@ -90,6 +90,16 @@ async def test_who_did_what(https: Https) -> None:
         assert event["responseStatus"]["reason"] == "Forbidden"
         assert event["level"] == "Metadata"
 
+        headers = {"Authorization": "Bearer x.y.z"}
+        anonymous = aiohttp.TCPConnector(ssl=https.context(""))
+        async with (
+            aiohttp.ClientSession(connector=anonymous) as other,
+            other.get(https.base + "/api/v1/nodes", headers=headers) as answer,
+        ):
+            assert answer.status == 401
+        event = await found(https, session, requestURI="/api/v1/nodes")
+        assert (event["user"], event["responseStatus"]["code"]) == ({}, 401)
+
         async with session.get(https.base + CONFIG_MAPS + "?watch=1&timeoutSeconds=1") as answer:
             await answer.read()
         uri = CONFIG_MAPS + "?watch=1&timeoutSeconds=1"

@@ -37,7 +37,7 @@ class HttpGate:
         acting = self._gate.impersonated(user, _impersonation(request))
         if acting is not user:
             request[IMPERSONATOR] = user
-        return _asked(acting, request, raw_path, path)
+        return what_is_asked(acting, request, raw_path, path)
 
     def require(self, asked: Attributes) -> None:
         """ApiError (403)."""
@@ -77,7 +77,7 @@ def _impersonation(request: web.Request) -> Impersonation:
 # -- what he wants -------------------------------------------------------------------------------
 
 
-def _asked(user: User, request: web.Request, raw_path: str, path: Path | None) -> Attributes:
+def what_is_asked(user: User, request: web.Request, raw_path: str, path: Path | None) -> Attributes:
     if path is None:
         return Attributes(user, request.method.lower(), path=unquote(raw_path))
     fields = request.query.get("fieldSelector", "")

@@ -31,7 +31,7 @@ from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import bodies, connections, reviews
 from services.apiserver.fronts.rest.about import About
-from services.apiserver.fronts.rest.identity import IMPERSONATOR, HttpGate
+from services.apiserver.fronts.rest.identity import IMPERSONATOR, HttpGate, what_is_asked
 from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
@@ -51,6 +51,7 @@ from services.process.run import Fatal
 
 BACKLOG = 512
 PLACE, RECORD = "place", "record"
+NOBODY = User("")  # for the record of who could not say who he is
 NOT_RECORDED = contextlib.nullcontext()
 
 
@@ -151,7 +152,11 @@ class RestFront:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path
         path = parse(raw_path)
-        asked = await self._http_gate.asked(request, raw_path, path)
+        try:
+            asked = await self._http_gate.asked(request, raw_path, path)
+        except ApiError:
+            self._recorded(request, what_is_asked(NOBODY, request, raw_path, path))
+            raise
         with acting_as(asked.user), self._recorded(request, asked) as record:
             self._http_gate.require(asked)
             seat = self._fairness.seat(asked)
