@@ -93,6 +93,7 @@ class Store:
         self.allocations: Allocations | None = None
         self.quotas: Quotas | None = None
         self.extension: Admission | None = None  # webhooks and policies
+        self._judges = resource.key in _JUDGES or resource.group == ADMISSION
         self._ttl_seconds = EVENT_TTL_SECONDS if resource.key in EVENTS else 0
 
     def context(self) -> RequestContext:
@@ -194,7 +195,7 @@ class Store:
 
     async def _settled(self, revision: int) -> None:
         """What later requests are judged by is seen by the very next one."""
-        if self.resource.key in _JUDGES or self.resource.group == ADMISSION:
+        if self._judges:
             with contextlib.suppress(TimeoutError):
                 await self.cache.wait_for(revision)
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from services.api import kinds
+from services.api.core_v1 import ServiceAccount
 from services.api.errors import ApiError
 from services.apiserver.registry.request import Answer, PatchType, Target, WriteOptions
 from services.apiserver.server import ApiServer
@@ -350,6 +351,20 @@ async def test_a_deletion_is_asked_about_and_nothing_can_be_changed_in_it(world:
     assert (await refused(world.delete("a"))).code == 500
     world.hook.answers["/gone"] = allow
     await world.delete("a")
+
+
+async def test_an_injected_container_is_completed_as_if_it_had_been_there(world: World) -> None:
+    await world.create("v1", "ServiceAccount", "default")
+    sidecar = {"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar", "image": "proxy"}}
+    world.hook.answers["/inject"] = patching(sidecar)
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    await world.register("Mutating", "/inject", rule=rule)
+    await world.registry.store(kinds.resource_of(ServiceAccount)).cache.catch_up()
+    pod = await world.create("v1", "Pod", "p", spec={"containers": [{"name": "c", "image": "i"}]})
+    own, injected = pod["spec"]["containers"]
+    assert injected["imagePullPolicy"] == "Always"
+    assert injected["volumeMounts"] == own["volumeMounts"]  # the token, from built-in admission's second time
+    assert len(pod["spec"]["volumes"]) == 1
 
 
 async def test_a_scale_is_seen_as_a_scale(world: World) -> None:
