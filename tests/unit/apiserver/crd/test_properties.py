@@ -74,7 +74,7 @@ _SCHEMAS = st.recursive(_LEAVES, _schemas, max_leaves=6)
 _OBJECTS = st.dictionaries(_NAMES | st.sampled_from(["spec", "status"]), _JSON, max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(_SCHEMAS, _JSON)
 def test_defaulting_and_pruning_are_idempotent(schema: Json, value: Any) -> None:
     node = read(schema)
@@ -88,7 +88,7 @@ def test_defaulting_and_pruning_are_idempotent(schema: Json, value: Any) -> None
     assert values.same(value, once)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(_SCHEMAS, _OBJECTS, _OBJECTS)
 def test_any_object_is_accepted_or_refused(schema: Json, first: Json, second: Json) -> None:
     version = compiled(
@@ -112,7 +112,7 @@ def test_any_object_is_accepted_or_refused(schema: Json, first: Json, second: Js
     assert unchanged == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_SCHEMAS, st.booleans())
 def test_any_schema_is_accepted_or_refused(schema: Json, has_status: bool) -> None:
     out: Causes = []
