@@ -11,6 +11,7 @@ _HISTORIC = {
     ("", "services"): "services/specs",
     ("", "endpoints"): "services/endpoints",
     ("", "replicationcontrollers"): "controllers",
+    ("networking.k8s.io", "ingresses"): "ingress",
     ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
     ("apiregistration.k8s.io", "apiservices"): "apiregistration.k8s.io/apiservices",
 }

@@ -213,8 +213,8 @@ class Kubelet(node_pb2_grpc.NodeServiceServicer):
 
 async def test_a_webhook_that_is_a_service(etcd: Etcd, webhook: Webhook, keys: Path) -> None:
     kubelet = grpc.aio.server()
-    servicer = Kubelet(webhook.port)
-    node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, kubelet)  # type: ignore[abstract]
+    servicer = Kubelet(webhook.port)  # type: ignore[abstract]
+    node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, kubelet)
     port = kubelet.add_insecure_port("127.0.0.1:0")
     await kubelet.start()
     body = converting(1, (keys / "ca.crt").read_bytes())
