@@ -32,11 +32,12 @@ _MARKS = tuple(
         (r" +", " "),
     )
 )
-_KLOG = re.compile(r"<klog>|[EIW]\d{4} \d\d:\d\d:\d\d")
+# What a version of kubectl says to itself, or of itself.
+_OWN = re.compile(r"<klog>|[EIW]\d{4} \d\d:\d\d:\d\d|Flag --\S+ has been deprecated")
 
 
 def normal(text: str) -> str:
-    lines = [line for line in text.splitlines(keepends=True) if not _KLOG.match(line)]
+    lines = [line for line in text.splitlines(keepends=True) if not _OWN.match(line)]
     text = "".join(lines)
     for pattern, mark in _MARKS:
         text = pattern.sub(mark, text)
