@@ -171,7 +171,7 @@ class RestFront:
                     return await self._admitted(request, raw_path, path, asked.user)
                 finally:
                     self._metrics.long_running -= 1
-            if path is not None and self._is_served_here(path):
+            if path is not None and request.method != "GET" and self._is_served_here(path):
                 await bodies.read_ahead(request)
             async with seat:
                 return await self._admitted(request, raw_path, path, asked.user)
