@@ -115,7 +115,7 @@ class ApiServer:
 
         return Remote(self._dial, self._address)
 
-    async def _ask_elsewhere(self, spec: dict[str, Any]) -> str:
+    async def _ask_elsewhere(self, spec: dict[str, Any]) -> dict[str, Any] | str:
         return await self._elsewhere().ask(spec)
 
     def _address(self, namespace: str, name: str) -> str:

@@ -13,7 +13,7 @@ import orjson
 
 from services.api.core_v1 import Service
 from services.api.discovery_v1 import EndpointSlice
-from services.api.kinds import SERVED, Resource, resource_named, resource_of
+from services.api.kinds import MEASURED, SERVED, Resource, resource_named, resource_of
 from services.apiserver.aggregation import local
 from services.apiserver.aggregation.availability import PASSED, verdict
 from services.apiserver.registry.bootstrap import until_done
@@ -25,8 +25,8 @@ from services.machinery.clock import Clock, rfc3339
 from services.process.logging import Logger
 
 Json = dict[str, Any]
-# Asks a Service for its group: why that failed, or "".
-Ask = Callable[[Json], Awaitable[str]]
+# Asks a Service for its group: what it serves, or why that is not known.
+Ask = Callable[[Json], Awaitable[Json | str]]
 
 MANAGER = "kube-apiserver"
 OPTIONS = WriteOptions(field_manager=MANAGER)
@@ -43,6 +43,7 @@ class ApiServices:
         assert definitions is not None
         self._resource, self._store, self._definitions = found, registry.store(found), definitions
         self._remote: dict[str, Json] = {}  # the specs of what is served elsewhere
+        self._said: dict[str, Json] = {}  # what of it answers, and what that serves
         self._services, self._slices = resource_of(Service), resource_of(EndpointSlice)
         sources = (
             (found, own_name),
@@ -54,7 +55,7 @@ class ApiServices:
 
     async def make_missing(self) -> None:
         """Those of what is built in. ApiError."""
-        bodies = local.built_in_services(SERVED).values()
+        bodies = local.built_in_services(SERVED + MEASURED).values()
         await make_absent(self._registry, self._resource, bodies, MANAGER, self._log)
 
     async def run(self) -> None:
@@ -66,6 +67,18 @@ class ApiServices:
         """The specs of those of a group that are not served here, the version to prefer first."""
         found = [spec for spec in self._remote.values() if _is_of(spec, group, version)]
         return sorted(found, key=lambda spec: (-spec.get("versionPriority", 0), spec.get("version", "")))
+
+    def remote_groups(self) -> list[list[Json]]:
+        """Of each group that is served elsewhere alone, the specs."""
+        here = {resource.group for resource in self._registry.catalog.served}
+        names = {spec.get("group", "") for spec in self._remote.values()} - here
+        return [self.remote(name) for name in sorted(names)]
+
+    def said_by(self, group: str) -> dict[str, Json]:
+        """By version, what a group's Services say that they serve."""
+        specs = self.remote(group)
+        named = {spec["version"]: f"{spec['version']}.{group}" for spec in specs}
+        return {version: self._said[name] for version, name in named.items() if name in self._said}
 
     def is_available(self, group: str, version: str) -> bool:
         entry = self._store.find("", f"{version}.{group}")
@@ -93,7 +106,7 @@ class ApiServices:
         entry = self._store.find("", name)
         wanted = local.defined_service(name, self._every(self._definitions))
         if entry is None:
-            self._remote.pop(name, None)
+            self._forget(name)
             if wanted is not None:
                 await make_absent(self._registry, self._resource, [wanted], MANAGER, self._log)
             return 0
@@ -104,18 +117,28 @@ class ApiServices:
             return 0
         return await self._judge(held)
 
+    def _forget(self, name: str) -> None:
+        self._remote.pop(name, None)
+        self._said.pop(name, None)
+
     async def _judge(self, held: Json) -> float:
         reference = held["spec"].get("service")
         if reference is None:
-            self._remote.pop(held["metadata"]["name"], None)
+            self._forget(held["metadata"]["name"])
             if not held["status"].get("conditions"):
                 await self._say(held, "True", "Local", "Local APIServices are always available")
             return 0
-        self._remote[held["metadata"]["name"]] = held["spec"]
+        name = held["metadata"]["name"]
+        self._remote[name] = held["spec"]
         service = self._registry.lookup(self._services, reference["namespace"], reference["name"])
         found = verdict(reference, service, self._slices_of(reference))
-        if found == PASSED and (failure := await self._ask(held["spec"])):
-            found = ("False", "FailedDiscoveryCheck", failure)
+        answer = await self._ask(held["spec"]) if found == PASSED else ""
+        if isinstance(answer, dict):
+            self._said[name] = answer
+        else:
+            self._said.pop(name, None)
+            if found == PASSED:
+                found = ("False", "FailedDiscoveryCheck", answer)
         await self._say(held, *found)
         return RECHECK_SECONDS
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from services.api.errors import ApiError
+from services.apiserver.aggregation import elsewhere
 from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.authentication.users import User
 from services.apiserver.custom.calling import Dial
@@ -25,7 +26,13 @@ Json = dict[str, Any]
 
 ASK_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
-_OWN = frozenset(("authorization", "connection", "content-length", "host", "transfer-encoding", "upgrade"))
+DOCUMENT_BYTES = 1024 * 1024
+_OWN = frozenset(
+    (
+        *("authorization", "connection", "content-length", "host", "transfer-encoding", "upgrade"),
+        *("x-remote-user", "x-remote-group"),
+    )
+)
 AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
 
 
@@ -34,8 +41,8 @@ class Remote:
         """`address` is the cluster IP of a Service, for messages."""
         self._dial, self._address = dial, address
 
-    async def ask(self, spec: Json) -> str:
-        """Why its discovery cannot be read; "" where it can."""
+    async def ask(self, spec: Json) -> Json | str:
+        """What it serves in that version, or why that cannot be read."""
         reference = spec["service"]
         where = f"/apis/{spec.get('group', '')}/{spec.get('version', '')}"
         host = self._address(reference["namespace"], reference["name"])
@@ -48,7 +55,7 @@ class Remote:
                 ) as answer,
             ):
                 if 200 <= answer.status < 300:
-                    return ""
+                    return _document(await answer.content.read(DOCUMENT_BYTES))
                 return f"failing or missing response from {url}: bad status from {url}: {answer.status}"
         except ApiError as error:
             return f'failing or missing response from {url}: Get "{url}": {error.message}'
@@ -59,7 +66,7 @@ class Remote:
         """What the Service answers; 503 where it does not."""
         reference = spec["service"]
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN]
-        headers += identity(user).items()
+        headers += identity(user)
         body = request.content.iter_chunked(CHUNK_BYTES) if request.can_read_body else None
         url = _inside(reference, request.rel_url.raw_path_qs)
         try:
@@ -103,9 +110,18 @@ def tls_of(spec: Json) -> ssl.SSLContext:
     return context
 
 
-def identity(user: User) -> dict[str, str]:
+def identity(user: User) -> list[tuple[str, str]]:
     """Who asks, as a front proxy says it."""
-    return {"X-Remote-User": user.name, "X-Remote-Group": ",".join(user.groups)}
+    return [("X-Remote-User", user.name), *(("X-Remote-Group", group) for group in user.groups)]
+
+
+def _document(body: bytes) -> Json:
+    """Nothing, where it is not what it should be."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("resources"), list) else {}
 
 
 def unavailable() -> web.Response:
@@ -127,18 +143,15 @@ class Aggregated:
         if not found:
             return None
         if len(parts) == 2:
-            return web.Response(body=orjson.dumps(_group(parts[1], found)), content_type="application/json")
+            document = {"kind": "APIGroup", "apiVersion": "v1", **elsewhere.group(found)}
+            return web.Response(body=orjson.dumps(document), content_type="application/json")
         if not self._services.is_available(parts[1], parts[2]):
             return unavailable()
         return await self._remote.forward(request, found[0], user)
 
-
-def _group(name: str, specs: list[Json]) -> Json:
-    versions = [{"groupVersion": f"{name}/{spec['version']}", "version": spec["version"]} for spec in specs]
-    return {
-        "kind": "APIGroup",
-        "apiVersion": "v1",
-        "name": name,
-        "versions": versions,
-        "preferredVersion": versions[0],
-    }
+    def groups(self, *, aggregated: bool) -> list[Json]:
+        """What discovery tells of other servers' groups."""
+        found = self._services.remote_groups()
+        if not aggregated:
+            return [elsewhere.group(specs) for specs in found]
+        return [elsewhere.aggregated(specs, self._services.said_by(specs[0]["group"])) for specs in found]

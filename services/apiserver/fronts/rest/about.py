@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -33,10 +33,22 @@ _ROOTS = ("/", "/version", "/metrics", "/api", "/apis", "/openapi", OPENID, "/op
           *(f"/{name}" for name in health.NAMES))  # fmt: skip
 
 
+class Elsewhere(Protocol):
+    """Knows what other servers serve."""
+
+    def groups(self, *, aggregated: bool) -> list[Json]: ...
+
+
 class About:
     def __init__(
-        self, is_ready: Callable[[], bool], metrics: Metrics, catalog: Catalog, documents: Documents
+        self,
+        is_ready: Callable[[], bool],
+        metrics: Metrics,
+        catalog: Catalog,
+        documents: Documents,
+        elsewhere: Elsewhere,
     ) -> None:
+        self._elsewhere = elsewhere
         self._metrics, self._catalog, self._documents = metrics, catalog, documents
         self._checks = health.checks(is_ready)
         self.issuer: TokenIssuer | None = None
@@ -44,6 +56,7 @@ class About:
         # All groups in one document, for what is served at the moment.
         self._aggregated: dict[bool, tuple[bytes, str]] = {}
         self._aggregated_for: tuple[Resource, ...] = ()
+        self._aggregated_with: list[Json] = []
         self._schemas: Any = None
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:
@@ -69,7 +82,7 @@ class About:
             case ["api"]:
                 return self._grouped(request, True, lambda: discovery.legacy_versions(self.address))
             case ["apis"]:
-                return self._grouped(request, False, lambda: discovery.groups(self._catalog.served))
+                return self._grouped(request, False, self._groups)
             case ["api", version]:
                 return self._written(request, discovery.resources("", version, self._catalog.served))
             case ["apis", group]:
@@ -84,6 +97,10 @@ class About:
                 return self._health(request, asked, "/".join(rest))
         return None
 
+    def _groups(self) -> Json:
+        found = discovery.groups(self._catalog.served)
+        return {**found, "groups": [*found["groups"], *self._elsewhere.groups(aggregated=False)]}
+
     def _written(self, request: web.Request, document: Json | None) -> web.Response | None:
         if document is None:
             return web.Response(text="404 page not found\n", status=404)
@@ -96,11 +113,11 @@ class About:
         """All groups in one document for clients that know it; they may keep it while it stays the same."""
         if not wants_aggregated(request.headers.get("Accept", "")):
             return self._written(request, otherwise())
-        served = self._catalog.served
-        if self._aggregated_for is not served:
-            self._aggregated, self._aggregated_for = {}, served
+        served, others = self._catalog.served, self._elsewhere.groups(aggregated=True)
+        if self._aggregated_for is not served or self._aggregated_with != others:
+            self._aggregated, self._aggregated_for, self._aggregated_with = {}, served, others
         if legacy not in self._aggregated:
-            self._aggregated[legacy] = aggregated(legacy, served)
+            self._aggregated[legacy] = aggregated(legacy, served, [] if legacy else others)
         body, etag = self._aggregated[legacy]
         headers = {"ETag": etag, "Cache-Control": "public", "Vary": "Accept"}
         if etag in request.headers.get("If-None-Match", ""):
@@ -178,9 +195,10 @@ def wants_aggregated(accept: str) -> bool:
     return False
 
 
-def aggregated(legacy: bool, served: tuple[Resource, ...]) -> tuple[bytes, str]:
+def aggregated(legacy: bool, served: tuple[Resource, ...], others: list[Json]) -> tuple[bytes, str]:
     """The document and its entity tag."""
-    body = orjson.dumps(discovery.aggregated(legacy, served))
+    found = discovery.aggregated(legacy, served)
+    body = orjson.dumps({**found, "items": found["items"] + others})
     return body, f'"{hashlib.sha512(body).hexdigest().upper()}"'
 
 

@@ -81,7 +81,7 @@ class RestFront:
         self._watching = Watching(registry, clock, chance)
         self._streams = Streams(kubelets, registry, clock, chance)
         self._metrics = Metrics(registry.catalog, fairness)
-        self._about = About(is_ready, self._metrics, registry.catalog, documents)
+        self._about = About(is_ready, self._metrics, registry.catalog, documents, aggregated)
         self._about.issuer = gate.tokens.issuer
 
     @asynccontextmanager

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from services.api import kinds
-from services.apiserver.aggregation import availability, local
+from services.apiserver.aggregation import availability, elsewhere, local
 from services.apiserver.rules.flow_control import bootstrap_objects
 from services.apiserver.rules.strategy import strategy_for
 from tests.golden.rules_world import World
@@ -84,8 +84,9 @@ def test_a_service_is_asked_only_where_it_could_answer(
 
 
 def test_each_group_version_has_its_api_service_but_that_of_api_services() -> None:
-    found = local.built_in_services(kinds.SERVED)
-    versions = {(each.group, each.version) for each in kinds.SERVED if each.group != "apiregistration.k8s.io"}
+    found = local.built_in_services(kinds.SERVED + kinds.MEASURED)
+    every = kinds.SERVED + kinds.MEASURED
+    versions = {(each.group, each.version) for each in every if each.group != "apiregistration.k8s.io"}
     assert {(each["spec"].get("group", ""), each["spec"]["version"]) for each in found.values()} == versions
     assert {"v1.", "v1.apps", "v2.autoscaling"} <= found.keys()
 
@@ -132,3 +133,19 @@ def test_claims_of_devices() -> None:
     assert any("Duplicate" in each for each in faults(claim(requests=[request, request])))
     changed = claim(requests=[{**request, "name": "other"}])
     assert any("field is immutable" in each for each in faults(changed, found))
+
+
+def test_what_is_served_elsewhere_is_told_or_stale() -> None:
+    specs = [{"group": "g.example.com", "version": "v2"}, {"group": "g.example.com", "version": "v1"}]
+    assert elsewhere.group(specs)["preferredVersion"] == {"groupVersion": "g.example.com/v2", "version": "v2"}
+    resources = [
+        {"name": "things", "namespaced": True, "kind": "Thing", "verbs": ["get"], "shortNames": ["th"]},
+        {"name": "things/status", "kind": "Thing", "verbs": ["get"]},
+        {"name": "nobody/status", "kind": "Thing", "verbs": ["get"]},
+        "nonsense",
+    ]
+    told, stale = elsewhere.aggregated(specs, {"v2": {"resources": resources}})["versions"]
+    assert [told["freshness"], stale["freshness"], stale["resources"]] == ["Current", "Stale", []]
+    (thing,) = told["resources"]
+    assert (thing["resource"], thing["scope"], thing["shortNames"]) == ("things", "Namespaced", ["th"])
+    assert [part["subresource"] for part in thing["subresources"]] == ["status"]
