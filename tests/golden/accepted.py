@@ -20,6 +20,8 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("endpoints-loopback", 2): "over gRPC a refusal carries no warnings",
     ("list-endpoints", 6): "over gRPC a refusal carries no warnings",
     ("strategic-node-taints", 2): "over gRPC a refusal carries no warnings",
+    ("csr", -1): "the recorded user has another name and another certificate",
+    ("list-csr", -1): "the recorded user has another name and another certificate",
     ("selectors-bad", 28): "upstream names a byte of a token that is no text",
     ("media-types", 35): "over gRPC one word asks for the metadata of one object and of a list",
     ("accept-variants", 3): "over gRPC one word asks for the metadata of one object and of a list",

@@ -34,6 +34,8 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("selectors-bad", 45): OTHERS,
     ("rbac-forbidden", 22): "says who built it, and with what",
     ("rbac-forbidden", 23): "not all groups are served yet",
+    ("csr", -1): "the recorded user has another name and another certificate",
+    ("list-csr", -1): "the recorded user has another name and another certificate",
     ("selectors-bad", 28): "upstream names a byte of a token that is no text",
 }
 

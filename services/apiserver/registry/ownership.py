@@ -19,6 +19,10 @@ Json = dict[str, Any]
 MANAGER_LENGTH_MAX = 128
 
 
+# Upstream's tracking cannot read these and passes them over, as its recorded answers show.
+UNTRACKED = ("CertificateSigningRequest",)
+
+
 class Ownership:
     """The tracking of one resource."""
 
@@ -31,6 +35,8 @@ class Ownership:
 
     def track(self, old: Json | None, new: Json, manager: str, subresource: str, now: datetime) -> None:
         """Records a Create (`old` None), Update or Patch in `new`'s managedFields."""
+        if new.get("kind") in UNTRACKED:
+            return
         managed_fields.update(
             old,
             new,
