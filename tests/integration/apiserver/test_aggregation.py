@@ -1,0 +1,224 @@
+"""A group that a Service of the cluster serves: registered, asked, passed on to, and gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from services.api import kinds
+from services.apiserver.aggregation.remote import Aggregated
+from services.apiserver.authentication.users import User
+from services.apiserver.registry.request import Target, WriteOptions
+from services.apiserver.server import ApiServer
+from tests.support.apiserver import apiserver_here
+from tests.support.etcd import Etcd
+from tests.support.webhook import certificate
+
+Json = dict[str, Any]
+GROUP, NAME = "things.example.com", "v1.things.example.com"
+THINGS = {"name": "things", "singularName": "thing", "namespaced": True, "kind": "Thing", "verbs": ["get"]}
+WHO = User("ann", groups=("g1", "g2"))
+
+
+class Here(AbstractResolver):
+    """Every name is this port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=self.port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+class Other:
+    """The other server. `asked` has the headers of each request."""
+
+    def __init__(self, port: int, bundle: str) -> None:
+        self.port, self.bundle = port, bundle
+        self.asked: list[tuple[str, list[tuple[str, str]]]] = []
+
+    @asynccontextmanager
+    async def dial(
+        self, namespace: str, name: str, port: int, tls: ssl.SSLContext
+    ) -> AsyncIterator[aiohttp.ClientSession]:
+        connector = aiohttp.TCPConnector(resolver=Here(self.port), ssl=tls)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield session
+
+
+@pytest.fixture
+async def other(tmp_path: Path) -> AsyncIterator[Other]:
+    context, bundle = certificate(tmp_path, ("things.default.svc",))
+    other = Other(0, bundle)
+
+    async def answer(request: web.Request) -> web.Response:
+        headers = [(name.lower(), value) for name, value in request.headers.items()]
+        other.asked.append((f"{request.method} {request.path_qs}", headers))
+        if request.path == f"/apis/{GROUP}/v1":
+            return web.json_response({"kind": "APIResourceList", "resources": [THINGS]})
+        return web.json_response({"body": (await request.read()).decode()}, status=201)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    server: Any = site._server
+    other.port = server.sockets[0].getsockname()[1]
+    yield other
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def server(etcd: Etcd, other: Other, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
+    monkeypatch.setattr(ApiServer, "_dial", lambda self: other.dial)
+    async with apiserver_here(etcd) as (server, _):
+        yield server
+
+
+async def create(server: ApiServer, api_version: str, kind: str, namespace: str, body: Json) -> None:
+    resource = kinds.resource_of_kind(api_version, kind)
+    assert resource is not None
+    await server.registry.create(Target(resource, namespace), orjson.dumps(body), WriteOptions())
+
+
+async def register(server: ApiServer, bundle: str, *, endpoints: bool = True) -> None:
+    service = {"metadata": {"name": "things"}, "spec": {"ports": [{"name": "https", "port": 443}]}}
+    await create(server, "v1", "Service", "default", service)
+    labels = {"kubernetes.io/service-name": "things"}
+    ready = {
+        "metadata": {"name": "things-1", "labels": labels},
+        "addressType": "IPv4",
+        "ports": [{"name": "https", "port": 8443, "protocol": "TCP"}],
+        "endpoints": [{"addresses": ["10.1.1.1"], "conditions": {"ready": True}}],
+    }
+    if endpoints:
+        await create(server, "discovery.k8s.io/v1", "EndpointSlice", "default", ready)
+    spec = {
+        "group": GROUP,
+        "version": "v1",
+        "groupPriorityMinimum": 1000,
+        "versionPriority": 15,
+        "service": {"name": "things", "namespace": "default"},
+        "caBundle": bundle,
+    }
+    body = {"metadata": {"name": NAME}, "spec": spec}
+    await create(server, "apiregistration.k8s.io/v1", "APIService", "", body)
+
+
+async def condition(server: ApiServer, reason: str) -> Json:
+    """The condition, once it has that reason."""
+    resource = kinds.resource_of_kind("apiregistration.k8s.io/v1", "APIService")
+    assert resource is not None
+    store, found = server.registry.store(resource), None
+    for _ in range(200):
+        entry = store.find("", NAME)
+        status = orjson.loads(entry.value)["status"] if entry else {}
+        found = next(iter(status.get("conditions") or ()), None)
+        if found and found["reason"] == reason:
+            return dict(found)
+        await asyncio.sleep(0.05)  # a cache tells nobody when it changes
+    raise AssertionError(found)
+
+
+@asynccontextmanager
+async def front(server: ApiServer) -> AsyncIterator[tuple[Aggregated, aiohttp.ClientSession]]:
+    """What the REST front does with a path, for a client."""
+    aggregated = Aggregated(server._api_services, server._elsewhere())
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        found = await aggregated.handle(request, request.rel_url.raw_path, WHO)
+        return found or web.Response(status=404)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    bound: Any = site._server
+    port = bound.sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        yield aggregated, client
+    await runner.cleanup()
+
+
+async def test_requests_go_to_the_service_in_the_clients_name(server: ApiServer, other: Other) -> None:
+    await register(server, other.bundle)
+    assert (await condition(server, "Passed"))["status"] == "True"
+    async with front(server) as (aggregated, client):
+        headers = {"X-Remote-User": "root", "X-Remote-Group": "system:masters", "Authorization": "Bearer x"}
+        where = f"/apis/{GROUP}/v1/namespaces/n/things?dryRun=All"
+        async with client.post(where, data="{}", headers=headers) as answer:
+            assert (answer.status, await answer.json()) == (201, {"body": "{}"})
+        path, seen = other.asked[-1]
+        assert path == f"POST {where}"
+        names = [
+            (name, value) for name, value in seen if name.startswith("x-remote") or name == "authorization"
+        ]
+        assert names == [("x-remote-user", "ann"), ("x-remote-group", "g1"), ("x-remote-group", "g2")]
+        async with client.get(f"/apis/{GROUP}") as answer:
+            assert (await answer.json())["preferredVersion"]["version"] == "v1"
+        async with client.get("/apis/nobody.example.com/v1") as answer:
+            assert answer.status == 404
+        (group,) = aggregated.groups(aggregated=True)
+        (version,) = group["versions"]
+        assert (version["freshness"], version["resources"][0]["resource"]) == ("Current", "things")
+
+
+async def test_who_cannot_answer_is_not_asked(server: ApiServer, other: Other) -> None:
+    await register(server, other.bundle, endpoints=False)
+    found = await condition(server, "EndpointsNotFound")
+    assert found["message"] == 'cannot find endpointslices for service/things in "default"'
+    async with front(server) as (aggregated, client):
+        async with client.get(f"/apis/{GROUP}/v1/things") as answer:
+            assert (answer.status, await answer.text()) == (503, "service unavailable\n")
+        (group,) = aggregated.groups(aggregated=True)
+        assert group["versions"] == [{"version": "v1", "resources": [], "freshness": "Stale"}]
+    assert other.asked == []
+
+
+async def test_a_certificate_of_somebody_else_is_no_answer(
+    server: ApiServer, other: Other, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    _, bundle = certificate(folder, ("things.default.svc",))
+    await register(server, bundle)
+    found = await condition(server, "FailedDiscoveryCheck")
+    assert "certificate verify failed" in found["message"]
+    assert other.asked == []
+
+
+async def test_what_is_unregistered_is_forgotten(server: ApiServer, other: Other) -> None:
+    await register(server, other.bundle)
+    await condition(server, "Passed")
+    resource = kinds.resource_of_kind("apiregistration.k8s.io/v1", "APIService")
+    assert resource is not None
+    await server.registry.delete(Target(resource, "", NAME), b"")
+    for _ in range(100):
+        if not server._api_services.remote(GROUP):
+            return
+        await asyncio.sleep(0.05)  # a cache tells nobody when it changes
+    raise AssertionError("still there")
