@@ -74,3 +74,14 @@ def test_the_registry_keeps_what_is_pushed_and_takes_it_over_http() -> None:
 def test_options_survive_the_record() -> None:
     options = Options(nodes=7, hollow=True, schedulers=2)
     assert Options.from_json(options.to_json()) == options
+
+
+def test_who_did_what_is_written_down_where_that_is_asked_for() -> None:
+    def flags(**options: object) -> str:
+        found = plan(**options).component("apiserver")
+        assert found is not None
+        return " ".join(found.argv)
+
+    assert "audit" not in flags()
+    assert "--audit-log-path /home/logs/audit.jsonl --audit-level Metadata" in flags(audit_level="Metadata")
+    assert "--audit-policy-file /p.yaml" in flags(audit_level="Metadata", audit_policy="/p.yaml")
