@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
@@ -80,6 +79,11 @@ class Admission:
 
     # -- mutating --------------------------------------------------------------------------------
 
+    @property
+    def changes(self) -> bool:
+        """Whether anybody who is registered may change objects."""
+        return self._refresh() and bool(self._registered.mutating or self._registered.mutations)
+
     async def mutate(
         self,
         asked: Attributes,
@@ -91,11 +95,9 @@ class Admission:
 
         ApiError where a webhook or policy refuses, or cannot be asked.
         """
-        if not self._refresh() or asked.is_exempt:
+        if not self.changes or asked.is_exempt:
             return
         registered = self._registered
-        if not registered.mutating and not registered.mutations:
-            return
         hooks = [(each.uid, each) for each in registered.mutating]
         bounds = [(f"policy/{each.policy.name}", each) for each in registered.mutations]
         rounds = _Rounds()
@@ -124,7 +126,7 @@ class Admission:
             return
         registered = self._registered
         if registered.validations:
-            self._policies.validate(registered.validations, replace(asked), self._variables)
+            self._policies.validate(registered.validations, asked, self._variables)
         if registered.validating:
             await self._webhooks.validate(registered.validating, asked)
 

@@ -86,7 +86,9 @@ class Environment:
         try:
             kind = Checker(self.variables, self.structs, library, faults).check(tree)
             if not faults:
-                return Program(text, kind, tree, Builder(library).build(tree), self._conversions)
+                # Only what is named has to be converted.
+                named = {name: each for name, each in self._conversions.items() if name in text}
+                return Program(text, kind, tree, Builder(library).build(tree), named)
         except RecursionError:
             faults.add(0, TOO_DEEP)
         raise faults.error()

@@ -75,7 +75,8 @@ async def mutate(
 ) -> None:
     """Changes `about.obj` in place. ApiError."""
     given = about.obj
-    assert given is not None
+    if given is None or not admission.changes:
+        return
     # What is asked about is a copy: webhooks beside each other, and audit, may still look at it later.
     about.obj = orjson.loads(orjson.dumps(given))
     with _warned(about.ctx):
