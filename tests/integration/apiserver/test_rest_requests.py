@@ -37,7 +37,13 @@ AT_ONCE = 500  # requests of one test
 # What connects to containers, of which there are none here, or never ends.
 LEFT_OUT = re.compile(r"/watch/|/(proxy|exec|attach|portforward|log)(/|$)")
 # What else upstream answers with 500 and no reason, in these words.
-UPSTREAMS_OWN_TOO = (*UPSTREAMS_OWN, "target.name: Required value", "target.kind: Unsupported", "resourceVersion: Invalid value: ")
+UPSTREAMS_OWN_TOO = (
+    *UPSTREAMS_OWN,
+    "target.name: Required value",
+    "target.kind: Unsupported value: ",
+    "resourceVersion: Invalid value: ",
+    "unknown patch type ",
+)
 METHODS = ("get", "put", "post", "delete", "patch")
 MEDIA = (
     "application/json",

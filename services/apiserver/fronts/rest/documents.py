@@ -28,7 +28,7 @@ def document(item: Item) -> bytes:
     if not item.revision or item.value.startswith(_STATUS):
         return item.value
     at = item.value.find(_METADATA, 0, _HEAD_BYTES_MAX)
-    if at < 0:
+    if at < 0 or item.value.find(b"{", 1, at) > 0:  # further in, other things have metadata too
         return orjson.dumps(representation.full(item))
     return _with_version(item.value, 0, at, item.revision)
 

@@ -57,3 +57,10 @@ def test_a_long_list_is_in_pieces_of_bounded_size() -> None:
 def test_pieces_are_compressed_as_one() -> None:
     pieces = [b"a" * 100_000, b"", b"bc" * 50_000]
     assert gzip.decompress(b"".join(gzipped(pieces))) == b"".join(pieces)
+
+
+def test_the_version_belongs_to_the_object_and_not_to_what_is_in_it() -> None:
+    inner = {"metadata": {"labels": {"a": "b"}}, "spec": {}}
+    stored = {"kind": "PodTemplate", "apiVersion": "v1", "template": inner, "metadata": {"name": "p"}}
+    made = orjson.loads(documents.document(Item(orjson.dumps(stored), 7)))
+    assert made == {**stored, "metadata": {"name": "p", "resourceVersion": "7"}}
