@@ -90,6 +90,32 @@ async def test_each_operation_has_an_answer_of_its_own(serving: Serving) -> None
     assert refused[0]["message"] == 'configmaps "taken" already exists'
 
 
+def register(kind: str, plural: str, spec: dict[str, Any]) -> pb.Operation:
+    group = "admissionregistration.k8s.io"
+    body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "short"}, "spec": spec}
+    resource = pb.Resource(group=group, version="v1", resource=plural)
+    return pb.Operation(create=pb.CreateRequest(resource=resource, json=orjson.dumps(body)))
+
+
+async def test_policies_judge_each_operation(serving: Serving) -> None:
+    _, stub = serving
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    short = [{"expression": "size(object.data.a) < 3", "message": "too long"}]
+    policy = {"matchConstraints": {"resourceRules": [rule]}, "validations": short}
+    binding = {"policyName": "short", "validationActions": ["Deny"]}
+    made = await send(
+        stub,
+        [
+            register("ValidatingAdmissionPolicy", "validatingadmissionpolicies", policy),
+            register("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", binding),
+        ],
+    )
+    assert [each.WhichOneof("answer") for each in made] == ["object", "object"]
+    good, bad = await send(stub, [create("good"), create("bad", "xxx")])
+    assert good.object.object.name == "good"
+    assert status(bad)["message"].endswith("denied request: too long")
+
+
 async def test_a_batch_is_bounded(serving: Serving) -> None:
     stub = serving[1]
     with pytest.raises(grpc.aio.AioRpcError) as many:
