@@ -36,19 +36,9 @@ SEQUENCES = (
 )
 UNSERVED_WORDS = frozenset(("pdb", "job", "cronjob", "autoscale", "hpa", "auth"))
 # (sequence, words of the command): why the answer differs
-_PATCH = (
-    "our server decodes what a patch makes of an object, upstream the patch: other words, the same refusal"
-)
 _1_32 = "recorded with 1.32; 1.36 says it with other words"
 DIFFERENCES: dict[tuple[str, str], str] = {
-    ("apply-cycle-k136", "apply -f bad.yaml"): _PATCH,
-    ("apply-cycle-k136", "apply -f unknown.yaml"): _PATCH,
-    ("apply-cycle-k136", "apply -f multi-bad.yaml"): _PATCH,
     ("apply-over-create", "replace --force -f a.yaml"): _1_32,
-    (
-        "scale-set-k136",
-        "patch deploy w -p {spec:{replicas:4}}",
-    ): "each JSON decoder complains in its own words",
     ("taint-cordon-drain", "drain k-node-2"): _1_32,
 }
 

@@ -49,7 +49,6 @@ DIFFERENCES: dict[str, str] = {
     "get-servicecidrs-wide": "the cluster's addresses are of a range of our own",
     "wrong-drain-node-a": _GO_MAP,
     "wrong-get-pods-as-group-x": _CLIENT,
-    "wrong-patch-pod-running-p-spec-1": "our server decodes what a patch makes of an object",
     "x-auth-whoami": _CLIENT,
     "x-config-current-context": _CLIENT,
     "x-logs-multi": "how a kubelet that is not there cannot be reached is Go's networking in the recording",
