@@ -10,6 +10,7 @@ from services.kubectl import manifests
 from services.kubectl.commands import (
     create_access,
     create_batch,
+    create_budget,
     create_config,
     create_ingress,
     create_quota,
@@ -109,6 +110,7 @@ _WRAPPED = {
     "Secret": "secret",
     "ServiceAccount": "serviceaccount",
     "Service": "{type} service",
+    "PodDisruptionBudget": "poddisruptionbudgets",
 }
 
 
@@ -204,6 +206,10 @@ _ACCESS = {
 
 async def _quota(session: Session) -> None:
     await generated(session, create_quota.quota(session, name_of(session)))
+
+
+async def _budget(session: Session) -> None:
+    await generated(session, create_budget.budget(session, name_of(session)))
 
 
 async def _ingress(session: Session) -> None:
@@ -313,6 +319,14 @@ CREATE = Command(
             run=_namespace,
             flags=_COMMON,
             aliases=("ns",),
+        ),
+        Command(
+            "poddisruptionbudget",
+            create_budget.USE,
+            create_budget.SENTENCE,
+            run=_budget,
+            flags=(*_COMMON, *create_budget.FLAGS),
+            aliases=("pdb",),
         ),
         Command(
             "priorityclass",
