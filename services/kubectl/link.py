@@ -24,7 +24,12 @@ from services.client.transport import (
     WatchOptions,
     WriteOptions,
 )
-from services.kubectl.errors import Refused
+from services.kubectl.errors import Refused, Verbatim
+
+UNTRUSTED = (
+    "Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by unknown"
+    " authority"
+)
 
 
 class Link:
@@ -44,6 +49,8 @@ class Link:
         try:
             yield
         except Unavailable as error:
+            if "CERTIFICATE_VERIFY_FAILED" in error.message:
+                raise Verbatim(UNTRUSTED) from error
             raise Refused(self._address) from error
 
     def _show(self, warnings: Iterable[str]) -> None:

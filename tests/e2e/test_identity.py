@@ -18,6 +18,9 @@ import yaml
 from services.api.certificates_v1 import CertificateSigningRequest
 from services.api.core_v1 import Secret
 from services.client.credentials import KUBELET_SERVER_NAME, Credentials, open_channel
+from services.kubectl.link import UNTRUSTED
+from services.process.clock import SystemClock
+from services.process.keys import make_missing
 from tests.e2e.cluster import Cluster, running
 
 pytestmark = pytest.mark.slow
@@ -92,6 +95,15 @@ def test_a_certificate_on_request_works(alone: Cluster, tmp_path: Path) -> None:
     )
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ('["devs","system:authenticated"]', "")
+
+
+def test_with_another_cluster_s_keys(alone: Cluster, tmp_path: Path) -> None:
+    make_missing(tmp_path, SystemClock().now())
+    environ = {**os.environ, "ORRERY_HOME": str(alone.home), "ORRERY_KEYS": str(tmp_path)}
+    argv = (sys.executable, "-m", "services.kubectl", "get", "pods")
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == f"{UNTRUSTED}\n"
 
 
 def test_a_signer_does_not_sign_everything(alone: Cluster, tmp_path: Path) -> None:
