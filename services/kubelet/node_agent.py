@@ -112,11 +112,14 @@ class NodeAgent:
     # ---- The Node as others change it --------------------------------------------------------
 
     def node_seen(self, node: Node) -> None:
-        """The API server shows the Node: it may have been given its Pod CIDR."""
+        """The API server shows the Node: it may have been cordoned, or given its Pod CIDR."""
         context = self._context
-        context.node = node
+        before, context.node = context.node, node
         if not self._registered:
             return
+        if before is not None and bool(before.spec.unschedulable) != bool(node.spec.unschedulable):
+            reason = "NodeNotSchedulable" if node.spec.unschedulable else "NodeSchedulable"
+            self._event(reason, f"Node {context.name} status is now: {reason}")
         cidr = node.spec.pod_cidr or ""
         if cidr and cidr != self._cidr:
             self._cidr = cidr

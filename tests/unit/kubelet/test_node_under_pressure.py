@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.api.core_v1 import Node
 from services.kubelet import image_gc
 from services.kubelet.configuration import HostUsage, KubeletConfiguration
 from services.kubelet.cri import ImageRecord, Usage
@@ -163,3 +164,15 @@ async def test_a_reboot_is_told(node: NodeUnderTest) -> None:
         info = node.node().status.node_info
         assert info is not None
         assert info.boot_id == "boot-2"
+
+
+async def test_a_node_says_that_it_was_cordoned(node: NodeUnderTest) -> None:
+    async with node.running():
+        await node.client.patch(Node, node.name, "", {"spec": {"unschedulable": True}})
+        await node.clock.advance(1)
+        assert f"Normal NodeNotSchedulable Node {node.name} status is now: NodeNotSchedulable" in node.events(
+            node.name
+        )
+        await node.client.patch(Node, node.name, "", {"spec": {"unschedulable": None}})
+        await node.clock.advance(1)
+        assert [e.split()[1] for e in node.events(node.name)].count("NodeSchedulable") == 1
