@@ -13,7 +13,7 @@ import orjson
 
 from services.api.core_v1 import Service
 from services.api.discovery_v1 import EndpointSlice
-from services.api.kinds import MEASURED, SERVED, Resource, resource_named, resource_of
+from services.api.kinds import SERVED, Resource, resource_named, resource_of
 from services.apiserver.aggregation import local
 from services.apiserver.aggregation.availability import PASSED, verdict
 from services.apiserver.registry.bootstrap import until_done
@@ -55,7 +55,7 @@ class ApiServices:
 
     async def make_missing(self) -> None:
         """Those of what is built in. ApiError."""
-        bodies = local.built_in_services(SERVED + MEASURED).values()
+        bodies = local.built_in_services(SERVED).values()
         await make_absent(self._registry, self._resource, bodies, MANAGER, self._log)
 
     async def run(self) -> None:

@@ -38,14 +38,8 @@ _GROUPS = {
     "discovery.k8s.io": 16200,
     "resource.k8s.io": 16150,
     "flowcontrol.apiserver.k8s.io": 16100,
-    "metrics.k8s.io": 100,
 }
-_VERSIONS = {
-    ("", "v1"): 1,
-    ("autoscaling", "v2"): 30,
-    ("flowcontrol.apiserver.k8s.io", "v1"): 21,
-    ("metrics.k8s.io", "v1beta1"): 100,
-}
+_VERSIONS = {("", "v1"): 1, ("autoscaling", "v2"): 30, ("flowcontrol.apiserver.k8s.io", "v1"): 21}
 
 
 def built_in_services(resources: Iterable[Resource]) -> dict[str, Json]:
