@@ -1,4 +1,4 @@
-"""Custom resources as OpenAPI describes them: their schema as it was written, and what all objects have. Pure.
+"""Custom resources as OpenAPI describes them: their schema as it was written, and what all have. Pure.
 
 In the second edition, all that it cannot say is left out, and where a schema is open so are its fields, for
 kubectl would refuse what is not named. Upstream: apiextensions-apiserver's `controller/openapi/builder`.
