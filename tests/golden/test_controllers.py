@@ -119,7 +119,8 @@ class Scene:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            watched = [resource for resource in RESOURCES if resource.kind in (*COMPARED, "Event")]
+            compared = (*COMPARED, "Event")
+            watched = [each for each in RESOURCES if each.kind in compared and not each.stored_as]
             tasks = [group.create_task(self._watch(resource)) for resource in watched]
             try:
                 yield
