@@ -27,7 +27,6 @@ BINDING = {
 }
 WAITING_MAX = 300  # of one flow: six queues of fifty; one seat is all that there is for them
 FLOOD = 400
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
