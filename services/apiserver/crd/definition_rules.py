@@ -13,7 +13,7 @@ Json = dict[str, Any]
 def default(obj: Json) -> None:
     names = obj["spec"]["names"]
     kind = names.get("kind", "")
-    if not names.get("singular"):
+    if not names.get("singular") and kind:
         names["singular"] = kind.lower()
     if not names.get("listKind") and kind:
         names["listKind"] = f"{kind}List"
