@@ -98,13 +98,3 @@ def test_all_are_applied_or_refused_as_upstream_does(kubectl: Kubectl, flags: tu
     wrong = [judge(file, done, "--server-side" in flags) for file, done in zip(FILES, answers, strict=True)]
     wrong = [what for what in wrong if what]
     assert not wrong, "\n".join(wrong)
-
-
-def test_what_was_applied_is_there(kubectl: Kubectl) -> None:
-    files = [file for file in FILES if file not in (*GONE, MISNAMED)]
-    answers = kubectl.all(
-        [("get", "-o", "name", *place(file), "-f", str(MANIFESTS / file)) for file in files]
-    )
-    assert [
-        (file, each) for file, each in zip(files, answers, strict=True) if each.code or not each.out
-    ] == []

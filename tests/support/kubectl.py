@@ -37,13 +37,6 @@ FOUND = found()
 NEWEST = next(reversed(FOUND.values()), "")
 
 
-def chosen(*versions: str) -> dict[str, str]:
-    """Those of `versions` that are here; else the only one that is."""
-    return {version: FOUND[version] for version in versions if version in FOUND} or dict(
-        [*FOUND.items()][-1:]
-    )
-
-
 def asked_for(request: pytest.FixtureRequest, name: str) -> list[Any]:
     """The cases of a parametrised test that this run is to make, so that a fixture can run them together."""
     return [item for item in request.session.items
