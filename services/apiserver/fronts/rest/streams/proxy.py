@@ -20,9 +20,10 @@ from services.api import errors, kinds
 from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
 from services.apiserver.fronts.rest import documents
 from services.apiserver.fronts.rest.paths import Path
-from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, sniffing, wires
+from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, resource_metrics, sniffing, wires
 from services.apiserver.fronts.rest.streams.commands import alongside, begun
 from services.apiserver.fronts.rest.streams.proxy_targets import Backend, headers_to_pass
+from services.apiserver.fronts.rest.verbs import TRUE
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import ListOptions, Target
 from services.pb.node.v1 import node_pb2 as pb
@@ -113,7 +114,11 @@ class Proxy:
                 await self._kubelets.reach(named.name)
                 return web.Response(text="ok")
             case "stats/summary":
-                return _json(await self._stats(named.name))
+                few = request.query.get("only_cpu_and_memory", "") in TRUE
+                return _json(await self._stats(named.name, only_cpu_and_memory=few))
+            case "metrics/resource":
+                told = await self._stats(named.name, only_cpu_and_memory=True)
+                return web.Response(text=resource_metrics.text(orjson.loads(told)))
             case "pods":
                 await self._kubelets.reach(named.name)
                 options = ListOptions(fields=f"spec.nodeName={named.name}")
@@ -123,9 +128,10 @@ class Proxy:
         await self._kubelets.reach(named.name)
         return web.Response(text="404 page not found\n", status=404)
 
-    async def _stats(self, node: str) -> bytes:
+    async def _stats(self, node: str, *, only_cpu_and_memory: bool) -> bytes:
+        request = pb.StatsRequest(node=node, only_cpu_and_memory=only_cpu_and_memory)
         try:
-            return (await self._kubelets.stats(pb.StatsRequest(node=node))).json
+            return (await self._kubelets.stats(request)).json
         except grpc.aio.AioRpcError as error:
             raise refusal_of(error) from None
 
