@@ -37,6 +37,8 @@ _PATH = re.compile(
 )
 # What admission and strategies add to a new object: theirs, not the caller's.
 _ADDED = {
+    "CertificateSigningRequest": ("extra", "groups", "uid", "username"),
+    "Job": ("selector",),
     "Pod": (
         "serviceAccount", "serviceAccountName", "priority", "preemptionPolicy", "nodeName", "tolerations",
         "volumes",
@@ -227,6 +229,12 @@ class Player:
             self.faults.append(f"{number}: managedFields\n   got {got}\n   not {expected}")
 
 
+_JOB_LABELS = (
+    *("controller-uid", "job-name"),
+    *("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"),
+)
+
+
 def _strip_additions(new: Json, given: Json, resource: Resource) -> None:
     """Token mounts, allocated ports: inside what the caller did send."""
     spec = new.get("spec", {})
@@ -240,6 +248,12 @@ def _strip_additions(new: Json, given: Json, resource: Resource) -> None:
                 del container["volumeMounts"]
     if resource.kind.startswith("PersistentVolume"):
         new["metadata"].pop("finalizers", None)
+    if resource.kind == "Job":
+        for metadata in (new["metadata"], spec["template"]["metadata"]):
+            own = {key: value for key, value in metadata["labels"].items() if key not in _JOB_LABELS}
+            metadata["labels"] = own
+            if not own:
+                del metadata["labels"]
     if resource.kind == "Service":
         asked = {port["port"]: port for port in given.get("ports", [])}
         for port in spec.get("ports", []):
