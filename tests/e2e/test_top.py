@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
+import sys
 
 import pytest
 
@@ -19,10 +19,9 @@ API = "/apis/metrics.k8s.io/v1beta1"
 
 
 def until_measured(cluster: Cluster, namespace: str) -> None:
-    script = f"until ok top pod web -n {namespace} >/dev/null 2>&1; do sleep 1; done"
-    subprocess.run(
-        ("bash", "-c", script), env=environment(cluster), timeout=PATIENCE_SECONDS, check=True, cwd=Path.cwd()
-    )
+    top = (sys.executable, "-m", "services.kubectl", "top", "pod", "web", "-n", namespace)
+    until = ("bash", "-c", 'until "$@" >/dev/null 2>&1; do sleep 1; done', "until", *top)
+    subprocess.run(until, env=environment(cluster), timeout=PATIENCE_SECONDS, check=True)
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
@@ -31,7 +30,8 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 def test_what_is_used(cluster: Cluster, namespace: str) -> None:
     cluster.ok("run", "web", "--image=nginx", "-n", namespace, "--labels=a=b")
-    assert "metrics not available yet" in cluster.ok_refused("top", "pods", "-n", namespace)
+    cluster.ok("run", "never", "--image=doesnotexist", "-n", namespace, "--labels=never=runs")
+    assert "etrics not available" in cluster.ok_refused("top", "pods", "-n", namespace, "-l", "never=runs")
     cluster.until(Pod, lambda pods: any(map(is_ready, pods.values())), namespace=namespace)
     until_measured(cluster, namespace)
     measured = json.loads(cluster.ok("get", "--raw", f"{API}/namespaces/{namespace}/pods"))
