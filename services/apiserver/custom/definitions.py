@@ -29,7 +29,7 @@ from services.apiserver.registry.caches import describer
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
-from services.apiserver.registry.store import Change
+from services.apiserver.registry.written import Change
 from services.apiserver.storage.entries import Selection
 from services.apiserver.storage.storage import Stored
 from services.apiserver.storage.watch_cache import WatchCache

@@ -14,7 +14,8 @@ from services.apiserver.registry import binding, deletion, extending, scale
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.disruption import Budgets
 from services.apiserver.registry.request import Answer, Item, PatchType, Target, WriteOptions
-from services.apiserver.registry.store import Change, Store, Updater, Written
+from services.apiserver.registry.store import Store
+from services.apiserver.registry.written import Change, Updater, Written
 from services.apiserver.rules import node_restriction
 from services.apiserver.storage.storage import Stored
 from services.machinery.clock import rfc3339

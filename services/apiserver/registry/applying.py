@@ -14,7 +14,8 @@ from services.api.errors import ApiError
 from services.apiserver.registry import metadata
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import Target, WriteOptions
-from services.apiserver.registry.store import Change, Store, Written
+from services.apiserver.registry.store import Store
+from services.apiserver.registry.written import Change, Written
 from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Stored
 from services.machinery.patch import apply as apply_patch

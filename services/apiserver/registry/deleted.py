@@ -6,7 +6,7 @@ import orjson
 
 from services.api.kinds import Resource
 from services.apiserver.registry.request import Deleted, Item
-from services.apiserver.registry.store import Written, item
+from services.apiserver.registry.written import Written, item
 
 # A gone object of these kinds is answered with itself, not with a Status (upstream: ReturnDeletedObject).
 ANSWERS_DELETED = {

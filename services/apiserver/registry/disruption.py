@@ -15,7 +15,8 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import Target, WriteOptions
-from services.apiserver.registry.store import Change, Store
+from services.apiserver.registry.store import Store
+from services.apiserver.registry.written import Change
 from services.apiserver.rules.strategy import strategy_for
 from services.apiserver.rules.validation.meta import selects
 from services.apiserver.storage.entries import Selection

@@ -6,7 +6,7 @@ Heartbeats (Leases, Events, the status of Nodes) are many and tell no story: the
 from __future__ import annotations
 
 from services.apiserver.registry.request import Target, WriteOptions
-from services.apiserver.registry.store import Written
+from services.apiserver.registry.written import Written
 from services.process.logging import Logger
 
 QUIET = {"leases", "events"}

@@ -13,7 +13,8 @@ from services.api.errors import ApiError
 from services.apiserver.registry import metadata
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import PatchType, Target, WriteOptions
-from services.apiserver.registry.store import Change, Store, Written
+from services.apiserver.registry.store import Store
+from services.apiserver.registry.written import Change, Written
 from services.apiserver.rules import patched as refusals
 from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Stored

@@ -22,7 +22,8 @@ from services.api import core_v1, errors, kinds
 from services.api.kinds import Resource
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.request import Target, WriteOptions
-from services.apiserver.registry.store import Change, Store
+from services.apiserver.registry.store import Store
+from services.apiserver.registry.written import Change
 from services.apiserver.storage.entries import Entry, Selection
 from services.apiserver.storage.storage import Stored
 from services.machinery import pod_amounts, quota

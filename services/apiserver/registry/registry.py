@@ -42,9 +42,10 @@ from services.apiserver.registry.request import (
 )
 from services.apiserver.registry.service_addresses import ServiceAddresses
 from services.apiserver.registry.serving import Serving, built_in
-from services.apiserver.registry.store import Store, Written, answer, item
+from services.apiserver.registry.store import Store
 from services.apiserver.registry.tokens import TokenRequests
 from services.apiserver.registry.versions import VersionWatcher
+from services.apiserver.registry.written import Written, answer, item
 from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Storage, Stored
 from services.apiserver.storage.watch_cache import WatchCache

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,14 +20,15 @@ from services.api import errors
 from services.api.errors import ApiError
 from services.apiserver.admission.attributes import GROUP as ADMISSION
 from services.apiserver.admission.attributes import Attributes
-from services.apiserver.registry import deletion, extending, keys, metadata
+from services.apiserver.registry import deletion, extending, keys, metadata, refusals, removal
 from services.apiserver.registry.allocations import NOTHING, Allocations, Holding
 from services.apiserver.registry.caches import Caches, attributes_of
 from services.apiserver.registry.context import RequestContext
 from services.apiserver.registry.ownership import Ownership
-from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
+from services.apiserver.registry.request import Target, WriteOptions
 from services.apiserver.registry.serving import Serving
 from services.apiserver.registry.versions import shown_stored
+from services.apiserver.registry.written import Change, Updater, Written, same
 from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Decoded, Strategy
 from services.apiserver.storage.entries import Entry
@@ -44,38 +44,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 EVENT_TTL_SECONDS = 3600
 EVENTS = ("v1/events", "events.k8s.io/v1/events")
-DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 _JUDGES = frozenset(("v1/limitranges", "v1/namespaces", "v1/resourcequotas"))  # admission asks these
 SWAPS_MAX = 100  # a swap fails only because another one succeeded; this many in a row is a fault
-
-
-@dataclass(slots=True)
-class Change:
-    """What an update wants: the new object, or nothing more than that the old one goes."""
-
-    obj: Json
-    delete: bool = False
-
-
-@dataclass(slots=True)
-class Written:
-    """`stored` is what etcd has now, `shown` how that looks in the version asked for, where it is another."""
-
-    obj: Json
-    stored: Stored
-    changed: bool = True
-    deleted: bool = False
-    created: bool = False  # by an update or an apply of what was not there
-    warnings: list[str] = field(default_factory=list)
-    shown: bytes | None = None
-
-    @property
-    def value(self) -> bytes:
-        return self.stored.value if self.shown is None else self.shown
-
-
-# What is there now, decoded for the taking; the same as stored; what the rules may ask.
-Updater = Callable[[Json, Stored, RequestContext], Change | Awaitable[Change]]
 
 
 class Store:
@@ -162,7 +132,7 @@ class Store:
             options.guard(obj, None)
         metadata.before_create(obj, ctx.now, ctx.random)
         strategy.prepare_create(obj, ctx)
-        self._raise_if_invalid(obj, strategy.validate_create(obj))
+        refusals.raise_if_invalid(self._stored, obj, strategy.validate_create(obj))
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
         if extension is not None and extension.active:
             await extending.validate(extension, extending.asked("CREATE", target, obj, None, ctx, options))
@@ -173,7 +143,7 @@ class Store:
         return written
 
     async def _insert(self, key: str, obj: Json, options: WriteOptions) -> Written:
-        taken, name = NOTHING, obj["metadata"]["name"]
+        taken = NOTHING
         if self.quotas is not None and self.quotas.limit(self.resource, obj["metadata"].get("namespace", "")):
             await self._pay(self.quotas, key, obj, options)
         if self.allocations is not None:
@@ -182,14 +152,14 @@ class Store:
         value = orjson.dumps(kept)
         if options.dry_run:
             if (await self._storage.get(key)).stored is not None:
-                raise self._taken(obj, name)
+                raise refusals.taken(self.resource, obj)
             return self._written(obj, Stored(key, value, 0))
         self._note(key, value, kept)
         outcome = await self._storage.create(key, value, ttl_seconds=self._ttl_seconds)
         if not outcome.done:
             if self.allocations is not None:
                 await self.allocations.failed(taken, outcome.current)
-            raise self._taken(obj, name, outcome.current)
+            raise refusals.taken(self.resource, obj, outcome.current)
         await self._settled(outcome.revision)
         return self._written(obj, Stored(key, value, outcome.revision))
 
@@ -204,20 +174,12 @@ class Store:
         if self.cache.get(key) is not None:
             present = (await self._storage.get(key)).stored
             if present is not None:
-                raise self._taken(obj, obj["metadata"]["name"], present)
+                raise refusals.taken(self.resource, obj, present)
         await quotas.charge(Target(self.resource), obj, None, dry_run=options.dry_run)
 
     def _written(self, obj: Json, stored: Stored, *, changed: bool = True, deleted: bool = False) -> Written:
         shown = None if self._version is None else orjson.dumps(obj)
         return Written(obj, stored, changed=changed, deleted=deleted, shown=shown)
-
-    def _taken(self, obj: Json, name: str, other: Stored | None = None) -> ApiError:
-        error = errors.already_exists(self.resource, name)
-        if other is not None and orjson.loads(other.value)["metadata"].get("deletionTimestamp"):
-            error.status["message"] = f"object is being deleted: {error.message}"
-        if obj["metadata"].get("generateName"):
-            error.status["details"]["retryAfterSeconds"] = 1
-        return error
 
     async def _admitted(
         self, verb: admission.Verb, target: Target, obj: Json, old: Json | None
@@ -250,12 +212,6 @@ class Store:
         for resource in ctx.missed:
             with contextlib.suppress(TimeoutError):  # then the refusal rests on what we know
                 await self._caches.of(resource).catch_up()
-
-    def _raise_if_invalid(self, obj: Json, causes: Sequence[errors.Cause]) -> None:
-        if causes:
-            name = obj.get("metadata", {}).get("name") or obj.get("metadata", {}).get("generateName", "")
-            # A custom object may say that it is of another kind, which is one of the causes then.
-            raise errors.invalid(self._stored.group, obj.get("kind", self.resource.kind), name, causes)
 
     # -- update ----------------------------------------------------------------------------------
 
@@ -305,7 +261,8 @@ class Store:
 
         ApiError 403, 409, 422.
         """
-        self._check_version(new, old, revision, strategy)
+        key = self.key(old["metadata"].get("namespace", ""), old["metadata"]["name"])
+        refusals.check_version(self.resource, key, new, old, revision, strategy)
         if not tracked:
             self.ownership.track(old, new, options.field_manager, target.subresource, ctx.now)
         admission.mutate("update", self.resource, target.subresource, new, old, ctx)
@@ -318,37 +275,13 @@ class Store:
         if options.guard is not None:
             options.guard(new, old)
         strategy.prepare_update(new, old, ctx)
-        self._raise_if_invalid(new, strategy.validate_update(new, old))
+        refusals.raise_if_invalid(self._stored, new, strategy.validate_update(new, old))
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
         if extension is not None and extends:
             shown = extending.with_version(old, revision)
             await extending.validate(extension, extending.asked("UPDATE", target, new, shown, ctx, options))
         new["metadata"].pop("resourceVersion", None)
         return Change(new, delete=deletion.is_finished(new, old))
-
-    def _check_version(self, new: Json, old: Json, revision: int, strategy: Strategy) -> None:
-        name = old["metadata"]["name"]
-        given = new["metadata"].get("resourceVersion", "")
-        if not given or given == "0":
-            if not strategy.allows_unconditional_update:
-                cause = {
-                    "reason": "FieldValueInvalid",
-                    "message": "Invalid value: 0: must be specified for an update",
-                    "field": "metadata.resourceVersion",
-                }
-                raise errors.invalid(self.resource.group, self.resource.kind, name, [cause])
-        elif given != str(revision):
-            if not given.isdecimal():
-                raise errors.failure(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
-            raise errors.conflict(self.resource, name, errors.STALE)
-        uid, present = new["metadata"].get("uid"), old["metadata"].get("uid")
-        if uid and uid != present:
-            key = self.key(old["metadata"].get("namespace", ""), name)
-            why = (
-                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg:"
-                f" Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
-            )
-            raise errors.conflict(self.resource, name, why)
 
     async def update(
         self, target: Target, update: Updater, options: WriteOptions, start: Stored | None = None
@@ -384,7 +317,7 @@ class Store:
                 continue
             kept = change.obj if self._version is None else await self._version.stored(change.obj)
             value = orjson.dumps(kept)
-            if not change.delete and _same(value, kept, current.value):
+            if not change.delete and same(value, kept, current.value):
                 again = current if fresh else await self._read(key, target.name)
                 if again.revision == current.revision:
                     unchanged = self._written(change.obj, current, changed=False)
@@ -456,64 +389,5 @@ class Store:
         """Deletes, or marks for deletion. The boolean says whether the object is gone.
 
         `admitted`: webhooks and policies have been asked already, about an eviction.
-
-        What knows grace is marked even where none is left, and goes in a second write, as upstream
-        does it: whoever watches sees an end before the object disappears.
         """
-        held, is_first, extension = False, not admitted, self.extension
-
-        async def update(old: Json, stored: Stored, ctx: RequestContext) -> Change:
-            nonlocal held
-            deletion.check_preconditions(self.resource, old, stored.revision, options)
-            wanted = options
-            if not options.propagation and deletion.orphans_by_default(self.resource, old):
-                wanted = replace(options, propagation="Orphan")
-            admission.validate("delete", self.resource, target.subresource, None, old, ctx)
-            if extension is not None and extension.active and is_first:
-                said = replace(options, dry_run=dry_run)
-                await extending.deleting(extension, self, target, old, stored.revision, ctx, said)
-            grace = self.strategy.grace_seconds(old, options.grace_seconds)
-            if self.resource.key == "v1/namespaces":
-                new, gone = deletion.before_delete_namespace(old, wanted, ctx.now)
-            elif self.resource.key == DEFINITIONS:
-                new, gone = deletion.before_delete_definition(old, wanted, ctx.now)
-            else:
-                new, gone = deletion.before_delete(old, wanted, grace, ctx.now)
-            marked = new["metadata"] != old["metadata"]
-            held = not gone
-            return Change(new, delete=gone and not (grace is not None and marked))
-
-        written = await self.update(target, update, WriteOptions(dry_run=dry_run))
-        if held or written.deleted or dry_run:
-            return written, not held
-        options = replace(options, uid=written.obj["metadata"]["uid"], resource_version="", propagation="")
-        is_first = False
-        try:
-            last = await self.update(target, update, WriteOptions(), written.stored)
-        except ApiError as error:
-            if not errors.is_not_found(error) and not errors.is_conflict(error):
-                raise
-            return written, True  # somebody else was faster
-        return last, last.deleted
-
-
-def _same(value: bytes, obj: Json, before: bytes) -> bool:
-    """Whether writing it would change nothing; the order of fields does not count, nor change the length."""
-    if len(value) != len(before):
-        return False
-    return value == before or bool(orjson.loads(before) == obj)
-
-
-def item(written: Written) -> Item:
-    meta = written.obj["metadata"]
-    return Item(
-        written.value,
-        written.stored.revision,
-        meta.get("namespace", ""),
-        meta.get("name", ""),
-        meta.get("uid", ""),
-    )
-
-
-def answer(written: Written) -> Answer:
-    return Answer(item(written), tuple(written.warnings), written.created)
+        return await removal.delete(self, target, options, dry_run, admitted=admitted)
