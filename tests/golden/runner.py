@@ -21,12 +21,14 @@ from typing import Any
 import grpc.aio
 import orjson
 
+from services.pb.resource.v1 import resource_pb2 as pb
 from tests.golden.accepted import ACCEPTED
 from tests.golden.normal import by_manager, differences, normal
 from tests.golden.requests import Asked, NotAsked, Server, Told, ask
 
 Json = dict[str, Any]
 GOLDEN = Path(os.environ.get("ORRERY_GOLDEN", Path(__file__).parents[2] / ".." / "shared" / "golden"))
+DEFINITIONS = "customresourcedefinitions"
 PATIENCE_SECONDS, PATIENCE_ATTEMPTS = 0.1, 200  # for what the server does by and by
 _REFERENCE = re.compile(r"\{\{(\d+)\.([^}]+)\}\}")
 _WARNING = re.compile(r'299 (?:\S+|-) "(.*)"', re.S)
@@ -67,7 +69,7 @@ async def play(address: str, name: str, case: Json, ignore: Collection[str] = ()
             try:
                 request, body = prepare(exchange["request"], answers)
                 asked = ask(request, body)
-                told = await server.tell(asked)
+                told = await settled(server, asked, await server.tell(asked))
                 if request.get("pauseBefore") and request["method"] == "GET":
                     told = await patiently(server, asked, exchange, told, ignore)
             except NotAsked as reason:
@@ -76,6 +78,25 @@ async def play(address: str, name: str, case: Json, ignore: Collection[str] = ()
             answers[index] = told.body
             _judge(report, name, index, exchange, told, ignore)
     return report
+
+
+async def settled(server: Server, asked: Asked, told: Told) -> Told:
+    """What is told of a definition once it is served, or never will be; anything else at once."""
+    if asked.method != "POST" or asked.resource.plural != DEFINITIONS or told.status:
+        return told
+    if "dryRun" in asked.query:
+        return told
+    target = pb.Resource()
+    target.CopyFrom(asked.target)
+    target.name = told.body["metadata"]["name"]
+    found: Json = {}
+    for _ in range(PATIENCE_ATTEMPTS):
+        found = (await server.tell(Asked("GET", asked.resource, target, {}))).body
+        for condition in (found.get("status") or {}).get("conditions") or []:
+            if condition["type"] == "Established" and condition["reason"] != "Installing":
+                return told
+        await asyncio.sleep(PATIENCE_SECONDS)  # the server's own work, of which nothing tells
+    raise TimeoutError(f"the definition is not served: {found}")
 
 
 async def patiently(
