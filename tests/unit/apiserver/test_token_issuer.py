@@ -15,7 +15,8 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from services.apiserver.registry.tokens import claims_of
 from services.apiserver.token_issuer import ISSUER, TokenIssuer
-from services.process.keys import CA_CERTIFICATE, CA_KEY, PUBLIC_KEY, SIGNING_KEY, make_missing
+from services.client.credentials import CA_CERTIFICATE
+from services.process.keys import CA_KEY, PUBLIC_KEY, SIGNING_KEY, make_missing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNT = {"metadata": {"namespace": "team", "name": "robot", "uid": "u-robot"}}
