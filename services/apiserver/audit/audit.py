@@ -51,6 +51,7 @@ class Audit:
         user_agent: str = "",
         source: str = "",
         impersonator: User | None = None,
+        audit_id: str = "",
     ) -> Record | None:
         """Writes that the request was received; None where nothing is to be written of it."""
         decision = self._policy.decide(asked)
@@ -61,7 +62,7 @@ class Audit:
             "kind": "Event",
             "apiVersion": API_VERSION,
             "level": decision.name,
-            "auditID": str(UUID(int=self._random.getrandbits(128), version=4)),
+            "auditID": audit_id or new_id(self._random),
             "stage": "",
             "requestURI": uri,
             "verb": asked.verb,
@@ -77,16 +78,16 @@ class Audit:
         return record
 
 
+def new_id(chance: Random) -> str:
+    return str(UUID(int=chance.getrandbits(128), version=4))
+
+
 class Record:
     """One request on its way."""
 
     def __init__(self, decision: Decision, event: Json, write: Write, clock: Clock) -> None:
         self._decision, self._event, self._write, self._clock = decision, event, write, clock
         self.annotations: dict[str, str] = {}
-
-    @property
-    def id(self) -> str:
-        return str(self._event["auditID"])
 
     @contextmanager
     def current(self) -> Iterator[Record]:

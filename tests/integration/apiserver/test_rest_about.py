@@ -41,6 +41,16 @@ def api(https: Https) -> Iterator[Api]:
     api.connection.close()
 
 
+def test_every_answer_has_the_headers_that_upstreams_have(api: Api) -> None:
+    for path in ("/version", "/api/v1/namespaces", "/api/v1/namespaces/none", "/nothing"):
+        _, headers, _ = api.get(path)
+        assert "Server" not in headers
+        assert headers["Cache-Control"] == "no-cache, private"
+        assert len(headers["Audit-Id"]) == 36
+        assert {"X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID"} <= headers.keys()
+    assert api.get("/version", Audit_ID="mine")[1]["Audit-Id"] == "mine"
+
+
 @pytest.mark.parametrize("path", ["/api", "/apis"])
 def test_all_groups_in_one_document_that_may_be_kept(api: Api, path: str) -> None:
     status, headers, body = api.get(path, Accept=f"{AGGREGATED},{OLDER},application/json")

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 HEADER_BYTES_MAX = 64 * 1024
 HEADER_SECONDS = 32.0  # as upstream's ReadHeaderTimeout
 IDLE_SECONDS = 90.0  # and its IdleTimeout
 SHUTDOWN_SECONDS = 2.0
+TOLD = "told"  # where a request keeps the headers that its answer is to have
 
 
 class Connection(web.RequestHandler):
@@ -56,12 +57,20 @@ class Server(web.Server):
         return Connection(self, loop=self._loop, **self._kwargs)
 
 
+class Request(web.Request):
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Headers that every answer has, streams too, or (the server's software) has not: as upstream's."""
+        response.headers.popall(hdrs.SERVER, None)
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-cache, private")
+        response.headers.update(self.get(TOLD, {}))
+
+
 def runner(handle: Callable[[Any], Awaitable[web.StreamResponse]]) -> web.ServerRunner:
     """Not set up yet."""
     loop = asyncio.get_running_loop()
 
     def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.Request:
-        return web.Request(message, payload, protocol, writer, task, loop, client_max_size=0)
+        return Request(message, payload, protocol, writer, task, loop, client_max_size=0)
 
     server = Server(
         handle,

@@ -21,12 +21,12 @@ from services.api import errors, kinds
 from services.api.errors import ApiError
 from services.api.kinds import Resource
 from services.apiserver.aggregation.remote import Aggregated
-from services.apiserver.audit.audit import AUDIT_ID, Audit, Record
+from services.apiserver.audit.audit import AUDIT_ID, Audit, Record, new_id
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization import escalation
 from services.apiserver.authorization.attributes import Attributes
-from services.apiserver.fairness.fairness import LEVEL_HEADER, SCHEMA_HEADER, Fairness, Place
+from services.apiserver.fairness.fairness import LEVEL_HEADER, SCHEMA_HEADER, Fairness
 from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import bodies, connections, reviews
@@ -50,7 +50,7 @@ from services.process.logging import Logger
 from services.process.run import Fatal
 
 BACKLOG = 512
-PLACE, RECORD = "place", "record"
+RECORD = "record"
 NOBODY = User("")  # for the record of who could not say who he is
 NOT_RECORDED = contextlib.nullcontext()
 
@@ -106,12 +106,13 @@ class RestFront:
     async def _counted(self, request: web.Request) -> web.StreamResponse:
         """Every answer leaves its numbers behind."""
         began, path = self._clock.monotonic(), parse(request.rel_url.raw_path)
+        request[connections.TOLD] = {AUDIT_ID: request.headers.get(AUDIT_ID) or new_id(self._random)}
         self._metrics.in_flight += 1
         code, response = 499, None  # where the client left before the answer
         try:
             response = await self._handle(request)
             code = response.status
-            return self._told(request, response)
+            return response
         finally:
             self._metrics.in_flight -= 1
             if (record := request.get(RECORD)) is not None:
@@ -119,17 +120,6 @@ class RestFront:
             watches = watched(request, path)
             seconds = self._clock.monotonic() - began
             self._metrics.note(request.method, path, code, seconds, watches=watches)
-
-    def _told(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Says to which flow and level the request belonged, and under which name it is on record."""
-        place: Place | None = request.get(PLACE)
-        record: Record | None = request.get(RECORD)
-        if place is not None and not response.prepared:
-            response.headers[SCHEMA_HEADER] = place.schema.uid
-            response.headers[LEVEL_HEADER] = place.level.shape.uid
-        if record is not None and not response.prepared:
-            response.headers[AUDIT_ID] = record.id
-        return response
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """The one place where what went wrong becomes an answer."""
@@ -160,7 +150,10 @@ class RestFront:
         with acting_as(asked.user), self._recorded(request, asked) as record:
             self._http_gate.require(asked)
             seat = self._fairness.seat(asked)
-            request[PLACE] = seat.place
+            request[connections.TOLD] |= {
+                SCHEMA_HEADER: seat.place.schema.uid,
+                LEVEL_HEADER: seat.place.level.shape.uid,
+            }
             if is_long(asked):  # it takes its seat only while it begins
                 async with seat:
                     pass
@@ -186,6 +179,7 @@ class RestFront:
             user_agent=request.headers.get("User-Agent", ""),
             source=request.remote or "",
             impersonator=request.get(IMPERSONATOR),
+            audit_id=request[connections.TOLD][AUDIT_ID],
         )
         return record.current() if record is not None else NOT_RECORDED
 
