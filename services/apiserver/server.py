@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from services.api.core_v1 import Service
+from services.api.errors import ApiError
 from services.api.kinds import resource_of
 from services.apiserver.admission.authorizing import answering
 from services.apiserver.admission.step import Admission
@@ -23,8 +24,7 @@ from services.apiserver.audit.audit import Audit, annotate
 from services.apiserver.authentication.tokens import TokenAuthenticator
 from services.apiserver.authorization.authorizer import Authorizer
 from services.apiserver.authorization.bootstrap import for_controllers, reconcile
-from services.apiserver.custom.conversion import Call
-from services.apiserver.custom.definitions import Definitions
+from services.apiserver.custom.resource import definitions_resource
 from services.apiserver.fairness.fairness import SEATS, Fairness
 from services.apiserver.fronts.callers import Callers
 from services.apiserver.fronts.calls import Calls
@@ -40,7 +40,9 @@ from services.apiserver.registry.caches import Caches
 from services.apiserver.registry.extending import World
 from services.apiserver.registry.flow_schemas import FlowSchemas
 from services.apiserver.registry.registry import Registry
+from services.apiserver.storage.entries import Selection
 from services.apiserver.storage.storage import Storage
+from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.token_issuer import TokenIssuer
 from services.apiserver.usage.scraper import Usage
 from services.client.credentials import Credentials
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from services.apiserver.admission.calling import Caller
     from services.apiserver.aggregation.remote import Remote
     from services.apiserver.custom.calling import Dial
+    from services.apiserver.custom.conversion import Call
+    from services.apiserver.custom.definitions import Definitions
     from services.apiserver.fronts.rest.server import RestFront
 
 CONVERSION_SECONDS = 30
@@ -94,7 +98,6 @@ class ApiServer:
         self._flow_schemas = FlowSchemas(registry, clock, log, self.fairness.configure)
         self._api_services = ApiServices(registry, clock, log, self._ask_elsewhere)
         self._usage = Usage(self._kubelets, registry, clock)
-        self._definitions = Definitions(registry, clock, chance, log, self._webhook)
         self.health = Health()
         self.serving = asyncio.Event()
 
@@ -169,11 +172,35 @@ class ApiServer:
             if self._webhooks is not None:
                 await self._webhooks.close()
 
+    @property
+    def _defined(self) -> WatchCache:
+        return self.registry.store(definitions_resource()).cache
+
+    def _definitions(self) -> Definitions:
+        from services.apiserver.custom.definitions import Definitions
+
+        return Definitions(self.registry, self._clock, self._random, self._log, self._webhook)
+
+    async def _follow_definitions(self, definitions: Definitions | None) -> None:
+        """Serves custom resources. What that takes is loaded with the first definition."""
+        while definitions is None:
+            watcher = self._defined.watch(Selection(), None)
+            try:
+                await watcher.next()
+                definitions = self._definitions()
+            except ApiError:  # the cache started over
+                await self._defined.ready.wait()
+            finally:
+                self._defined.watchers.leave(watcher)
+        await definitions.run()
+
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.caches.run())
             await self.caches.ready()
-            await self._definitions.serve_all()
+            definitions = self._definitions() if self._defined.entries else None
+            if definitions is not None:
+                await definitions.serve_all()
             await bootstrap.make_all(self.registry, self._clock, self._log)
             await reconcile(self.registry, self._clock, self._log)
             self.gate.ready = True
@@ -182,7 +209,7 @@ class ApiServer:
             self.serving.set()
             self._log.info("Serving")
             group.create_task(reconcile(self.registry, self._clock, self._log, for_controllers()))
-            group.create_task(self._definitions.run())
+            group.create_task(self._follow_definitions(definitions))
             group.create_task(self._usage.run())
             group.create_task(self._flow_schemas.run())
             group.create_task(self._api_services.run())

@@ -10,7 +10,7 @@ import orjson
 
 from services.api import errors
 from services.api.kinds import Resource
-from services.apiserver.custom.definitions import definitions_resource
+from services.apiserver.custom.resource import definitions_resource
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Answer, ListOptions, PatchType, Target, WriteOptions
 

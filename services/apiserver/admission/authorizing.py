@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from services.apiserver.admission.attributes import Attributes as Request
-from services.apiserver.admission.conditions import Authorize
 from services.apiserver.authentication.users import AUTHENTICATED, User, account_groups, account_name
 from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.authorization.authorizer import Authorizer
-from services.apiserver.cel.library.access import Asked
+
+if TYPE_CHECKING:
+    from services.apiserver.admission.conditions import Authorize
+    from services.apiserver.cel.library.access import Asked
 
 
 def answering(authorizer: Authorizer) -> Authorize:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from services.api.errors import ApiError
 from services.api.kinds import Resource, resource_of_kind
 from services.apiserver.admission.attributes import GROUP
-from services.apiserver.admission.conditions import Condition, compile_conditions
-from services.apiserver.admission.expressions import environment
-from services.apiserver.admission.policy_programs import Policy, compile_policy
 from services.apiserver.storage.entries import Event, Selection
 from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
+
+if TYPE_CHECKING:
+    from services.apiserver.admission.conditions import Condition
+    from services.apiserver.admission.policy_programs import Policy
 
 Json = dict[str, Any]
 CacheOf = Callable[[Resource], WatchCache]
@@ -125,13 +126,23 @@ class Registrations:
         by_policy: dict[str, list[Json]] = {}
         for binding in self._each(f"{kind}Binding", compiled, lambda obj: obj):
             by_policy.setdefault(binding["spec"].get("policyName") or "", []).append(binding)
-        policies = self._each(kind, compiled, compile_policy)
+        policies = self._each(kind, compiled, _policy_of)
         return tuple(
             Bound(policy, tuple(by_policy[policy.name])) for policy in policies if policy.name in by_policy
         )
 
 
+def _policy_of(obj: Json) -> Policy:
+    """What compiles expressions is loaded with the first one, here and below."""
+    from services.apiserver.admission.policy_programs import compile_policy
+
+    return compile_policy(obj)
+
+
 def _webhooks_of(configuration: Json) -> list[Webhook]:
+    from services.apiserver.admission.conditions import compile_conditions
+    from services.apiserver.admission.expressions import environment
+
     seen = environment(params=False, authorizer=True)
     made = []
     for index, spec in enumerate(configuration.get("webhooks") or ()):

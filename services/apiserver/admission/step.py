@@ -2,30 +2,33 @@
 
 `mutate` comes after built-in mutation: policies, then webhooks, and once more where a later one changed
 what an earlier one that wants to know had seen. `validate` comes after validation: policies, then webhooks
-beside each other. `active` is False as long as nothing is registered; the store asks nothing else then.
+beside each other. `active` is False as long as nothing is registered; the store asks nothing else then,
+and what asks webhooks and evaluates policies is not loaded.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from services.api.kinds import Resource
 from services.apiserver.admission.attributes import Attributes
-from services.apiserver.admission.conditions import Authorize, variables_of
-from services.apiserver.admission.matching import namespace_of
-from services.apiserver.admission.mutations import Mutations
-from services.apiserver.admission.parameters import Parameters
-from services.apiserver.admission.policies import Policies
 from services.apiserver.admission.registrations import Registrations
-from services.apiserver.admission.reviews import Ask
-from services.apiserver.admission.webhooks import Webhooks
 from services.apiserver.storage.watch_cache import WatchCache
 from services.machinery.clock import Clock
 from services.machinery.schema import Schema
+
+if TYPE_CHECKING:
+    from services.apiserver.admission.conditions import Authorize
+    from services.apiserver.admission.mutations import Mutations
+    from services.apiserver.admission.parameters import Parameters
+    from services.apiserver.admission.policies import Policies
+    from services.apiserver.admission.reviews import Ask
+    from services.apiserver.admission.webhooks import Webhooks
 
 Json = dict[str, Any]
 
@@ -56,13 +59,35 @@ class Admission:
     ) -> None:
         self.active = True  # until the first look
         self._changed = True
-        self._authorize = authorize
+        self._world, self._ask, self._clock, self._random = world, ask, clock, chance
+        self._authorize, self._note = authorize, note
         self._registered = Registrations(world.cache_of, self._tell)
-        parameters = Parameters(world.served, world.cache_of)
-        self._policies = Policies(parameters, world.equivalents, note)
-        self._mutations = Mutations(parameters, world.equivalents, self._variables, clock.now)
-        self._webhooks = Webhooks(
-            ask, chance, self._variables, world.equivalents, world.convert, note
+
+    @cached_property
+    def _parameters(self) -> Parameters:
+        from services.apiserver.admission.parameters import Parameters
+
+        return Parameters(self._world.served, self._world.cache_of)
+
+    @cached_property
+    def _policies(self) -> Policies:
+        from services.apiserver.admission.policies import Policies
+
+        return Policies(self._parameters, self._world.equivalents, self._note)
+
+    @cached_property
+    def _mutations(self) -> Mutations:
+        from services.apiserver.admission.mutations import Mutations
+
+        return Mutations(self._parameters, self._world.equivalents, self._variables, self._clock.now)
+
+    @cached_property
+    def _webhooks(self) -> Webhooks:
+        from services.apiserver.admission.webhooks import Webhooks
+
+        world = self._world
+        return Webhooks(
+            self._ask, self._random, self._variables, world.equivalents, world.convert, self._note
         )  # fmt: skip
 
     def _tell(self) -> None:
@@ -75,6 +100,9 @@ class Admission:
         return self.active
 
     def _variables(self, asked: Attributes) -> Json:
+        from services.apiserver.admission.conditions import variables_of
+        from services.apiserver.admission.matching import namespace_of
+
         return variables_of(asked, namespace_of(asked), self._authorize)
 
     # -- mutating --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from services.api.kinds import Resource, resource_of_kind
 from services.apiserver.crd import conditions as verdicts
 from services.apiserver.custom import conditions, ending
 from services.apiserver.custom.conditions import Judgement
-from services.apiserver.custom.resource import is_served, is_true
+from services.apiserver.custom.resource import definitions_resource, is_served, is_true
 from services.apiserver.custom.serving import Caller, Plan, made_of, plan
 from services.apiserver.registry.caches import describer
 from services.apiserver.registry.context import RequestContext
@@ -41,12 +41,6 @@ Json = dict[str, Any]
 
 MANAGER = "kube-apiserver"
 OPTIONS = WriteOptions(field_manager=MANAGER)
-
-
-def definitions_resource() -> Resource:
-    found = resource_of_kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-    assert found is not None
-    return found
 
 
 class Definitions:

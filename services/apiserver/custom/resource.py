@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from services.api.kinds import Resource
+from services.api.kinds import Resource, resource_of_kind
 
 if TYPE_CHECKING:
     from services.apiserver.crd.compiled import CompiledVersion
@@ -47,6 +47,13 @@ class CustomResource(Resource):
     def discovered_verbs(self) -> tuple[str, ...]:
         """Nothing is created any more while the definition goes; finalizers can still be taken away."""
         return TERMINATING_VERBS if self.terminating else self.verbs
+
+
+def definitions_resource() -> Resource:
+    """The entry of CustomResourceDefinitions themselves."""
+    found = resource_of_kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    assert found is not None
+    return found
 
 
 def condition(definition: Json, kind: str) -> Json | None:

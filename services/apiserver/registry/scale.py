@@ -10,7 +10,6 @@ from typing import Any
 
 from services.api import errors
 from services.api.kinds import Resource
-from services.apiserver.crd.replicas import nested
 from services.apiserver.custom.resource import CustomResource
 from services.machinery import labels
 
@@ -36,6 +35,8 @@ def paths_of(resource: Resource) -> Paths | None:
 
 def _at(obj: Json, path: str, wanted: type) -> Any:
     """None where nothing is. ApiError (500) where something else is, as upstream has it."""
+    from services.apiserver.crd.replicas import nested  # loaded with custom resources
+
     found, fault = nested(obj, path, wanted)
     if fault:
         raise errors.failure(500, "", fault)

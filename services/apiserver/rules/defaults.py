@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from services.apiserver.crd import definition_rules
 from services.apiserver.rules import (
     defaults_access,
     defaults_admission,
@@ -138,8 +137,15 @@ def token_request(obj: Json) -> None:
         obj["spec"]["expirationSeconds"] = 3600
 
 
+def definition(obj: Json) -> None:
+    """Its rules are loaded with the first one."""
+    from services.apiserver.crd import definition_rules
+
+    definition_rules.default(obj)
+
+
 DEFAULTS: dict[str, Callable[[Json], None]] = {
-    "CustomResourceDefinition": definition_rules.default,
+    "CustomResourceDefinition": definition,
     "Pod": pod,
     "Deployment": deployment,
     "ReplicaSet": replica_set,

@@ -7,21 +7,19 @@ Every refusal is an `ApiError` from `decode`, or a list of causes from `validate
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from services.api import kinds
 from services.api.errors import Cause
-from services.apiserver.crd import definition, definition_rules
 from services.apiserver.rules import (
     decode,
     defaults,
     prepare,
     selectable,
-    strategy_admission,
-    strategy_certificates,
-    strategy_devices,
     strategy_serving,
-    strategy_workloads,
     warnings,
 )
 from services.apiserver.rules.context import Context
@@ -55,20 +53,23 @@ def _nothing(obj: Json) -> None:
     """For kinds without defaults of their own."""
 
 
+# Kinds that a cluster may never meet. Their rules, tables of the same form as those below, are loaded with
+# the first object: all of them would make every start a third longer.
+_SELDOM = {
+    "admission": (
+        *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
+    ),
+    "certificates": ("CertificateSigningRequest",),
+    "definitions": ("CustomResourceDefinition",),
+    "devices": ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"),
+    "workloads": (*("CronJob", "DaemonSet", "HorizontalPodAutoscaler", "Job", "PodTemplate", "StatefulSet"),),
+}
+_MODULES = {kind: f"{__package__}.strategy_{name}" for name, found in _SELDOM.items() for kind in found}
+
 _KINDS: dict[str, Rules] = {
-    **strategy_admission.KINDS,
-    **strategy_certificates.KINDS,
-    **strategy_workloads.KINDS,
-    **strategy_devices.KINDS,
     **strategy_serving.KINDS,
     "ConfigMap": Rules(core.config_map, core.config_map_update),
-    "CustomResourceDefinition": Rules(
-        definition.create,
-        definition.update,
-        definition_rules.prepare_create,
-        definition_rules.prepare_update,
-        allows_unconditional_update=False,
-    ),
     "Endpoints": Rules(core.endpoints, core.endpoints_update, allows_create_on_update=True),
     "Event": Rules(core.event, core.event_update, allows_create_on_update=True),
     "Namespace": Rules(
@@ -176,10 +177,6 @@ _KINDS: dict[str, Rules] = {
 
 
 _SUBRESOURCES: dict[tuple[str, str], Rules] = {
-    **strategy_admission.SUBRESOURCES,
-    **strategy_certificates.SUBRESOURCES,
-    **strategy_workloads.SUBRESOURCES,
-    **strategy_devices.SUBRESOURCES,
     **strategy_serving.SUBRESOURCES,
     ("Pod", "status"): Rules(
         validate_update=pod.update_status, prepare_update=prepare.pod_status, is_status=True
@@ -189,7 +186,6 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ),
     ("Pod", "resize"): Rules(validate_update=pod.update_resize, prepare_update=prepare.pod_resize),
     ("Pod", "binding"): Rules(validate=pod.binding),
-    ("CustomResourceDefinition", "status"): of_status(definition.status_update),
     ("Node", "status"): of_status(core.node_update),
     ("Namespace", "status"): of_status(core.namespace_status),
     ("Namespace", "finalize"): Rules(
@@ -214,6 +210,15 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
 }
 
 
+def rules_of(kind: str, subresource: str) -> Rules:
+    by_kind, by_part = _KINDS, _SUBRESOURCES
+    if module := _MODULES.get(kind):
+        loaded = import_module(module)
+        by_kind, by_part = loaded.KINDS, loaded.SUBRESOURCES
+    found = by_part.get((kind, subresource)) if subresource else by_kind.get(kind)
+    return found or Rules()
+
+
 class Strategy:
     """The rules for one resource, or for one subresource of it."""
 
@@ -227,15 +232,24 @@ class Strategy:
                 version = found.version or resource.version
                 api_version = f"{found.group}/{version}" if found.group else version
         self._target = decode.target_for(api_version, kind)
-        self._default = defaults.DEFAULTS.get(kind, _nothing)
-        found_rules = (
-            _SUBRESOURCES.get((resource.kind, subresource)) if subresource else _KINDS.get(resource.kind)
-        )
-        self._rules = found_rules or Rules()
-        if self._rules.is_status:
-            self._default = defaults.STATUS_DEFAULTS.get(kind, _nothing)
-        self.allows_create_on_update = self._rules.allows_create_on_update
-        self.allows_unconditional_update = self._rules.allows_unconditional_update
+        self._kind = kind
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return rules_of(self.resource.kind, self.subresource)
+
+    @cached_property
+    def _default(self) -> Callable[[Json], None]:
+        table = defaults.STATUS_DEFAULTS if self._rules.is_status else defaults.DEFAULTS
+        return table.get(self._kind, _nothing)
+
+    @property
+    def allows_create_on_update(self) -> bool:
+        return self._rules.allows_create_on_update
+
+    @property
+    def allows_unconditional_update(self) -> bool:
+        return self._rules.allows_unconditional_update
 
     def decode(self, raw: bytes, field_validation: FieldValidation = "Warn") -> Decoded:
         """A request's body as a checked, normalised object. ApiError (400) in upstream's words."""
@@ -264,6 +278,8 @@ class Strategy:
         if self.resource.kind == "PersistentVolume" and self.subresource == "status":
             prepare.note_phase(new["status"], old["status"], ctx.now)
         if self.resource.kind == "CertificateSigningRequest" and self.subresource:
+            from services.apiserver.rules import strategy_certificates
+
             strategy_certificates.note_times(new, old, ctx.now)
 
     def _null_lists(self, obj: Json) -> None:

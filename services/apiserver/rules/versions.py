@@ -99,8 +99,14 @@ class ConvertedStrategy(Strategy):
         self._stored = strategy_for(stored, subresource)
         self._conversion = conversion
         self.fields = conversion.fields or {}
-        self.allows_create_on_update = self._stored.allows_create_on_update
-        self.allows_unconditional_update = self._stored.allows_unconditional_update
+
+    @property
+    def allows_create_on_update(self) -> bool:
+        return self._stored.allows_create_on_update
+
+    @property
+    def allows_unconditional_update(self) -> bool:
+        return self._stored.allows_unconditional_update
 
     def default(self, obj: Json) -> None:
         self._conversion.default(obj)

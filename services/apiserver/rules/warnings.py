@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from services.apiserver.crd import schemas
 from services.apiserver.rules.validation import names
 from services.apiserver.rules.warnings_pods import pod_spec
 from services.machinery import quantity
@@ -18,6 +17,8 @@ ENDPOINTS_DEPRECATED = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.
 def of(kind: str, obj: Json, old: Json | None) -> list[str]:
     """In the order in which upstream sends them."""
     if kind == "CustomResourceDefinition":
+        from services.apiserver.crd import schemas
+
         return schemas.warnings(obj, old)
     if kind == "Pod":
         return [] if old is not None else list(_pod(obj))
