@@ -8,7 +8,8 @@
     logs/COMPONENT.log  what each component said
 
 Sockets lie here too, unless the path is longer than a socket address can be (some 100 bytes);
-then they lie in a folder of the system's temporary directory that is named after this one.
+then they lie in a folder of the system's temporary directory that is named after this one, and goes when the
+cluster has ended.
 Several clusters run side by side, each with a home of its own.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +75,11 @@ class Home:
     def create(self) -> None:
         for folder in (self.path, self.logs, self.data, self.run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def forget_sockets(self) -> None:
+        """After the last process has ended: nothing of a cluster is left outside of its home."""
+        if self.run.parent != self.path:
+            shutil.rmtree(self.run, ignore_errors=True)
 
     def log_of(self, component: str) -> Path:
         return self.logs / f"{component}.log"

@@ -104,6 +104,8 @@ async def run_in_foreground(home: Home, plan: Plan, *, silent: bool = False) -> 
         await running
     except asyncio.CancelledError:
         printer.text("Stopped: every process of the cluster has ended. `orrery up` continues where it was.")
+    finally:
+        home.forget_sockets()
     return 0
 
 

@@ -27,6 +27,21 @@ def test_sockets_move_out_of_a_path_that_is_too_long(tmp_path: Path) -> None:
     assert home.run != Home(home.path / "other").run
 
 
+def test_nothing_stays_outside_of_the_home_when_the_cluster_has_ended(tmp_path: Path) -> None:
+    home = Home(tmp_path / ("deep" * 40))
+    home.create()
+    (home.run / "node-1").mkdir()
+    home.forget_sockets()
+    assert not home.run.exists()
+    assert home.logs.exists()
+
+
+def test_what_lies_in_the_home_stays(tmp_path: Path) -> None:
+    short = Home(Path("/h"))
+    assert short.run == short.path / "run"
+    short.forget_sockets()
+
+
 def test_a_record_is_replaced_as_a_whole_and_half_of_one_counts_as_none(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert home.read() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,13 @@ THEIRS = {
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path / "cluster")
     made.create()
     make_missing(made.keys, SystemClock().now())
     kubeconfig.write(made.kubeconfig, made.keys, 6443)
-    return made
+    yield made
+    made.forget_sockets()
 
 
 def read(path: Path) -> dict[str, object]:

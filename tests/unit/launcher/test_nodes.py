@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, Options(nodes=3))
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, Options(nodes=3))
+    yield made
+    made.home.forget_sockets()
 
 
 def test_an_added_node_takes_the_next_number_and_is_kept(bench: Bench) -> None:
@@ -91,3 +94,4 @@ def test_hollow_nodes_cannot_be_switched_one_by_one(tmp_path: Path) -> None:
     assert 'node "node-2" is hollow' in bench.ask("stop", name="node-2")["error"]
     assert bench.ask("add") == {"name": "node-6"}
     assert bench.ask("list")["nodes"][0]["hollow"]
+    bench.home.forget_sockets()
