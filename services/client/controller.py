@@ -20,7 +20,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from services.api.core_v1 import Pod
-from services.api.errors import ApiError, is_conflict
+from services.api.errors import ApiError, is_already_exists, is_conflict
 from services.api.meta_v1 import LabelSelector, OwnerReference
 from services.api.object import Object, ObjectKey
 from services.client.client import Client
@@ -181,7 +181,7 @@ class Controller(Generic[T]):
             "controller": self.name, "kind": self.kind.kind, "namespace": key.namespace, "name": key.name,
         }  # fmt: skip
         errors = _leaves(error)
-        if all(is_conflict(each) or isinstance(each, Unavailable) for each in errors):
+        if all(_is_passing(each) for each in errors):
             self.log.debug("Reconcile will be tried again", **names, reason=str(errors[0]))
         elif all(isinstance(each, ApiError) for each in errors):
             reason = "; ".join(dict.fromkeys(str(each) for each in errors))
@@ -208,6 +208,11 @@ class Controller(Generic[T]):
 
 
 _Keys = Callable[[Any, Any], Iterable[ObjectKey]]  # (old, new) → whom it concerns
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether it rests on a cache that was behind, or on a server that was away: the next attempt knows more."""
+    return is_conflict(error) or is_already_exists(error) or isinstance(error, Unavailable)
 
 
 def _own_key(old: Any, new: Any) -> tuple[ObjectKey]:

@@ -8,7 +8,7 @@ reconcile finds the difference; a write that raced is refused by its revision an
 from __future__ import annotations
 
 from services.api.core_v1 import Endpoints, Pod, Service
-from services.api.errors import ApiError, is_not_found
+from services.api.errors import ApiError, is_already_exists, is_not_found
 from services.api.object import ObjectKey
 from services.client.controller import Controller, ControllerContext, For, Stores, Watches
 from services.controller_manager.endpoints import selection, subsets
@@ -77,6 +77,8 @@ class EndpointsController(Controller[Service]):
         except ApiError as error:
             if existing is None and error.reason == "Forbidden":
                 return  # The namespace is ending.
+            if is_already_exists(error):
+                raise  # By us, and the cache does not show it yet: nothing that anybody has to know.
             verb = "Create" if existing is None else "Update"
             what = f"Failed to {verb.lower()} endpoint {service.key.namespace}/{service.key.name}"
             self.recorder.event(planned, "Warning", f"FailedTo{verb}Endpoint", f"{what}: {error.message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from services.api.core_v1 import (
@@ -18,7 +19,9 @@ from services.api.core_v1 import (
 )
 from services.api.core_v1 import EndpointPort as CorePort
 from services.api.discovery_v1 import Endpoint, EndpointPort, EndpointSlice
+from services.api.errors import already_exists
 from services.api.meta_v1 import ObjectMeta
+from services.client.transport import Answer, Target, WriteOptions
 from services.controller_manager.endpoints import selection, slices, subsets
 from services.controller_manager.endpoints.mirroring import MANAGER as MIRRORED
 from services.controller_manager.endpoints.slice_controller import MANAGED_BY
@@ -223,3 +226,27 @@ async def test_endpoints_written_by_hand_are_mirrored(cluster: Cluster) -> None:
         await cluster.client.patch(Endpoints, "db", "default", skip)
         await cluster.quiet()
         assert cluster.api.all(EndpointSlice) == []
+
+
+async def test_an_object_that_the_cache_does_not_show_yet_is_nobodys_trouble(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, answers = cluster.api.create, 0
+
+    async def lost(target: Target, body: bytes, options: WriteOptions) -> Answer:
+        nonlocal answers
+        answer = await create(target, body, options)
+        if target.resource.kind == "Endpoints" and not answers:
+            answers += 1
+            raise already_exists(target.resource, "web")
+        return answer
+
+    monkeypatch.setattr(cluster.api, "create", lost)
+    async with cluster.running(*ALL):
+        cluster.api.put(ready_pod(1))
+        cluster.api.put(service())
+        await cluster.quiet()
+    assert answers == 1
+    assert not cluster.events("FailedToCreateEndpoint")
+    found = cluster.api.one(Endpoints, "web", "default")
+    assert [[each.ip for each in subset.addresses] for subset in found.subsets] == [["10.0.0.2"]]
