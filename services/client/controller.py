@@ -211,7 +211,7 @@ _Keys = Callable[[Any, Any], Iterable[ObjectKey]]  # (old, new) → whom it conc
 
 
 def _is_passing(error: BaseException) -> bool:
-    """Whether it rests on a cache that was behind, or on a server that was away: the next attempt knows more."""
+    """Whether a cache was behind, or the server away: the next attempt knows more."""
     return is_conflict(error) or is_already_exists(error) or isinstance(error, Unavailable)
 
 
