@@ -13,9 +13,15 @@ help:  ## what there is to make
 
 install: $(VENV)/installed $(ETCD)  ## .venv with everything, and a real etcd
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/runs: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=compat --editable .
+	@touch $@
+
+# Tools and the clients that tests run; a cluster needs none of them.
+$(VENV)/installed: $(VENV)/runs
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--config-settings editable_mode=compat --editable '.[dev,clients]'
 	@touch $@
@@ -24,10 +30,10 @@ $(ETCD): scripts/get_etcd.py
 	$(PYTHON) scripts/get_etcd.py
 	@touch -c $@
 
-up: install  ## start a three-node cluster in the foreground; Ctrl-C ends it
+up: $(VENV)/runs $(ETCD)  ## start a three-node cluster in the foreground; Ctrl-C ends it
 	@$(BIN)/orrery up
 
-down: install  ## end a cluster that runs in the background
+down: $(VENV)/runs  ## end a cluster that runs in the background
 	@$(BIN)/orrery down
 
 test: install  ## all tests; those of compose only where a Docker engine runs
