@@ -79,11 +79,8 @@ def answer(response: aiohttp.ClientResponse, raw: bytes) -> Json:
 
 @asynccontextmanager
 async def session(https: Https) -> AsyncIterator[Session]:
-    connector = aiohttp.TCPConnector(ssl=https.context(), limit=0)
-    async with aiohttp.ClientSession(connector=connector) as each:
+    async with https.client() as each:
         yield Session(https, each)
-    for _ in range(10):  # closed transports leave in later turns of the loop
-        await asyncio.sleep(0)
 
 
 def check_asked(request: Json) -> None:

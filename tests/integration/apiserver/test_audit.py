@@ -67,8 +67,7 @@ async def found(https: Https, session: aiohttp.ClientSession, **wanted: str) -> 
 
 
 async def test_who_did_what(https: Https) -> None:
-    connector = aiohttp.TCPConnector(ssl=https.context())
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with https.client() as session:
         body = {"metadata": {"name": "a"}, "data": {"x": "y"}}
         async with session.post(https.base + CONFIG_MAPS, json=body) as answer:
             audit_id = answer.headers["Audit-Id"]
@@ -92,9 +91,8 @@ async def test_who_did_what(https: Https) -> None:
         assert event["level"] == "Metadata"
 
         headers = {"Authorization": "Bearer x.y.z"}
-        anonymous = aiohttp.TCPConnector(ssl=https.context(""))
         async with (
-            aiohttp.ClientSession(connector=anonymous) as other,
+            https.client("") as other,
             other.get(https.base + "/api/v1/nodes", headers=headers) as answer,
         ):
             assert answer.status == 401
@@ -111,9 +109,8 @@ async def test_who_did_what(https: Https) -> None:
 
 
 async def test_components_are_on_record_too(https: Https) -> None:
-    connector = aiohttp.TCPConnector(ssl=https.context())
     async with (
-        aiohttp.ClientSession(connector=connector) as session,
+        https.client() as session,
         connect(https.grpc, user_agent="component") as client,
     ):
         await client.create(ConfigMap(metadata=ObjectMeta(name="b", namespace="default"), data={"k": "v"}))

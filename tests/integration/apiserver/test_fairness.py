@@ -49,9 +49,8 @@ class Client:
 
 async def test_one_client_cannot_starve_the_others(https: Https) -> None:
     """While the store does not answer requests gather; then a flood is served in turn with the others."""
-    connector = aiohttp.TCPConnector(ssl=https.context(), limit=FLOOD + 8)
     async with (
-        aiohttp.ClientSession(connector=connector) as session,
+        https.client(limit=FLOOD + 8) as session,
         connect(https.grpc, user_agent="component") as component,
     ):
         async with session.post(https.base + BINDINGS, json=BINDING) as answer:
@@ -100,8 +99,7 @@ async def until_more_wait(https: Https, session: aiohttp.ClientSession, than: in
 
 
 async def test_every_answer_says_where_its_request_belonged(https: Https) -> None:
-    connector = aiohttp.TCPConnector(ssl=https.context())
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with https.client() as session:
         _, mine, _ = await Client(https, session, "polite").get()
         async with session.get(https.base + POD) as answer:
             masters = answer.headers

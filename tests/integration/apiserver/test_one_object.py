@@ -234,8 +234,7 @@ class Witness:
 
 @pytest.fixture
 async def session(https: Https) -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(ssl=https.context())
-    async with aiohttp.ClientSession(https.base, connector=connector) as session:
+    async with https.client() as session:
         yield session
 
 

@@ -91,8 +91,7 @@ async def session(https: Https) -> AsyncIterator[aiohttp.ClientSession]:
     await server.start()
     async with connect(https.grpc, user_agent="test/1") as client:
         await fill(client, port)
-    connector = aiohttp.TCPConnector(ssl=https.context())
-    async with asyncio.timeout(60), aiohttp.ClientSession(https.base, connector=connector) as session:
+    async with asyncio.timeout(60), https.client() as session:
         try:
             yield session
         finally:
