@@ -147,16 +147,20 @@ class Registry:
         revision = parse_version(resource_version, of_list=False)
         if revision is not None:
             await self._wait_for(store, revision)
-            entry = store.cache.get(store.key(target.namespace, target.name))
+            entry = store.find(target.namespace, target.name)
             if entry is None:
                 raise errors.not_found(target.resource, target.name)
             stored = await store.seen(Stored(entry.key, entry.value, entry.revision))
         else:
             stored = await store.get(target.namespace, target.name)
+            entry = store.find(target.namespace, target.name)
         found = (stored.value, stored.revision)
         if target.subresource == "scale":
             return actions.scale_answer(store, *found)
-        uid = orjson.loads(found[0])["metadata"].get("uid", "")
+        if entry is not None and entry.revision == stored.revision:
+            uid = entry.attributes.uid
+        else:  # the cache shows another state, perhaps of another object of that name
+            uid = orjson.loads(stored.value)["metadata"].get("uid", "")
         return Answer(Item(*found, target.namespace, target.name, uid), deprecation(target.resource))
 
     async def _wait_for(self, store: Store, revision: int) -> None:
