@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,7 @@ from tests.e2e.clients.objects import BYTES, GREETING, PORT, READS_LINES, config
 from tests.e2e.cluster import PATIENCE_SECONDS, Cluster
 
 pytest.importorskip("lightkube", reason="the Python package lightkube is not installed")
+from httpx2.websockets import WebSocketSession
 from lightkube import ApiError, AsyncClient, Client, KubeConfig, codecs
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
@@ -19,6 +22,33 @@ from lightkube.resources.core_v1 import ConfigMap, Node, Pod
 from lightkube.types import PatchType
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_socket_is_closed_while_it_is_read() -> Iterator[None]:
+    """The client's library closes a WebSocket's descriptor while a thread of its own still reads from it.
+
+    The number is the next connection's then, and that thread takes bytes of the next handshake, which ends
+    with `SSL: WRONG_VERSION_NUMBER`. Here the thread is told of the end, and waited for, before that.
+    """
+    close = WebSocketSession.close
+
+    def close_when_read(session: WebSocketSession, code: int = 1000, reason: str | None = None) -> None:
+        stream = session.stream
+
+        def close_stream() -> None:
+            with contextlib.suppress(OSError):  # the peer may have ended it
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            if session._executor is not None:
+                session._executor.shutdown()
+            type(stream).close(stream)
+
+        patch.setattr(stream, "close", close_stream)
+        close(session, code, reason)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WebSocketSession, "close", close_when_read)
+        yield
 
 
 @pytest.fixture(scope="module")
