@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.rules import strict
 from services.apiserver.rules.defaults_autoscaling import autoscaler
 from services.machinery.schema import Schema, definition
 
@@ -22,6 +23,7 @@ _CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 _BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 ANNOTATIONS = (_METRICS, _CURRENT, _BEHAVIOR, _CONDITIONS)
 _UNSAID = ("metrics", "behavior")
+_BEHAVIOR_DEPTH_MAX = 3
 _CPU = "targetCPUUtilizationPercentage"
 _CURRENT_CPU = "currentCPUUtilizationPercentage"
 
@@ -162,21 +164,29 @@ def to_stored(obj: Json) -> Json:
     spec, status = {**obj.get("spec", {})}, {**(obj.get("status") or {})}
     annotations = obj["metadata"].get("annotations") or {}
     share, current = spec.pop(_CPU, None), status.pop(_CURRENT_CPU, None)
-    metrics = [_new_shape(each, "target", _TARGETS) for each in _read(annotations, _METRICS, list)]
+    metrics = _well_formed(
+        "autoscaling.v2.MetricSpec",
+        [_new_shape(each, "target", _TARGETS) for each in _read(annotations, _METRICS, list)],
+    )
     if share is not None:
         target = {"type": "Utilization", "averageUtilization": share}
         metrics.append({"type": "Resource", "resource": {"name": "cpu", "target": target}})
     if metrics:
         spec["metrics"] = metrics
-    if behavior := _read(annotations, _BEHAVIOR, dict):
-        spec["behavior"] = dict(_from_go(behavior))
-    observed = [_new_shape(each, "current", _OBSERVED) for each in _read(annotations, _CURRENT, list)]
+    behaviors = [dict(_from_go(_read(annotations, _BEHAVIOR, dict)))]
+    if behavior := _well_formed("autoscaling.v2.HorizontalPodAutoscalerBehavior", behaviors):
+        spec["behavior"] = behavior[0]
+    observed = _well_formed(
+        "autoscaling.v2.MetricStatus",
+        [_new_shape(each, "current", _OBSERVED) for each in _read(annotations, _CURRENT, list)],
+    )
     if not observed and current is not None:
         observed = [
             {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": current}}}
         ]
     status["currentMetrics"] = observed or None
-    if conditions := _read(annotations, _CONDITIONS, list):
+    conditions = _read(annotations, _CONDITIONS, list)
+    if conditions := _well_formed("autoscaling.v2.HorizontalPodAutoscalerCondition", conditions):
         status["conditions"] = conditions
     if not status.get("currentReplicas"):
         status.pop("currentReplicas", None)
@@ -211,12 +221,21 @@ def _read(annotations: Json, key: str, kind: type[list[Any]] | type[dict[str, An
     return found if fits else kind()
 
 
+def _well_formed(name: str, values: list[Json]) -> list[Json]:
+    """What an annotation held, if all of it has its type's form; else nothing: anybody may write there."""
+    schema = definition(name)
+    try:
+        return [strict.inspect(value, schema).obj for value in values if value]
+    except strict.Unreadable:
+        return []
+
+
 def _new_shape(metric: Json, field: str, names: dict[str, dict[str, str]]) -> Json:
     made: Json = {"type": metric.get("type", "")}
     for source, amounts in names.items():
         given = metric.get(source)
-        if isinstance(given, dict):
-            made[source] = _deep(source, given, field, amounts)
+        if given is not None:
+            made[source] = _deep(source, given, field, amounts) if isinstance(given, dict) else given
     return made
 
 
@@ -239,15 +258,17 @@ def _deep(source: str, given: Json, field: str, amounts: dict[str, str]) -> Json
     return made
 
 
-def _from_go(value: Json) -> Iterator[tuple[str, Any]]:
+def _from_go(value: Json, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """What is nested deeper than `behavior` ever is stays as it is: its form says what to do with it."""
+
+    def inner(each: Any) -> Any:
+        nested = isinstance(each, dict) and depth < _BEHAVIOR_DEPTH_MAX
+        return dict(_from_go(each, depth + 1)) if nested else each
+
     for name, each in value.items():
-        field = name[:1].lower() + name[1:]
-        if isinstance(each, dict):
-            yield field, dict(_from_go(each))
-        elif isinstance(each, list):
-            yield field, [dict(_from_go(item)) for item in each if isinstance(item, dict)]
-        elif each is not None:
-            yield field, each
+        if each is not None:
+            made = [inner(item) for item in each] if isinstance(each, list) else inner(each)
+            yield name[:1].lower() + name[1:], made
 
 
 def _bare(metadata: Json) -> Json:

@@ -64,6 +64,32 @@ def test_unreadable_annotations_are_passed_over() -> None:
     assert autoscaling_versions.to_stored(shown) == scaler(metrics=[CPU])
 
 
+PREFIX = "autoscaling.alpha.kubernetes.io/"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("behavior", '{"ScaleUp":5}'),
+        ("behavior", '{"ScaleUp":{"Policies":5}}'),
+        ("behavior", '{"ScaleUp":{"Policies":[5,{"Type":4,"Value":"x"}]}}'),
+        ("behavior", '{"ScaleUp":{"Policies":' * 450 + "1" + "}}" * 450),
+        ("metrics", '[{"type":5}]'),
+        ("metrics", '[{"type":"Pods","pods":5}]'),
+        ("metrics", '[{"type":"Pods","pods":{"metricName":5,"targetAverageValue":"1"}}]'),
+        ("metrics", '[{"type":"Pods","pods":{"metricName":"m","targetAverageValue":"zz"}}]'),
+        ("metrics", '[{"type":"Resource","resource":{"name":"m","targetAverageUtilization":"80"}}]'),
+        ("current-metrics", '[{"type":[]}]'),
+        ("conditions", '[{"type":"A","status":"True","lastTransitionTime":"noon"}]'),
+    ],
+)
+def test_annotations_of_another_form_are_passed_over(name: str, text: str) -> None:
+    """Anybody may write them; what they hold must not get into an object unseen."""
+    old = autoscaling_versions.from_stored(scaler())
+    old["metadata"]["annotations"][PREFIX + name] = text
+    assert autoscaling_versions.to_stored(old) == scaler()
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_no_autoscaler_loses_anything(seed: int) -> None:
     schema, resource = (
