@@ -18,6 +18,7 @@ from services.api.core_v1 import Service
 from services.api.errors import ApiError
 from services.api.kinds import resource_of
 from services.apiserver.admission.authorizing import answering
+from services.apiserver.admission.policy_status import PolicyStatus
 from services.apiserver.admission.step import Admission
 from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.audit.audit import Audit, annotate
@@ -212,5 +213,7 @@ class ApiServer:
             group.create_task(self._follow_definitions(definitions))
             group.create_task(self._usage.run())
             group.create_task(self._flow_schemas.run())
+            group.create_task(self.fairness.run())
             group.create_task(self._api_services.run())
+            group.create_task(PolicyStatus(self.registry, self._clock, self._log).run())
             group.create_task(AddressRepair(self.registry, self._clock, self._log).run())

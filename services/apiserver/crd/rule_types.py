@@ -17,10 +17,10 @@ _RESERVED = frozenset((
     "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
 ))  # fmt: skip
 _SYMBOLS = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
-_FORMATS = {
+FORMATS = {
     "byte": types.BYTES, "duration": types.DURATION, "date": types.TIMESTAMP, "date-time": types.TIMESTAMP,
 }  # fmt: skip
-_SCALARS = {"boolean": types.BOOL, "number": types.DOUBLE, "integer": types.INT}
+SCALARS = {"boolean": types.BOOL, "number": types.DOUBLE, "integer": types.INT}
 _numbers = count(1)
 
 
@@ -63,8 +63,8 @@ def _declared(types_of: Types, node: Node, is_root: bool, name: str) -> Type | N
             return types.map_of(types.STRING, inner) if inner is not None else None
         return types.object_of(name, _fields(types_of, node, is_root, name))
     if node.type == "string":
-        return _FORMATS.get(node.format, types.STRING)
-    return _SCALARS.get(node.type)
+        return FORMATS.get(node.format, types.STRING)
+    return SCALARS.get(node.type)
 
 
 def _fields(types_of: Types, node: Node, is_root: bool, name: str) -> dict[str, types.Field]:

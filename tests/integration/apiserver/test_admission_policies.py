@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +13,9 @@ from services.api import kinds
 from services.api.errors import ApiError
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import AUTHENTICATED, User
-from services.apiserver.registry.request import Answer, Target, WriteOptions
+from services.apiserver.registry.request import Answer, PatchType, Target, WriteOptions
 from services.apiserver.server import ApiServer
+from services.apiserver.storage.entries import Selection
 from tests.support.apiserver import apiserver_here
 from tests.support.etcd import Etcd
 
@@ -246,3 +248,37 @@ async def test_policies_are_checked_when_they_are_stored(world: World) -> None:
             await world.policy(validations=[validation])
         assert why in caught.value.message
         assert caught.value.code == 422
+
+
+async def test_the_status_tells_of_expressions_that_cannot_fit(world: World) -> None:
+    resource = _resource("ValidatingAdmissionPolicy")
+    cache = world.registry.store(resource).cache
+
+    async def status() -> Json:
+        """Once the policy's present generation was looked at."""
+        watcher = cache.watch(Selection(), None)
+        try:
+            while True:
+                for delivery in await watcher.next():
+                    found = orjson.loads(delivery.entry.value) if delivery.entry else {"status": {}}
+                    seen = (found.get("status") or {}).get("observedGeneration", 0)
+                    if seen and seen == found["metadata"]["generation"]:
+                        return dict(found["status"])
+        finally:
+            cache.watchers.leave(watcher)
+
+    await world.policy(validations=says("object.dada['x'] == 'a'"))
+    async with asyncio.timeout(30):
+        found = await status()
+    assert found["observedGeneration"] == 1
+    (warning,) = found["typeChecking"]["expressionWarnings"]
+    assert warning["fieldRef"] == "spec.validations[0].expression"
+    assert warning["warning"].startswith("/v1, Kind=ConfigMap: ERROR: <input>:1:7: undefined field 'dada'")
+    change = orjson.dumps({"spec": {"validations": says("object.data['x'] == 'a'")}})
+    merge: PatchType = "application/merge-patch+json"
+    await world.registry.patch(Target(resource, "", "p-0"), change, merge, WriteOptions())
+    await cache.catch_up()
+    async with asyncio.timeout(30):
+        found = await status()
+    assert found["observedGeneration"] == 2
+    assert not found.get("typeChecking")
