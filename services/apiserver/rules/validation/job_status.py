@@ -10,7 +10,7 @@ from typing import Any
 
 from services.apiserver.rules.validation.job_policies import interval, intervals
 from services.apiserver.rules.validation.jobs import is_indexed
-from services.apiserver.rules.validation.meta import not_negative, object_meta_update
+from services.apiserver.rules.validation.meta import IMMUTABLE, not_negative, object_meta_update
 from services.machinery.clock import parse_time
 from services.machinery.field_errors import Causes, duplicate, invalid, invalid_as_a_whole, required
 
@@ -97,12 +97,13 @@ def _times(seen: _Seen, out: Causes) -> None:
             out.append(required(path, "completionTime is required for Complete jobs"))
     backwards = started and ended and parse_time(ended) < parse_time(started)
     if backwards and seen.changed("startTime", "completionTime"):
-        out.append(invalid(path, ended, "completionTime cannot be set before startTime"))
+        out.append(invalid(path, ended, "must be equal to or after `startTime`"))
 
 
 def _finished(seen: _Seen, out: Causes) -> None:
     status, is_finished = seen.status, seen.now("Complete", "Failed")
-    if seen.turned("Failed", "FailureTarget") and seen.now("Failed") and not seen.now("FailureTarget"):
+    news = seen.turned("Failed") or seen.changed("failedIndexes")
+    if news and seen.now("Failed") and not seen.now("FailureTarget"):
         why = "cannot set Failed=True condition without the FailureTarget=true condition"
         out.append(invalid_as_a_whole("status.conditions", why))
     unmet = seen.now("Complete") and not seen.now("SuccessCriteriaMet")
@@ -118,8 +119,7 @@ def _finished(seen: _Seen, out: Causes) -> None:
         out.append(required("status.startTime", "startTime is required for finished job"))
     news = seen.ended() or seen.changed("uncountedTerminatedPods")
     if news and (uncounted.get("failed") or uncounted.get("succeeded")):
-        why = "uncountedTerminatedPods needs to be empty for finished job"
-        out.append(invalid("status.uncountedTerminatedPods", uncounted, why))
+        out.append(invalid("status.uncountedTerminatedPods", uncounted, "must be empty for finished job"))
 
 
 def _indexes(seen: _Seen, out: Causes) -> None:
@@ -152,14 +152,17 @@ def _list_of_indexes(field: str, text: str, completions: int, out: Causes) -> No
 
 def _shared_index(completed: str, failed: str, completions: int) -> int | None:
     """The first index in both lists; parts that cannot be read are somebody else's to report."""
-    parts = [_readable(text, completions) for text in (completed, failed)]
-    shared = [
-        max(first, other)
-        for first, last in parts[0]
-        for other, other_last in parts[1]
-        if first <= other_last and other <= last
-    ]
-    return min(shared, default=None)
+    ours, theirs = (_readable(text, completions) for text in (completed, failed))
+    place = other_place = 0
+    while place < len(ours) and other_place < len(theirs):
+        (first, last), (other, other_last) = ours[place], theirs[other_place]
+        if first <= other_last and other <= last:
+            return max(first, other)
+        if first <= other:
+            place += 1
+        else:
+            other_place += 1
+    return None
 
 
 def _readable(text: str, completions: int) -> list[tuple[int, int]]:
@@ -204,7 +207,7 @@ def _forward(seen: _Seen, out: Causes) -> None:
             out.append(invalid(f"status.{field}", count, f"cannot decrease the {field} counter"))
     ended, before = seen.status.get("completionTime"), seen.before.get("completionTime")
     if ended and before and ended != before:
-        out.append(invalid("status.completionTime", ended, "completionTime cannot be mutated"))
+        out.append(invalid("status.completionTime", ended, IMMUTABLE))
     if seen.before.get("startTime") and seen.changed("startTime") and not seen.spec.get("suspend"):
         out.append(required("status.startTime", "startTime cannot be removed for unsuspended job"))
     if seen.then("SuccessCriteriaMet") and not seen.now("SuccessCriteriaMet"):

@@ -221,13 +221,44 @@ _DIRECTIVES = ("nodeSelector", "tolerations", "schedulingGates")
 
 
 def _template_update(new: Json, old: Json, out: Causes) -> None:
-    """The template stays; where its Pods go may change as long as the Job is suspended and never started."""
+    """The template stays; while a Job rests, where its Pods go and what they need may change."""
     found, before = new["spec"]["template"], old["spec"]["template"]
-    if old["spec"].get("suspend") and not old["status"].get("startTime"):
-        before = _but_for_directives(found, before)
-    if found != before:
-        shown = in_order(found, definition("core.v1.PodTemplateSpec"))
-        immutable(shown, before, "spec.template", out)
+    if not _rests(old):
+        if found != before:
+            shown = in_order(found, definition("core.v1.PodTemplateSpec"))
+            immutable(shown, before, "spec.template", out)
+        return
+    pod = found.get("spec", {})
+    kept = _but_for_resources(pod, _but_for_directives(found, before).get("spec", {}))
+    if pod != kept:
+        immutable(in_order(pod, definition("core.v1.PodSpec")), kept, "spec.template.spec", out)
+
+
+def _rests(job: Json) -> bool:
+    """Suspended, and either never started, or known to its controller as suspended with no Pod left."""
+    status = job["status"]
+    if not job["spec"].get("suspend") or status.get("active"):
+        return False
+    conditions = status.get("conditions") or ()
+    told = any(each.get("type") == "Suspended" and each.get("status") == "True" for each in conditions)
+    return told or not status.get("startTime")
+
+
+def _but_for_resources(found: Json, before: Json) -> Json:
+    """The former Pod with the resources of each container put to what they are now."""
+    held = {**before}
+    for field in ("containers", "initContainers"):
+        now, then = found.get(field) or [], before.get(field) or []
+        if then and len(now) == len(then):
+            held[field] = [_with_resources(*pair) for pair in zip(then, now, strict=True)]
+    return held
+
+
+def _with_resources(before: Json, found: Json) -> Json:
+    if before.get("name") != found.get("name"):
+        return before
+    made = {name: value for name, value in before.items() if name != "resources"}
+    return {**made, "resources": found["resources"]} if "resources" in found else made
 
 
 def _but_for_directives(found: Json, before: Json) -> Json:

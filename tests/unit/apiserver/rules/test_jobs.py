@@ -116,12 +116,36 @@ def test_refused(spec: Json, wanted: list[str]) -> None:
     assert faults(job(**spec)) == wanted
 
 
+def changed(old: Json, **pod: Any) -> Json:
+    """The Job with another Pod in its template."""
+    new = copy(old)
+    new["spec"]["template"]["spec"] |= pod
+    return new
+
+
 def test_a_suspended_job_that_never_started_may_be_sent_elsewhere() -> None:
     old = job(suspend=True)
-    new = copy(old)
-    new["spec"]["template"]["spec"]["nodeSelector"] = {"a": "b"}
-    assert faults(new, old) == []
+    assert faults(changed(old, nodeSelector={"a": "b"}), old) == []
+    away = changed(old, affinity={"nodeAffinity": {}})
+    assert faults(away, old) == faults(old, away) == []
     old["status"] = {"startTime": THEN}
+    new = changed(old, nodeSelector={"a": "b"})
+    assert [each.partition(":")[0] for each in faults(new, old)] == ["spec.template"]
+
+
+def test_a_suspended_job_without_pods_may_be_given_other_resources() -> None:
+    old = job(suspend=True)
+    more = {**old["spec"]["template"]["spec"]["containers"][0], "resources": {"requests": {"cpu": "4"}}}
+    new = changed(old, containers=[more])
+    assert faults(new, old) == []
+    suspended = {"startTime": THEN, "conditions": [{"type": "Suspended", "status": "True"}]}
+    assert faults(new, {**old, "status": suspended}) == []
+    for status in ({"startTime": THEN}, {"active": 1}, {**suspended, "active": 1}):
+        found = faults(new, {**old, "status": status})
+        assert [each.partition(":")[0] for each in found] == ["spec.template"], status
+    other = changed(old, containers=[{**more, "image": "a:2"}])
+    assert [each.partition(":")[0] for each in faults(other, old)] == ["spec.template.spec"]
+    old["spec"]["suspend"] = False
     assert [each.partition(":")[0] for each in faults(new, old)] == ["spec.template"]
 
 
@@ -144,13 +168,29 @@ def test_a_status_tells_one_story() -> None:
     assert told(finished(completionTime=None), fresh) == ["completionTime is required for Complete jobs"]
     assert told(finished(active=1), fresh) == ["1: active>0 is invalid for finished job"]
     early = finished(startTime=LATER, completionTime=THEN)
-    assert told(early, fresh) == ['"2026-11-21T12:00:00Z": completionTime cannot be set before startTime']
+    assert told(early, fresh) == ['"2026-11-21T12:00:00Z": must be equal to or after `startTime`']
 
 
 def test_a_status_only_goes_forward() -> None:
     assert told(finished(), finished(failed=2)) == ["0: cannot decrease the failed counter"]
     back = told({**finished(), "status": {"startTime": THEN}}, finished())
     assert "cannot disable the terminal Complete=True condition" in back
+
+
+def test_an_index_does_not_both_succeed_and_fail() -> None:
+    old = job(completionMode="Indexed", completions=100_000, parallelism=1, backoffLimitPerIndex=1)
+    even, odd = (",".join(str(index) for index in range(first, 100_000, 2)) for first in (0, 1))
+    assert told({**old, "status": {"completedIndexes": even, "failedIndexes": odd}}, old) == []
+    both = {"completedIndexes": "0-3,x,7", "failedIndexes": "5,7-9"}
+    wanted = '"5,7-9": failedIndexes and completedIndexes overlap at index: 7'
+    assert wanted in told({**old, "status": both}, old)
+
+
+def test_what_a_status_keeps() -> None:
+    later = finished(completionTime="2026-11-21T12:00:11Z")
+    assert told(later, finished()) == ['"2026-11-21T12:00:11Z": field is immutable']
+    uncounted = finished(uncountedTerminatedPods={"succeeded": ["u"]})
+    assert told(uncounted, job()) == ['{"succeeded":["u"]}: must be empty for finished job']
 
 
 def test_lists_of_indexes() -> None:
