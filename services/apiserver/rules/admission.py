@@ -77,7 +77,7 @@ def validate(
         node_restriction.admit(verb, resource, subresource, None, old, ctx)
     else:
         if resource.kind in limit_ranger.LIMITED:
-            limit_ranger.check(verb, resource, subresource, obj, ctx)
+            limit_ranger.check(verb, resource, subresource, obj, old, ctx)
         pod_security.admit(verb, resource, subresource, obj, old, ctx)
     if verb == "delete" and resource.kind == "Namespace" and old is not None and not subresource:
         name = old["metadata"].get("name", "")

@@ -40,10 +40,16 @@ def complete(obj: Json, ctx: Context) -> None:
             annotations[ANNOTATION] = f"LimitRanger plugin set: {'; '.join(changes)}"
 
 
-def check(verb: str, resource: kinds.Resource, subresource: str, obj: Json, ctx: Context) -> None:
+def check(
+    verb: str, resource: kinds.Resource, subresource: str, obj: Json, old: Json | None, ctx: Context
+) -> None:
     """ApiError (403) for what is out of bounds."""
-    if resource.kind == "Pod" and verb == "update" and subresource != "resize":
+    if subresource not in ("", "resize"):
+        return  # A report of what there is asks for nothing.
+    if resource.kind == "Pod" and verb == "update" and not subresource:
         return  # What a Pod may use does not change otherwise.
+    if old is not None and old["metadata"].get("deletionTimestamp"):
+        return  # What goes must be able to lose its finalizers.
     for limits in _limits(obj, ctx):
         judge = _claim_faults if resource.kind == "PersistentVolumeClaim" else _pod_faults
         faults = list(judge(obj, limits))

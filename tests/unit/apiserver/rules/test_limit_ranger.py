@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from services.api import kinds
 from services.api.core_v1 import PersistentVolumeClaim, Pod
 from services.api.errors import ApiError
+from services.apiserver.rules import admission
 from tests.unit.apiserver.rules.world import World, create
 
 Json = dict[str, Any]
@@ -74,6 +76,20 @@ def test_claims_and_nothing_else() -> None:
     why = "maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi"
     assert refused(orjson.dumps(body), seen, PersistentVolumeClaim) == why
     create(Pod, pod([container()]), seen)
+
+
+def test_reports_and_what_is_being_deleted_are_not_judged() -> None:
+    seen = world({"type": "PersistentVolumeClaim", "max": {"storage": "2Gi"}})
+    target = kinds.resource_of(PersistentVolumeClaim)
+    old: Json = {
+        "metadata": {"name": "c", "namespace": "default"},
+        "spec": {"resources": {"requests": {"storage": "3Gi"}}},
+    }
+    admission.validate("update", target, "status", old, old, seen)
+    gone = {**old, "metadata": {**old["metadata"], "deletionTimestamp": "2026-11-21T12:00:00Z"}}
+    admission.validate("update", target, "", gone, {**gone, "status": {}}, seen)
+    with pytest.raises(ApiError):
+        admission.validate("update", target, "", old, {**old, "status": {}}, seen)
 
 
 def test_without_limits_nothing_is_said() -> None:
