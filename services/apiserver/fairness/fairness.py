@@ -4,8 +4,8 @@
 
 `configure` takes the FlowSchemas and PriorityLevelConfigurations that the cluster stores; without any,
 upstream's defaults count. Which schema matches is remembered for each kind of request of each user, so that
-most requests cost a look into a table and two additions. A level that is configured anew begins empty: what
-waits at the old one is served there.
+most requests cost a look into a table and a few additions. A level whose queues are configured anew begins
+empty: what waits at the old one is served there. While `run` runs, levels lend each other seats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from services.api import errors
 from services.apiserver.authorization.attributes import Attributes
-from services.apiserver.fairness import levels, schemas
+from services.apiserver.fairness import borrowing, levels, schemas
 from services.apiserver.fairness.levels import Level, Rejected, Shape
 from services.apiserver.fairness.schemas import Schema
 from services.apiserver.rules.flow_control import MANDATORY_LEVELS, MANDATORY_SCHEMAS, bootstrap_objects
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 SEATS = 600  # upstream's --max-requests-inflight and --max-mutating-requests-inflight together
 KNOWN_MAX = 8192
+LENT_SECONDS = 10.0  # how often it is decided anew who lends to whom
 TOO_MANY = "Too many requests, please try again later."
 RETRY_AFTER_SECONDS = 1
 SCHEMA_HEADER = "X-Kubernetes-PF-FlowSchema-UID"
@@ -48,17 +49,14 @@ class Seat:
         self.place, self._asked = place, asked
 
     async def __aenter__(self) -> Place:
-        level = self.place.level
-        if level.shape.seats:
-            try:
-                await level.enter(self.place.schema.flow(self._asked))
-            except Rejected:
-                raise errors.too_many_requests(TOO_MANY, RETRY_AFTER_SECONDS) from None
+        try:
+            await self.place.level.enter(self.place.schema.flow(self._asked))
+        except Rejected:
+            raise errors.too_many_requests(TOO_MANY, RETRY_AFTER_SECONDS) from None
         return self.place
 
     async def __aexit__(self, *_: object) -> None:
-        if self.place.level.shape.seats:
-            self.place.level.leave()
+        self.place.level.leave()
 
 
 class Fairness:
@@ -83,23 +81,39 @@ class Fairness:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             schema = schemas.first(self._schemas, asked) or self._last
-            found = self._known[key] = Place(
-                schema, self.levels.get(schema.level) or self.levels["catch-all"]
-            )
+            found = self._known[key] = Place(schema, self.levels[schema.level])
         return found
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._clock.sleep(LENT_SECONDS)
+            self._lend()
+
+    def _lend(self) -> None:
+        """Gives each level the seats that it is to have after what was wanted lately."""
+        every = list(self.levels.values())
+        for level, limit in zip(every, borrowing.limits([each.claim() for each in every]), strict=True):
+            level.allow(limit)
 
     def configure(self, flow_schemas: list[Json], priority_levels: list[Json]) -> None:
         """From now on these count, as they are stored."""
-        self._schemas = schemas.read(_with_mandatory(flow_schemas, "FlowSchema", MANDATORY_SCHEMAS))
-        self._last = next(each for each in self._schemas if each.name == "catch-all")
         found = _with_mandatory(priority_levels, "PriorityLevelConfiguration", MANDATORY_LEVELS)
         shapes = levels.read(found, self._seats)
         self.levels = {name: self._level(shape) for name, shape in shapes.items()}
+        every = schemas.read(_with_mandatory(flow_schemas, "FlowSchema", MANDATORY_SCHEMAS))
+        # One that names no level there is leaves its requests to the next that matches.
+        self._schemas = [each for each in every if each.level in self.levels]
+        self._last = next(each for each in self._schemas if each.name == "catch-all")
         self._known.clear()
+        self._lend()
 
     def _level(self, shape: Shape) -> Level:
         known = self.levels.get(shape.name)
-        return known if known is not None and known.shape == shape else Level(shape, self._clock)
+        if known is None or not known.shape.queues_as(shape):
+            return Level(shape, self._clock)
+        known.shape = shape
+        return known
 
 
 def _with_mandatory(given: list[Json], kind: str, mandatory: Iterable[str]) -> list[Json]:

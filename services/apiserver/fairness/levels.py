@@ -4,6 +4,8 @@ Each flow is dealt a small hand of the level's queues and its requests go to the
 floods fills its own hand, and others, whose hands are others, find a queue that is served as often as its.
 This is shuffle sharding, and what is kept does not grow with the number of clients. A queue is bounded, and
 so is how long a request waits in it: who finds no place, or waited too long, is told to come again.
+
+How many run at once is for `borrowing` to say, from what each level wanted; a level only counts.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from hashlib import blake2b
 from math import ceil
 from typing import Any
 
+from services.apiserver.fairness.borrowing import Claim, rounded
+from services.apiserver.fairness.demand import Demand
 from services.machinery.clock import Clock
 
 Json = dict[str, Any]
@@ -32,10 +36,18 @@ class Shape:
 
     name: str
     uid: str
-    seats: int  # 0: exempt, everything runs at once
+    seats: int
     queues: int = 0
     hand: int = 0
     length: int = 0
+    lends: int = 0  # of its seats
+    borrows: int = 0  # more than its seats, at most
+    exempt: bool = False  # everything runs at once; it only counts what it takes from the others
+
+    def queues_as(self, other: Shape) -> bool:
+        """Whether what waits at the one may go on waiting at the other."""
+        mine = (self.queues, self.hand, self.length, self.exempt)
+        return mine == (other.queues, other.hand, other.length, other.exempt)
 
 
 class Level:
@@ -43,6 +55,8 @@ class Level:
 
     def __init__(self, shape: Shape, clock: Clock) -> None:
         self.shape, self._clock = shape, clock
+        self.limit = shape.seats - shape.lends // 2  # until it is known what is wanted
+        self.demand = Demand(clock.monotonic())
         self.running = 0
         self.waiting = 0
         self.rejected = 0
@@ -52,8 +66,9 @@ class Level:
 
     async def enter(self, flow: tuple[str, str]) -> None:
         """Returns when the request may run. Rejected where it may not."""
-        if self.running < self.shape.seats and not self.waiting:
+        if self.shape.exempt or (self._has_room() and not self.waiting):
             self.running += 1
+            self._note()
             return
         if not self.shape.queues:
             self.rejected += 1
@@ -62,7 +77,26 @@ class Level:
 
     def leave(self) -> None:
         self.running -= 1
+        self._note()
         self._dispatch()
+
+    def claim(self) -> Claim:
+        """What it wanted since this was asked last."""
+        shape, demand = self.shape, self.demand
+        demand.observe(self._clock.monotonic())
+        lower, upper = shape.seats - shape.lends, shape.seats + shape.borrows
+        return Claim(shape.seats, lower, upper, demand.most, demand.smoothed, shape.exempt)
+
+    def allow(self, limit: int) -> None:
+        """So many may run at once from now on. One always may, else nobody would ever be served."""
+        self.limit = limit
+        self._dispatch()
+
+    def _has_room(self) -> bool:
+        return self.running < self.limit or not self.running
+
+    def _note(self) -> None:
+        self.demand.note(self.running + self.waiting, self._clock.monotonic())
 
     async def _wait(self, flow: tuple[str, str]) -> None:
         number = min(self._hand(flow), key=lambda each: len(self._queues.get(each, ())))
@@ -74,6 +108,7 @@ class Level:
         queue.append(turn)
         self._turns.setdefault(number)
         self.waiting += 1
+        self._note()
         try:
             async with self._clock.timeout(WAIT_SECONDS_MAX):
                 await turn
@@ -92,12 +127,13 @@ class Level:
         elif turn in queue:
             queue.remove(turn)
             self.waiting -= 1
+            self._note()
             if not queue:
                 self._empty(number)
 
     def _dispatch(self) -> None:
         """Calls the next of each queue in turn, while there are seats."""
-        while self.running < self.shape.seats and self._turns:
+        while self._turns and self._has_room():
             number, _ = self._turns.popitem(last=False)
             queue = self._queues[number]
             turn = queue.popleft()
@@ -135,28 +171,31 @@ def deal(flow: tuple[str, str], queues: int, hand: int) -> tuple[int, ...]:
 
 def read(objects: list[Json], seats: int) -> dict[str, Shape]:
     """PriorityLevelConfigurations, with `seats` shared out among them as they say."""
-    limited = {obj["metadata"]["name"]: obj["spec"].get("limited") or {} for obj in objects}
-    total = sum(each.get("nominalConcurrencyShares", 0) for each in limited.values()) or 1
-    shapes = {}
-    for obj in objects:
-        name, uid = obj["metadata"]["name"], obj["metadata"].get("uid", "")
-        if obj["spec"].get("type") == "Exempt":
-            shapes[name] = Shape(name, uid, 0)
-            continue
-        limits = limited[name]
-        own = max(ceil(seats * limits.get("nominalConcurrencyShares", 0) / total), 1)
-        response = limits.get("limitResponse") or {}
-        queuing = response.get("queuing") or {}
-        if response.get("type") == "Queue":
-            shape = Shape(
-                name,
-                uid,
-                own,
-                queuing.get("queues", 64),
-                queuing.get("handSize", 8),
-                queuing.get("queueLengthLimit", 50),
-            )
-        else:
-            shape = Shape(name, uid, own)
-        shapes[name] = shape
-    return shapes
+    total = sum(_part(obj).get("nominalConcurrencyShares") or 0 for obj in objects) or 1
+    return {obj["metadata"]["name"]: _shape(obj, seats, total) for obj in objects}
+
+
+def _part(obj: Json) -> Json:
+    """What the spec says of its seats, whichever type it is of."""
+    spec = obj["spec"]
+    found: Json = spec.get("exempt" if spec.get("type") == "Exempt" else "limited") or {}
+    return found
+
+
+def _shape(obj: Json, seats: int, total: int) -> Shape:
+    part, meta = _part(obj), obj["metadata"]
+    own = ceil(seats * (part.get("nominalConcurrencyShares") or 0) / total)
+    limit_percent = part.get("borrowingLimitPercent")
+    response = part.get("limitResponse") or {}
+    queuing = response.get("queuing") or {} if response.get("type") == "Queue" else None
+    return Shape(
+        meta["name"],
+        meta.get("uid", ""),
+        own,
+        queues=0 if queuing is None else queuing.get("queues", 64),
+        hand=0 if queuing is None else queuing.get("handSize", 8),
+        length=0 if queuing is None else queuing.get("queueLengthLimit", 50),
+        lends=rounded(own * (part.get("lendablePercent") or 0) / 100),
+        borrows=seats if limit_percent is None else rounded(own * limit_percent / 100),
+        exempt=obj["spec"].get("type") == "Exempt",
+    )

@@ -11,6 +11,7 @@ import os
 import resource as usage
 from bisect import bisect_left
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from services.api.kinds import Resource
@@ -56,6 +57,10 @@ _FLOW_CONTROL = (
     (f"{_FLOW}_current_executing_requests", "gauge", "running", "Requests that hold a seat."),
     (f"{_FLOW}_current_inqueue_requests", "gauge", "waiting", "Requests that wait for a seat."),
     (f"{_FLOW}_rejected_requests_total", "counter", "rejected", "Requests told to come again."),
+    (f"{_FLOW}_nominal_limit_seats", "gauge", "shape.seats", "The level's share of all seats."),
+    (f"{_FLOW}_current_limit_seats", "gauge", "limit", "Seats that it has, with what is lent and borrowed."),
+    (f"{_FLOW}_demand_seats_high_watermark", "gauge", "demand.most", "Seats wanted at once, of late."),
+    (f"{_FLOW}_demand_seats_smoothed", "gauge", "demand.smoothed", "Seats that are wanted as a rule."),
 )
 
 
@@ -103,8 +108,11 @@ class Metrics:
         levels = self._fairness.levels.values() if self._fairness else ()
         for name, kind, attribute, says in _FLOW_CONTROL:
             yield from _head(name, kind, says)
+            value_of = attrgetter(attribute)
             for level in levels:
-                yield f'{name}{{priority_level="{level.shape.name}"}} {getattr(level, attribute)}'
+                value = value_of(level)
+                shown = f"{value:.9g}" if isinstance(value, float) else value
+                yield f'{name}{{priority_level="{level.shape.name}"}} {shown}'
 
     def _request_lines(self) -> Iterator[str]:
         yield from _head("apiserver_current_inflight_requests", "gauge", "Requests being answered now.")

@@ -127,7 +127,24 @@ def test_what_the_cluster_configures_counts_beside_what_must_be() -> None:
     assert (place.schema.uid, place.level.shape.uid) == ("u1", "u2")
     assert place.schema.flow(asked("bob")) == ("mine", "default")
     assert fairness.place(asked("bob", resource="secrets")).schema.name == "catch-all"
-    assert fairness.place(asked("admin", "system:masters")).level.shape.seats == 0
+    assert fairness.place(asked("admin", "system:masters")).level.shape.exempt
+
+
+def test_a_schema_that_names_no_level_leaves_its_requests_to_the_next() -> None:
+    fairness = Fairness(ManualClock())
+    schema = {
+        "metadata": {"name": "mine"},
+        "spec": {
+            "matchingPrecedence": 5,
+            "priorityLevelConfiguration": {"name": "none-such"},
+            "rules": [{"subjects": [{"kind": "User", "user": {"name": "*"}}],
+                       "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"],
+                                          "namespaces": ["*"]}]}],
+        },
+    }  # fmt: skip
+    fairness.configure([schema], [])
+    assert fairness.place(asked("bob")).schema.name == "catch-all"
+    assert fairness.place(asked("admin", "system:masters")).schema.name == "exempt"
 
 
 # -- waiting -------------------------------------------------------------------------------------
@@ -207,9 +224,7 @@ async def test_who_is_called_and_has_gone_in_the_same_moment_gives_way() -> None
 
 
 async def test_a_level_without_queues_refuses_at_once() -> None:
-    fairness = Fairness(ManualClock(), seats=8)
-    place = fairness.levels["catch-all"]
-    assert place.shape.seats == 1
+    place = Level(Shape("l", "u", 1), ManualClock())
     await place.enter(("s", "a"))
     with pytest.raises(Rejected, match="concurrency-limit"):
         await place.enter(("s", "b"))
@@ -219,13 +234,14 @@ async def test_a_level_without_queues_refuses_at_once() -> None:
 async def test_the_refusal_says_when_to_come_again() -> None:
     fairness = Fairness(ManualClock(), seats=1)
     bob, done = asked("bob"), asyncio.Event()
-    shape = fairness.place(bob).level.shape
+    level = fairness.place(bob).level
+    shape = level.shape
 
     async def request() -> None:
         async with fairness.seat(bob):
             await done.wait()
 
-    room = shape.seats + shape.hand * shape.length
+    room = max(level.limit, 1) + shape.hand * shape.length
     tasks = [asyncio.ensure_future(request()) for _ in range(room)]
     await settle()
     with pytest.raises(ApiError) as refused:
