@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -22,6 +21,7 @@ from services.apiserver.authorization import default_roles
 from services.apiserver.authorization.controller_roles import CONTROLLER_ROLES
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
+from services.apiserver.storage.watch_cache import WatchCache
 from services.machinery.clock import Clock
 from services.machinery.policy_rules import uncovered
 from services.process.logging import Logger
@@ -121,10 +121,19 @@ async def reconcile(registry: Registry, clock: Clock, log: Logger, objects: Iter
     for kind in ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"):
         resource = resource_of_kind(f"{GROUP}/v1", kind)
         assert resource is not None
-        with suppress(TimeoutError):
-            await registry.store(resource).cache.catch_up()  # who asks from now on is judged by them
+        await _until_seen(registry.store(resource).cache, clock, log)
     if made:
         log.info("Made the default roles and role bindings", count=made)
+
+
+async def _until_seen(cache: WatchCache, clock: Clock, log: Logger) -> None:
+    """Who asks from then on is judged by what was made."""
+    while True:
+        try:
+            return await cache.catch_up()
+        except (errors.ApiError, TimeoutError) as error:
+            log.warning("Cannot see the default roles yet", prefix=cache.prefix, reason=str(error))
+            await clock.sleep(RETRY_SECONDS)
 
 
 def batched(objects: Iterable[Json]) -> Iterator[list[Json]]:

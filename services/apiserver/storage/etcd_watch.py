@@ -30,6 +30,7 @@ class _Watch:
     key: bytes
     end: bytes
     seen: int
+    created: bool = False  # etcd has said so on the present stream
     queue: asyncio.Queue[Batch | Compacted] = field(default_factory=lambda: asyncio.Queue(QUEUE_BATCHES_MAX))
 
 
@@ -81,6 +82,7 @@ class EtcdWatches:
             await call.wait_for_connection()
             self._wishes = asyncio.Queue()
             for identifier, watch in self._watches.items():
+                watch.created = False
                 self._wishes.put_nowait(_create(identifier, watch))
             self._connected = True
             async with asyncio.TaskGroup() as group:
@@ -102,13 +104,15 @@ class EtcdWatches:
     def _take(self, response: pb.WatchResponse) -> None:
         if response.watch_id == PROGRESS_WATCH_ID:
             for watch in self._watches.values():
-                self._deliver(watch, Batch([], response.header.revision))
+                if watch.created:  # until then etcd holds its events back, and this overtakes them
+                    self._deliver(watch, Batch([], response.header.revision))
             return
         found = self._watches.get(response.watch_id)
         if found is not None:
             self._take_for(found, response)
 
     def _take_for(self, watch: _Watch, response: pb.WatchResponse) -> None:
+        watch.created = watch.created or response.created
         if response.canceled:
             watch.queue.put_nowait(Compacted(response.compact_revision))
         elif response.created and response.header.revision < watch.seen:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.api import errors
 from services.api.errors import ApiError
 from services.api.kinds import resource_of_kind
 from services.apiserver.authentication.users import User
@@ -184,3 +185,20 @@ async def test_default_roles_are_made_and_given_back() -> None:
         entry = cache.get(f"{cache.prefix}system:basic-user")
         assert entry is not None
         assert orjson.loads(entry.value)["rules"] == list(default_roles.rules_of("system:basic-user"))
+
+
+async def test_the_default_roles_wait_for_a_store_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [errors.unavailable("etcd cannot be reached: Connection reset by peer"), TimeoutError()]
+    revision = MemoryStorage.revision
+
+    async def away(storage: MemoryStorage) -> int:
+        if answers:
+            raise answers.pop()
+        return await revision(storage)
+
+    async with running() as world:
+        monkeypatch.setattr(MemoryStorage, "revision", away)
+        await bootstrap.reconcile(
+            world.registry, SystemClock(), get_logger("test"), bootstrap.for_controllers()
+        )
+    assert not answers
