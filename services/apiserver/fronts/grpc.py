@@ -170,7 +170,7 @@ class ResourceFront:
         made = await writing
         if target.resource.group == escalation.GROUP:
             # Who was granted something may use it from now on: the next request already knows.
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, errors.ApiError):  # the write itself is done
                 await self._registry.store(target.resource).cache.catch_up()
         return answer(made)
 

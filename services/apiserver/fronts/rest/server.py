@@ -224,7 +224,7 @@ class RestFront:
         if resource.group != escalation.GROUP or request.method == "GET":
             return response
         # Who was granted something may use it from now on: the next request already knows.
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ApiError):  # the write itself is done
             await self._registry.store(resource).cache.catch_up()
         return response
 
