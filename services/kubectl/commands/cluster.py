@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from services.api import kinds
@@ -20,11 +21,50 @@ KUSTOMIZE_VERSION = "v5.8.1"
 
 
 async def cluster_info(session: Session) -> None:
-    await session.client.version()
-    session.print(f"Kubernetes control plane is running at https://{session.address}")
-    session.print(
-        f"\nTo further debug and diagnose cluster problems, use '{session.world.program} cluster-info dump'."
-    )
+    if session.args:  # what it would print, only kubectl knows
+        raise Fail(f"{session.world.program} has no cluster-info {session.args[0]}; kubectl has")
+    resource = next(kinds.lookup("services"))
+    labels = "kubernetes.io/cluster-service=true"
+    services = await session.client.list(resource, "kube-system", labels=labels)
+    base = https_url(session.address, _record(session))
+    session.print(f"Kubernetes control plane is running at {base}")
+    for service in services:
+        metadata = service["metadata"]
+        name = (metadata.get("labels") or {}).get("kubernetes.io/name") or metadata["name"]
+        session.print(f"{name} is running at {service_url(service, base)}")
+    session.print("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.")
+
+
+def _record(session: Session) -> Json:
+    try:
+        record = json.loads((session.world.home() / "cluster.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def https_url(address: str, record: Json) -> str:
+    """Where others reach the server that `ok` asks over gRPC; its gRPC address where no other is known."""
+    port = (record.get("ports") or {}).get("apiserver-https")
+    if not port or record.get("apiserver") != address:
+        return f"grpc://{address}"
+    return f"https://{address.rpartition(':')[0]}:{port}"
+
+
+def service_url(service: Json, base: str) -> str:
+    """At its load balancer, or through the API server's proxy."""
+    ports = service["spec"].get("ports") or []
+    if ingress := (service.get("status") or {}).get("loadBalancer", {}).get("ingress"):
+        host = ingress[0].get("ip") or ingress[0].get("hostname", "")
+        return "".join(f"http://{host}:{port['port']} " for port in ports)
+    name = service["metadata"]["name"]
+    if ports:
+        port = ports[0].get("name", "")
+        if port == "https" or ports[0]["port"] == 443:
+            name = f"https:{name}:{port}"
+        elif port:
+            name = f"{name}:{port}"
+    return f"{base}/api/v1/namespaces/{service['metadata']['namespace']}/services/{name}/proxy"
 
 
 def client_version() -> Json:
