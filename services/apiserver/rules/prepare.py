@@ -116,6 +116,12 @@ def status_update(new: Json, old: Json) -> None:
     new["spec"] = old["spec"]
 
 
+def status_alone(new: Json, old: Json) -> None:
+    """The same where a status says nothing about metadata either."""
+    new["spec"] = old["spec"]
+    _metadata_for_status(new["metadata"], old["metadata"])
+
+
 def deployment_status(new: Json, old: Json) -> None:
     new["spec"] = old["spec"]
     _restore(new["metadata"], old["metadata"], "labels")

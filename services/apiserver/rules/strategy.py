@@ -61,6 +61,7 @@ _SELDOM = {
         *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
     ),
     "certificates": ("CertificateSigningRequest",),
+    "csi": ("CSIDriver", "CSINode", "CSIStorageCapacity", "VolumeAttachment"),
     "definitions": ("CustomResourceDefinition",),
     "devices": ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"),
     "workloads": (*("CronJob", "DaemonSet", "HorizontalPodAutoscaler", "Job", "PodTemplate", "StatefulSet"),),
@@ -117,9 +118,7 @@ _KINDS: dict[str, Rules] = {
         prepare.service_update,
         allows_create_on_update=True,
     ),
-    "ControllerRevision": Rules(
-        workloads.controller_revision, workloads.controller_revision_update, allows_create_on_update=True
-    ),
+    "ControllerRevision": Rules(workloads.controller_revision, workloads.controller_revision_update),
     "Deployment": Rules(
         workloads.deployment,
         workloads.deployment_update,
@@ -132,18 +131,14 @@ _KINDS: dict[str, Rules] = {
         prepare.with_status_create,
         prepare.with_status_update,
     ),
-    "CSIDriver": Rules(storage.csi_driver, storage.csi_driver_update),
-    "CSINode": Rules(storage.csi_node, storage.csi_node_update),
-    "CSIStorageCapacity": Rules(storage.storage_capacity, storage.storage_capacity_update),
-    "RuntimeClass": Rules(runtime_class.runtime_class, runtime_class.runtime_class_update),
+    "RuntimeClass": Rules(
+        runtime_class.runtime_class,
+        runtime_class.runtime_class_update,
+        allows_create_on_update=True,
+        allows_unconditional_update=False,
+    ),
     "StorageClass": Rules(storage.storage_class, storage.storage_class_update),
     "VolumeAttributesClass": Rules(storage.attributes_class, storage.attributes_class_update),
-    "VolumeAttachment": Rules(
-        storage.volume_attachment,
-        storage.volume_attachment_update,
-        prepare.volume_attachment_create,
-        prepare.keep_status,
-    ),
     "EndpointSlice": Rules(
         discovery.endpoint_slice,
         discovery.endpoint_slice_update,
@@ -192,11 +187,10 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
         validate_update=core.namespace_finalize, prepare_update=prepare.namespace_finalize
     ),
     ("Ingress", "status"): of_status(networking.ingress_status),
-    ("ServiceCIDR", "status"): of_status(service_network.cidr_status),
+    ("ServiceCIDR", "status"): of_status(service_network.cidr_status, prepare.status_alone),
     ("Service", "status"): of_status(service.service_status),
     ("PersistentVolume", "status"): of_status(storage.persistent_volume_status),
     ("PersistentVolumeClaim", "status"): of_status(storage.claim_status),
-    ("VolumeAttachment", "status"): of_status(storage.volume_attachment_update),
     ("PodDisruptionBudget", "status"): of_status(disruption.budget_status),
     ("ResourceQuota", "status"): of_status(quotas.quota_status),
     ("Deployment", "status"): Rules(

@@ -12,6 +12,7 @@ _CONFIGURATION = Rules(
     webhooks.configuration_update,
     prepare.counted_create,
     prepare_admission.webhooks_update,
+    allows_unconditional_update=False,
 )
 
 KINDS: dict[str, Rules] = {
@@ -22,21 +23,31 @@ KINDS: dict[str, Rules] = {
         policies.validating_update,
         prepare.with_status_create,
         prepare.with_status_update,
+        allows_unconditional_update=False,
     ),
     "ValidatingAdmissionPolicyBinding": Rules(
-        policies.binding, policies.binding_update, prepare.counted_create, prepare.spec_update
+        policies.binding,
+        policies.binding_update,
+        prepare.counted_create,
+        prepare.spec_update,
+        allows_unconditional_update=False,
     ),
     "MutatingAdmissionPolicy": Rules(
-        policies.mutating, policies.mutating_update, prepare.counted_create, prepare.spec_update
+        policies.mutating,
+        policies.mutating_update,
+        prepare.counted_create,
+        prepare.spec_update,
+        allows_unconditional_update=False,
     ),
     "MutatingAdmissionPolicyBinding": Rules(
         policies.mutating_binding,
         policies.mutating_binding_update,
         prepare.counted_create,
         prepare.spec_update,
+        allows_unconditional_update=False,
     ),
 }
 
 SUBRESOURCES: dict[tuple[str, str], Rules] = {
-    ("ValidatingAdmissionPolicy", "status"): of_status(policies.status_update),
+    ("ValidatingAdmissionPolicy", "status"): of_status(policies.status_update, prepare.status_alone),
 }

@@ -21,8 +21,8 @@ KINDS: dict[str, Rules] = {
     ),
     "ResourceClaim": Rules(devices.claim, devices.claim_update, _claim_create, prepare.keep_status),
     "ResourceClaimTemplate": Rules(devices.template, devices.template_update),
-    "ResourceSlice": Rules(
-        devices.slice_, devices.slice_update, prepare.counted_create, prepare.spec_update, True
-    ),
+    "ResourceSlice": Rules(devices.slice_, devices.slice_update, prepare.counted_create, prepare.spec_update),
 }
-SUBRESOURCES: dict[tuple[str, str], Rules] = {("ResourceClaim", "status"): of_status(devices.claim_status)}
+SUBRESOURCES: dict[tuple[str, str], Rules] = {
+    ("ResourceClaim", "status"): of_status(devices.claim_status, prepare.status_alone)
+}

@@ -30,7 +30,11 @@ def locally_available(since: str | None) -> Json:
 
 KINDS: dict[str, Rules] = {
     "APIService": Rules(
-        api_services.api_service, api_services.api_service_update, _api_service_create, prepare.keep_status
+        api_services.api_service,
+        api_services.api_service_update,
+        _api_service_create,
+        prepare.keep_status,
+        allows_unconditional_update=False,
     ),
     "FlowSchema": Rules(
         flow_control.flow_schema,
@@ -46,7 +50,7 @@ KINDS: dict[str, Rules] = {
     ),
 }
 SUBRESOURCES: dict[tuple[str, str], Rules] = {
-    ("APIService", "status"): of_status(api_services.api_service_status),
-    ("FlowSchema", "status"): of_status(flow_control.status_update),
-    ("PriorityLevelConfiguration", "status"): of_status(flow_control.status_update),
+    ("APIService", "status"): of_status(api_services.api_service_status, prepare.status_alone),
+    ("FlowSchema", "status"): of_status(flow_control.status_update, prepare.status_alone),
+    ("PriorityLevelConfiguration", "status"): of_status(flow_control.status_update, prepare.status_alone),
 }

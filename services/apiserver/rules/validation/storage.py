@@ -1,4 +1,4 @@
-"""PersistentVolumes, claims on them, StorageClasses, and what CSI drivers keep in the API.
+"""PersistentVolumes, claims on them, and classes of volumes.
 
 What of them may never change is here too: a claim's spec once it is written, a volume's source, all
 of a class but its permission to grow. Upstream: `pkg/apis/core/validation`, `pkg/apis/storage/validation`.
@@ -19,13 +19,22 @@ from services.apiserver.rules.validation.meta import (
 from services.apiserver.rules.validation.paths import no_backsteps
 from services.apiserver.rules.validation.volumes import SOURCE_CHECKS
 from services.machinery import quantity
-from services.machinery.field_errors import Causes, forbidden, invalid, not_supported, required
+from services.machinery.field_errors import (
+    Causes,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 
 Json = dict[str, Any]
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+PARAMETERS_MAX, PARAMETERS_BYTES_MAX = 512, 256 * 1024
 BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 _NOT_SOURCES = frozenset(
     (
@@ -213,19 +222,26 @@ def claim_status(new: Json, old: Json, out: Causes) -> None:
         out.append(required("Spec.accessModes"))
 
 
-# ---- storage.k8s.io ----------------------------------------------------------------------------
+# ---- Classes -----------------------------------------------------------------------------------
 
 
 def _provisioner(name: str, path: str, out: Causes) -> None:
     if not name:
         out.append(required(path))
     else:
-        names.check(names.qualified_name(name.lower()), path, name, out)
+        lower = name.lower()  # Capitals are forgiven, and not shown.
+        names.check(names.qualified_name(lower), path, lower, out)
 
 
 def _parameters(obj: Json, out: Causes) -> None:
-    if any(not key for key in obj.get("parameters") or {}):
+    given = obj.get("parameters") or {}
+    if len(given) > PARAMETERS_MAX:
+        out.append(too_long("parameters", PARAMETERS_MAX))
+        return
+    if "" in given:
         out.append(invalid("parameters", "", "field can not be empty."))
+    if sum(len(key.encode()) + len(value.encode()) for key, value in given.items()) > PARAMETERS_BYTES_MAX:
+        out.append(too_long("parameters", PARAMETERS_BYTES_MAX))
 
 
 def storage_class(obj: Json, out: Causes) -> None:
@@ -240,9 +256,33 @@ def storage_class(obj: Json, out: Causes) -> None:
         out.append(required("volumeBindingMode"))
     elif mode not in BINDING_MODES:
         out.append(not_supported("volumeBindingMode", mode, BINDING_MODES))
+    _topologies(obj.get("allowedTopologies") or [], out)
+
+
+def _topologies(terms: list[Json], out: Causes) -> None:
+    """Where volumes of a class may be: values of labels, each term another choice."""
+    seen: set[frozenset[tuple[str, frozenset[str]]]] = set()
+    for index, term in enumerate(terms):
+        path, keys = f"allowedTopologies[{index}].matchLabelExpressions", dict[str, frozenset[str]]()
+        for at, expression in enumerate(term.get("matchLabelExpressions") or ()):
+            here, key, values = f"{path}[{at}]", expression.get("key", ""), expression.get("values") or []
+            if not values:
+                out.append(required(f"{here}.values"))
+            for number, value in enumerate(values):
+                if value in values[:number]:
+                    out.append(duplicate(f"{here}.values[{number}]", value))
+            names.check(names.qualified_name(key), f"{here}.key", key, out)
+            if key in keys:
+                out.append(duplicate(f"{here}.key", key))
+            keys[key] = frozenset(values)
+        choice = frozenset(keys.items())
+        if choice in seen:
+            out.append(duplicate(path, ""))
+        seen.add(choice)
 
 
 def storage_class_update(new: Json, old: Json, out: Causes) -> None:
+    storage_class(new, out)
     object_meta_update(new["metadata"], old["metadata"], out)
     for field, why in (
         ("parameters", "updates to parameters are forbidden."),
@@ -257,9 +297,9 @@ def storage_class_update(new: Json, old: Json, out: Causes) -> None:
 def attributes_class(obj: Json, out: Causes) -> None:
     object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
     _provisioner(obj.get("driverName", ""), "driverName", out)
+    _parameters(obj, out)
     if not obj.get("parameters"):
         out.append(required("parameters", "must contain at least one key/value pair"))
-    _parameters(obj, out)
 
 
 def attributes_class_update(new: Json, old: Json, out: Causes) -> None:
@@ -267,57 +307,4 @@ def attributes_class_update(new: Json, old: Json, out: Causes) -> None:
     for field in ("driverName", "parameters"):
         if (new.get(field) or None) != (old.get(field) or None):
             out.append(forbidden(field, f"updates to {field} are forbidden."))
-
-
-def csi_driver(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
-
-
-def csi_driver_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    for field in ("attachRequired", "volumeLifecycleModes"):
-        immutable(new["spec"].get(field), old["spec"].get(field), f"spec.{field}", out)
-
-
-def csi_node(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
-    for index, driver in enumerate(obj["spec"].get("drivers") or ()):
-        for field in ("name", "nodeID"):
-            if not driver.get(field):
-                out.append(required(f"spec.drivers[{index}].{field}"))
-
-
-def csi_node_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    csi_node(new, out)
-
-
-def storage_capacity(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], True, names.dns1123_subdomain, out)
-    if not obj.get("storageClassName"):
-        out.append(required("storageClassName"))
-    _class_name(obj.get("storageClassName"), "storageClassName", out)
-
-
-def storage_capacity_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    for field in ("nodeTopology", "storageClassName"):
-        immutable(new.get(field), old.get(field), field, out)
-
-
-def volume_attachment(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
-    spec = obj["spec"]
-    for field in ("attacher", "nodeName"):
-        if not spec.get(field):
-            out.append(required(f"spec.{field}"))
-    source = spec.get("source") or {}
-    if not source.get("persistentVolumeName") and source.get("inlineVolumeSpec") is None:
-        out.append(
-            required("spec.source", "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
-        )
-
-
-def volume_attachment_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    immutable(new["spec"], old["spec"], "spec", out)
+    attributes_class(new, out)

@@ -9,12 +9,21 @@ from services.apiserver.rules.validation import names
 from services.apiserver.rules.validation.environment import VOLUME_FIELDS, field_reference, resource_reference
 from services.apiserver.rules.validation.paths import local_non_reserved_path, no_backsteps
 from services.machinery import quantity
-from services.machinery.field_errors import Causes, duplicate, forbidden, invalid, not_supported, required
+from services.machinery.field_errors import (
+    Causes,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 
 Json = dict[str, Any]
 Volumes = dict[str, Json]  # by name, as mounts refer to them
 
 _MODE_RULE = "must be a number between 0 and 0777 (octal), both inclusive"
+_DRIVER_CHARACTERS_MAX = 63
 _HOST_PATH_TYPES = (
     "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
 )  # fmt: skip
@@ -189,12 +198,19 @@ def _nfs(source: Json, path: str, out: Causes) -> None:
         out.append(invalid(f"{path}.path", source.get("path", ""), "must be an absolute path"))
 
 
+def csi_driver_name(name: str, path: str, out: Causes) -> None:
+    if not name:
+        out.append(required(path))
+    if len(name) > _DRIVER_CHARACTERS_MAX:
+        out.append(too_long(path, _DRIVER_CHARACTERS_MAX))
+    names.check(names.dns1123_subdomain(name.lower()), path, name, out)
+
+
 def _csi(source: Json, path: str, out: Causes) -> None:
-    driver = source.get("driver", "")
-    if not driver:
-        out.append(required(f"{path}.driver"))
-    else:
-        names.check(names.dns1123_subdomain(driver.lower()), f"{path}.driver", driver, out)
+    csi_driver_name(source.get("driver", ""), f"{path}.driver", out)
+    reference = source.get("nodePublishSecretRef")
+    if reference is not None and not reference.get("name"):
+        out.append(required(f"{path}.nodePublishSecretRef.name"))
 
 
 def _ephemeral(source: Json, path: str, out: Causes) -> None:
