@@ -53,6 +53,7 @@ from services.process.logging import Logger
 
 if TYPE_CHECKING:
     from services.apiserver.admission.calling import Caller
+    from services.apiserver.aggregation.elsewhere import Told
     from services.apiserver.aggregation.remote import Remote
     from services.apiserver.custom.calling import Dial
     from services.apiserver.custom.conversion import Call
@@ -110,16 +111,17 @@ class ApiServer:
         is_ready = self.serving.is_set
         return RestFront(
             self.registry, self._clock, self._random, self._log, is_ready, self._kubelets, self.gate,
-            self._documents, self.fairness, Aggregated(self._api_services, self._elsewhere()), self.audit,
+            self._documents, self.fairness,
+            Aggregated(self._api_services, self._elsewhere(), self._clock, self._log), self.audit,
         )  # fmt: skip
 
     def _elsewhere(self) -> Remote:
         """Groups that Services of the cluster serve. Loaded when somebody registers such."""
         from services.apiserver.aggregation.remote import Remote
 
-        return Remote(self._dial, self._address)
+        return Remote(self._dial, self._address, self._clock)
 
-    async def _ask_elsewhere(self, spec: dict[str, Any]) -> dict[str, Any] | str:
+    async def _ask_elsewhere(self, spec: dict[str, Any]) -> Told | str:
         return await self._elsewhere().ask(spec)
 
     def _address(self, namespace: str, name: str) -> str:

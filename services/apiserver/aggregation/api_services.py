@@ -16,17 +16,19 @@ from services.api.discovery_v1 import EndpointSlice
 from services.api.kinds import SERVED, Resource, resource_named, resource_of
 from services.apiserver.aggregation import local
 from services.apiserver.aggregation.availability import PASSED, verdict
+from services.apiserver.aggregation.elsewhere import Told
 from services.apiserver.registry.bootstrap import until_done
 from services.apiserver.registry.keeper import Keeper, make_absent, own_name
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Target, WriteOptions
 from services.apiserver.storage.entries import Entry, Selection
+from services.machinery.api_versions import preference
 from services.machinery.clock import Clock, rfc3339
 from services.process.logging import Logger
 
 Json = dict[str, Any]
 # Asks a Service for its group: what it serves, or why that is not known.
-Ask = Callable[[Json], Awaitable[Json | str]]
+Ask = Callable[[Json], Awaitable[Told | str]]
 
 MANAGER = "kube-apiserver"
 OPTIONS = WriteOptions(field_manager=MANAGER)
@@ -43,7 +45,7 @@ class ApiServices:
         assert definitions is not None
         self._resource, self._store, self._definitions = found, registry.store(found), definitions
         self._remote: dict[str, Json] = {}  # the specs of what is served elsewhere
-        self._said: dict[str, Json] = {}  # what of it answers, and what that serves
+        self._said: dict[str, Told] = {}  # what of it answers, and what that serves
         self._services, self._slices = resource_of(Service), resource_of(EndpointSlice)
         sources = (
             (found, own_name),
@@ -66,7 +68,7 @@ class ApiServices:
     def remote(self, group: str, version: str = "") -> list[Json]:
         """The specs of those of a group that are not served here, the version to prefer first."""
         found = [spec for spec in self._remote.values() if _is_of(spec, group, version)]
-        return sorted(found, key=lambda spec: (-spec.get("versionPriority", 0), spec.get("version", "")))
+        return sorted(found, key=_rank, reverse=True)
 
     def remote_groups(self) -> list[list[Json]]:
         """Of each group that is served elsewhere alone, the specs."""
@@ -74,7 +76,24 @@ class ApiServices:
         names = {spec.get("group", "") for spec in self._remote.values()} - here
         return [self.remote(name) for name in sorted(names)]
 
-    def said_by(self, group: str) -> dict[str, Json]:
+    def available(self) -> list[Json]:
+        """The specs of those that answer; of groups, the one that clients should prefer first."""
+        found = [self._remote[name] for name in self._said]
+        return sorted(
+            found, key=lambda spec: (-spec.get("groupPriorityMinimum", 0), spec["group"], spec["version"])
+        )
+
+    def described(self) -> dict[str, str]:
+        """Where documents of those lie, by OpenAPI's path."""
+        return {path: url for told in self._said.values() for path, url in told.schemas.items()}
+
+    def describing(self, path: str) -> Json | None:
+        """The spec of the one that has that document."""
+        owners = (name for name, told in self._said.items() if path in told.schemas)
+        name = next(owners, None)
+        return self._remote[name] if name is not None else None
+
+    def said_by(self, group: str) -> dict[str, Told]:
         """By version, what a group's Services say that they serve."""
         specs = self.remote(group)
         named = {spec["version"]: f"{spec['version']}.{group}" for spec in specs}
@@ -133,7 +152,7 @@ class ApiServices:
         service = self._registry.lookup(self._services, reference["namespace"], reference["name"])
         found = verdict(reference, service, self._slices_of(reference))
         answer = await self._ask(held["spec"]) if found == PASSED else ""
-        if isinstance(answer, dict):
+        if isinstance(answer, Told):
             self._said[name] = answer
         else:
             self._said.pop(name, None)
@@ -161,6 +180,10 @@ class ApiServices:
         body = {**held, "status": {"conditions": [*others, condition]}}
         target = Target(self._resource, "", held["metadata"]["name"], "status")
         await self._registry.update(target, orjson.dumps(body), OPTIONS)
+
+
+def _rank(spec: Json) -> tuple[int, tuple[int, int, int, str]]:
+    return spec.get("versionPriority", 0), preference(spec.get("version", ""))
 
 
 def _is_of(spec: Json, group: str, version: str) -> bool:

@@ -1,4 +1,4 @@
-"""How discovery tells of groups that Services of the cluster serve. Pure.
+"""How discovery and OpenAPI's index tell of groups that Services of the cluster serve. Pure.
 
 What such a Service said of its resources when it was asked last is told in its place. While it is not
 available, its versions are there without resources: clients are to tell what they could not learn.
@@ -6,9 +6,32 @@ available, its versions are there without resources: clients are to tell what th
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 Json = dict[str, Any]
+INDEX = "/openapi/v3/"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a Service said when it was asked last: an APIResourceList, and where its schemas lie, by path."""
+
+    resources: Json
+    schemas: dict[str, str] = field(default_factory=dict)
+
+
+def indexed(body: bytes, spec: Json) -> dict[str, str]:
+    """Of a server's index, what is about the group version that it registered; the rest is not its to say."""
+    path = f"apis/{spec.get('group', '')}/{spec.get('version', '')}"
+    try:
+        url = orjson.loads(body)["paths"][path]["serverRelativeURL"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return {}
+    fits = isinstance(url, str) and url.partition("?")[0] == f"{INDEX}{path}"
+    return {path: url} if fits else {}
 
 
 def group(specs: list[Json]) -> Json:
@@ -18,15 +41,16 @@ def group(specs: list[Json]) -> Json:
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def aggregated(specs: list[Json], said: dict[str, Json]) -> Json:
-    """The same for clients that take all in one; `said` has the APIResourceList of each that answers."""
+def aggregated(specs: list[Json], said: dict[str, Told]) -> Json:
+    """The same for clients that take all in one; `said` has each version that answers."""
     versions = [
         {
             "version": spec["version"],
-            "resources": _entries(said.get(spec["version"], {}).get("resources")),
-            "freshness": "Current" if spec["version"] in said else "Stale",
+            "resources": _entries(told.resources.get("resources") if told is not None else ()),
+            "freshness": "Current" if told is not None else "Stale",
         }
         for spec in specs
+        for told in (said.get(spec["version"]),)
     ]
     return {"metadata": {"name": specs[0]["group"]}, "versions": versions}
 

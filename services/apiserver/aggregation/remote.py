@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
@@ -17,79 +18,142 @@ from aiohttp import web
 from yarl import URL
 
 from services.api.errors import ApiError
-from services.apiserver.aggregation import elsewhere
+from services.apiserver.aggregation import elsewhere, passing, upgraded
 from services.apiserver.aggregation.api_services import ApiServices
+from services.apiserver.aggregation.second import SecondDocuments
 from services.apiserver.authentication.users import User
 from services.apiserver.custom.calling import Dial
+from services.machinery.clock import Clock
+from services.process.logging import Logger
 
 Json = dict[str, Any]
 
 ASK_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 DOCUMENT_BYTES = 1024 * 1024
-_OWN = frozenset(
-    (
-        *("authorization", "connection", "content-length", "host", "transfer-encoding", "upgrade"),
-        *("x-remote-user", "x-remote-group"),
-    )
-)
-AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
+SECOND_BYTES = 8 * 1024 * 1024  # of the older OpenAPI document, which is one for all groups
+CHECKER = User("system:kube-aggregator", groups=("system:masters",))
+AGGREGATOR = User("system:aggregator")
+
+
+class Got(NamedTuple):
+    status: int
+    body: bytes
+    etag: str
+
+
+class TooLong(Exception):
+    """A document that is larger than any should be."""
 
 
 class Remote:
-    def __init__(self, dial: Callable[[], Dial], address: Callable[[str, str], str]) -> None:
+    def __init__(self, dial: Callable[[], Dial], address: Callable[[str, str], str], clock: Clock) -> None:
         """`address` is the cluster IP of a Service, for messages."""
-        self._dial, self._address = dial, address
+        self._dial, self._address, self._clock = dial, address, clock
 
-    async def ask(self, spec: Json) -> Json | str:
+    async def ask(self, spec: Json) -> elsewhere.Told | str:
         """What it serves in that version, or why that cannot be read."""
         reference = spec["service"]
         where = f"/apis/{spec.get('group', '')}/{spec.get('version', '')}"
         host = self._address(reference["namespace"], reference["name"])
         url = f"https://{host}:{reference.get('port') or 443}{where}"
         try:
-            async with (
-                self._dial()(*_of(reference), tls_of(spec)) as client,
-                client.get(
-                    _inside(reference, where), headers=identity(AGGREGATOR), timeout=_TIMEOUT
-                ) as answer,
-            ):
-                if 200 <= answer.status < 300:
-                    return _document(await answer.content.read(DOCUMENT_BYTES))
-                return f"failing or missing response from {url}: bad status from {url}: {answer.status}"
-        except ApiError as error:
-            return f'failing or missing response from {url}: Get "{url}": {error.message}'
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return f'failing or missing response from {url}: Get "{url}": {error}'
+            got = await self._get(spec, where, CHECKER, DOCUMENT_BYTES)
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError, TooLong) as error:
+            return f'failing or missing response from {url}: Get "{url}": {said(error)}'
+        if not 200 <= got.status < 300:
+            return f"failing or missing response from {url}: bad status from {url}: {got.status}"
+        return elsewhere.Told(_document(got.body), await self._index(spec))
+
+    async def _index(self, spec: Json) -> dict[str, str]:
+        """Which documents of OpenAPI's third edition it has of that group; none where it does not say."""
+        try:
+            got = await self._get(spec, "/openapi/v3", AGGREGATOR, DOCUMENT_BYTES)
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError, TooLong):
+            return {}
+        return elsewhere.indexed(got.body, spec) if got.status == 200 else {}
+
+    async def second(self, spec: Json, etag: str) -> Got | None:
+        """The older document, if it is another than that; None where it cannot be read."""
+        try:
+            return await self._get(spec, "/openapi/v2", AGGREGATOR, SECOND_BYTES, etag)
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError, TooLong):
+            return None
+
+    async def _get(self, spec: Json, path: str, user: User, bytes_max: int, etag: str = "") -> Got:
+        """ApiError, ClientError, TimeoutError, OSError, TooLong."""
+        reference = spec["service"]
+        headers = [("Accept", "application/json"), *passing.identity(user)]
+        if etag:
+            headers.append(("If-None-Match", etag))
+        async with (
+            self._clock.timeout(ASK_SECONDS),
+            self._dial()(*_of(reference), tls_of(spec)) as client,
+            client.get(_inside(reference, path), headers=headers, allow_redirects=False) as answer,
+        ):
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > bytes_max:
+                    answer.close()
+                    raise TooLong(f"the answer is longer than {bytes_max} bytes")
+            return Got(answer.status, bytes(body), answer.headers.get("ETag", ""))
 
     async def forward(self, request: web.Request, spec: Json, user: User) -> web.StreamResponse:
         """What the Service answers; 503 where it does not."""
-        reference = spec["service"]
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN]
-        headers += identity(user)
-        body = request.content.iter_chunked(CHUNK_BYTES) if request.can_read_body else None
-        url = _inside(reference, request.rel_url.raw_path_qs)
+        headers = passing.headers_for(request.headers.items(), user)
         try:
-            async with (
-                self._dial()(*_of(reference), tls_of(spec)) as client,
-                client.request(
-                    request.method, url, headers=headers, data=body, allow_redirects=False
-                ) as answer,
-            ):
-                response = web.StreamResponse(status=answer.status, reason=answer.reason)
-                for name, value in answer.headers.items():
-                    if name.lower() not in _OWN:
-                        response.headers.add(name, value)
-                await response.prepare(request)
-                async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
-                await response.write_eof()
-                return response
-        except (ApiError, aiohttp.ClientConnectorError, ssl.SSLError):
+            if upgraded.is_wanted(request):
+                stream = self._dial().stream(*_of(spec["service"]), tls_of(spec))
+                async with stream as (reader, writer):
+                    return await upgraded.join(request, reader, writer, headers, self._clock)
+            return await self._forwarded(request, spec, headers)
+        except ApiError:
             return unavailable()
+        except _Broken as error:
+            raise ConnectionResetError("the Service broke off") from error
+        except (aiohttp.ClientError, OSError, TimeoutError, upgraded.Refused) as error:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError("the client is gone") from error
+            return web.Response(text=f"{said(error)}\n", status=503)
+
+    async def _forwarded(
+        self, request: web.Request, spec: Json, headers: passing.Headers
+    ) -> web.StreamResponse:
+        body = request.content.iter_chunked(CHUNK_BYTES) if request.can_read_body else None
+        url = _inside(spec["service"], request.rel_url.raw_path_qs)
+        async with (
+            self._dial()(*_of(spec["service"]), tls_of(spec)) as client,
+            client.request(
+                request.method, url, headers=headers, data=body, allow_redirects=False, timeout=_FOREVER
+            ) as answer,
+        ):
+            if passing.redirects(answer.status, answer.headers.get("Location", "")):
+                return web.Response(text=passing.REDIRECTED, status=502)
+            response = web.StreamResponse(status=answer.status, reason=answer.reason)
+            for name, value in passing.headers_of(answer.headers.items()):
+                response.headers.add(name, value)
+            await response.prepare(request)
+            try:
+                if request.method != "HEAD":
+                    async for chunk in answer.content.iter_any():
+                        await response.write(chunk)
+                await response.write_eof()
+            except (aiohttp.ClientError, OSError) as error:
+                # Half an answer has gone out: its end is all that can still be told.
+                raise _Broken from error
+            return response
 
 
-_TIMEOUT = aiohttp.ClientTimeout(total=ASK_SECONDS)
+class _Broken(Exception):
+    """An answer that ended before its end."""
+
+
+_FOREVER = aiohttp.ClientTimeout(total=None)  # a watch lasts as long as its client likes
+
+
+def said(error: Exception) -> str:
+    return error.message if isinstance(error, ApiError) else str(error) or type(error).__name__
 
 
 def _of(reference: Json) -> tuple[str, str, int]:
@@ -102,17 +166,18 @@ def _inside(reference: Json, path: str) -> URL:
 
 def tls_of(spec: Json) -> ssl.SSLContext:
     """Checks the certificate by the bundle that was registered, or not at all where that was asked for."""
-    bundle = b64decode(spec.get("caBundle") or "").decode("ascii", "replace")
-    context = ssl.create_default_context(cadata=bundle if bundle.strip() else None)
-    if spec.get("insecureSkipTLSVerify"):
+    return _context(spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify")))
+
+
+@lru_cache(maxsize=32)
+def _context(bundle: str, anybody: bool) -> ssl.SSLContext:
+    """SSLError for a bundle that is none."""
+    decoded = b64decode(bundle).decode("ascii", "replace")
+    context = ssl.create_default_context(cadata=decoded if decoded.strip() else None)
+    if anybody:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def identity(user: User) -> list[tuple[str, str]]:
-    """Who asks, as a front proxy says it."""
-    return [("X-Remote-User", user.name), *(("X-Remote-Group", group) for group in user.groups)]
 
 
 def _document(body: bytes) -> Json:
@@ -131,12 +196,15 @@ def unavailable() -> web.Response:
 class Aggregated:
     """What the REST front asks before it says that it knows no such path."""
 
-    def __init__(self, services: ApiServices, remote: Remote) -> None:
+    def __init__(self, services: ApiServices, remote: Remote, clock: Clock, log: Logger) -> None:
         self._services, self._remote = services, remote
+        self._second = SecondDocuments(services, remote.second, clock, log)
 
     async def handle(self, request: web.Request, raw_path: str, user: User) -> web.StreamResponse | None:
         """None where no other server has registered for the path."""
         parts = raw_path.strip("/").split("/")
+        if parts[0] == "openapi":
+            return await self._described(request, parts, user)
         if parts[0] != "apis" or len(parts) < 2:
             return None
         found = self._services.remote(parts[1], parts[2] if len(parts) > 2 else "")
@@ -149,9 +217,24 @@ class Aggregated:
             return unavailable()
         return await self._remote.forward(request, found[0], user)
 
+    async def _described(
+        self, request: web.Request, parts: list[str], user: User
+    ) -> web.StreamResponse | None:
+        """A document of the third edition, as the server has it that serves what it describes."""
+        spec = self._services.describing("/".join(parts[2:])) if parts[1:2] == ["v3"] else None
+        return await self._remote.forward(request, spec, user) if spec is not None else None
+
     def groups(self, *, aggregated: bool) -> list[Json]:
         """What discovery tells of other servers' groups."""
         found = self._services.remote_groups()
         if not aggregated:
             return [elsewhere.group(specs) for specs in found]
         return [elsewhere.aggregated(specs, self._services.said_by(specs[0]["group"])) for specs in found]
+
+    def third(self) -> Json:
+        """What the index of OpenAPI's third edition tells of other servers' documents."""
+        return {path: {"serverRelativeURL": url} for path, url in self._services.described().items()}
+
+    async def second(self) -> list[Json]:
+        """Other servers' parts of the second edition."""
+        return await self._second.parts()

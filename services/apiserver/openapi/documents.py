@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -90,17 +90,26 @@ class Documents:
         """`api/v1`, `apis/apps/v1`. None for what the index does not name."""
         return self._keep(path, self._third) if path in self.paths() else None
 
-    def second(self) -> Document:
-        return self._keep("v2", lambda _: self._second())
+    def second(self, others: Sequence[Json] = ()) -> Document:
+        """With other servers' parts, each of which has its own hash."""
+        own = self._keep("v2", lambda _: self._second())
+        if not others:
+            return own
+        from services.apiserver.openapi.merging import merged
 
-    def second_protobuf(self) -> Document:
+        return self._keep("v2 of all", lambda _: orjson.dumps(merged(orjson.loads(own.body), others)), others)
+
+    def second_protobuf(self, others: Sequence[Json] = ()) -> Document:
         """The second edition as client-go reads it."""
         from services.apiserver.openapi.protobuf import encode
 
-        return self._keep("v2 protobuf", lambda _: encode(orjson.loads(self.second().body)))
+        return self._keep("v2 protobuf", lambda _: encode(orjson.loads(self.second(others).body)), others)
 
-    def _keep(self, key: str, make: Callable[[str], bytes]) -> Document:
+    def _keep(self, key: str, make: Callable[[str], bytes], others: Sequence[Json] = ()) -> Document:
         wanted = self.hash(key)
+        if others:
+            hashes = "\n".join((wanted, *(each["hash"] for each in others)))
+            wanted = hashlib.sha512(hashes.encode()).hexdigest().upper()
         found = self._kept.get(key)
         if found is None or found.hash != wanted:
             packed = gzip.compress(make(key), _COMPRESSION, mtime=0)
@@ -108,7 +117,7 @@ class Documents:
         return found
 
     def _within(self, path: str) -> list[Resource]:
-        if path in ("v2", "v2 protobuf"):
+        if path.partition(" ")[0] == "v2":
             return list(self._served())
         return [each for each in self._served() if _path_of(each) == path or _path_of(each).startswith(path)]
 

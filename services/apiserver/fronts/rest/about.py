@@ -38,6 +38,10 @@ class Elsewhere(Protocol):
 
     def groups(self, *, aggregated: bool) -> list[Json]: ...
 
+    def third(self) -> Json: ...
+
+    async def second(self) -> list[Json]: ...
+
 
 class About:
     def __init__(
@@ -128,7 +132,7 @@ class About:
         if self._schemas is None:  # What it takes is loaded when somebody asks.
             from services.apiserver.fronts.rest.schemas import Schemas
 
-            self._schemas = Schemas(self._documents)
+            self._schemas = Schemas(self._documents, self._elsewhere)
         found: web.Response | None = await self._schemas.answer(request, path)
         return found
 

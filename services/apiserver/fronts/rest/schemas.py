@@ -1,13 +1,14 @@
 """/openapi/v2 and /openapi/v3: which document, in which encoding, and for how long a client may keep it.
 
 A document of the third edition that is asked for by its hash never changes; by an older hash, the client is
-sent to the present one. Documents go out compressed, as they are kept, to all who can read that.
+sent to the present one. Documents go out compressed, as they are kept, to all who can read that. What other
+servers describe is named in the index of the third edition, and put into the second.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -17,6 +18,7 @@ from services.api.errors import ApiError
 from services.apiserver.fronts.rest.negotiation import by_quality
 from services.apiserver.openapi.documents import Document, Documents
 
+Json = dict[str, Any]
 JSON = "application/json"
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PROTOBUF_V2_ASKED = (PROTOBUF_V2, PROTOBUF_V2.replace("v2.v1.0", "v2@v1.0"))
@@ -24,9 +26,17 @@ FOREVER = "public, immutable"
 FOREVER_SECONDS = 365 * 24 * 3600
 
 
+class Elsewhere(Protocol):
+    """What other servers describe."""
+
+    def third(self) -> Json: ...
+
+    async def second(self) -> list[Json]: ...
+
+
 class Schemas:
-    def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+    def __init__(self, documents: Documents, elsewhere: Elsewhere) -> None:
+        self._documents, self._elsewhere = documents, elsewhere
         self._making = asyncio.Lock()
 
     async def answer(self, request: web.Request, path: str) -> web.Response | None:
@@ -34,16 +44,18 @@ class Schemas:
         if path == "/openapi/v2":
             return await self._second(request)
         if path == "/openapi/v3":
-            return web.Response(body=orjson.dumps(self._documents.index()), content_type=JSON)
+            paths = {**self._elsewhere.third(), **self._documents.index()["paths"]}
+            return web.Response(body=orjson.dumps({"paths": paths}), content_type=JSON)
         return await self._third(request, path.removeprefix("/openapi/v3/"))
 
     async def _second(self, request: web.Request) -> web.Response:
         for media in _accepted(request):
             if media in _PROTOBUF_V2_ASKED:
-                document = await self._made(self._documents.second_protobuf)
-                return reply(request, document, PROTOBUF_V2)
+                others = await self._elsewhere.second()
+                return reply(request, await self._made(self._documents.second_protobuf, others), PROTOBUF_V2)
             if media in (JSON, "*/*", "application/*"):
-                return reply(request, await self._made(self._documents.second), JSON)
+                others = await self._elsewhere.second()
+                return reply(request, await self._made(self._documents.second, others), JSON)
         raise _refused(JSON, PROTOBUF_V2)
 
     async def _third(self, request: web.Request, path: str) -> web.Response | None:
@@ -62,7 +74,7 @@ class Schemas:
             answer.headers["Cache-Control"] = f"{FOREVER}, max-age={FOREVER_SECONDS}"
         return answer
 
-    async def _made(self, make: Any, *arguments: str) -> Any:
+    async def _made(self, make: Any, *arguments: Any) -> Any:
         """Aside, for the first of each takes a while; one at a time, so that none is made twice."""
         async with self._making:
             return await asyncio.to_thread(make, *arguments)

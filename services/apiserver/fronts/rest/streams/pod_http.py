@@ -46,6 +46,27 @@ async def client(
         theirs.close()
 
 
+@asynccontextmanager
+async def stream(
+    call: Call, tls: ssl.SSLContext, host: str
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """The bytes themselves, within TLS. OSError where the certificate is not one for `host`."""
+    ours, theirs = socket.socketpair()
+    near, into = await asyncio.open_unix_connection(sock=ours)
+    try:
+        async with alongside(upward(near, call)), alongside(_downward(call, into)):
+            reader, writer = await asyncio.open_unix_connection(
+                sock=theirs, ssl=tls, server_hostname=host, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+            try:
+                yield reader, writer
+            finally:
+                writer.transport.abort()
+    finally:
+        into.close()
+        theirs.close()
+
+
 class _Connector(aiohttp.BaseConnector):
     def __init__(self, end: socket.socket, tls: ssl.SSLContext | None, host: str) -> None:
         super().__init__(force_close=True)
