@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from services.apiserver.rules.validation.meta import generic_object_meta, object_meta_update
@@ -35,6 +36,8 @@ USAGES = (
 )  # fmt: skip
 DECISIONS = ("Approved", "Denied")
 SECONDS_MIN = 600
+_BEGIN, _DASHES = b"-----BEGIN ", b"-----"
+_FAULTS_OF_KEYS = {"RSA": "crypto/rsa: verification error", "EC": "x509: ECDSA verification failure"}
 _DOMAIN_LENGTH_MAX = 253
 _SIGNER_LENGTH_MAX = 253 + 1 + 253 + 1 + 63
 _FORM = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
@@ -171,22 +174,53 @@ def of(obj: Json, kind: str) -> list[Json]:
 # -- what is inside ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    kind: str
+    der: bytes
+    has_headers: bool
+
+
+def _blocks(pem: bytes) -> Iterator[_Block]:
+    """What stands between a BEGIN and its END; what cannot be read is passed over, as Go's reader does."""
+    kind, lines, headers = b"", list[bytes](), False
+    for line in pem.splitlines():
+        line = line.strip()
+        if line.startswith(_BEGIN) and line.endswith(_DASHES):
+            kind, lines, headers = line[len(_BEGIN) : -len(_DASHES)], [], False
+        elif kind and line == b"-----END " + kind + _DASHES:
+            try:
+                der = base64.b64decode(b"".join(lines), validate=True)
+                yield _Block(kind.decode(errors="replace"), der, headers)
+            except binascii.Error:
+                pass
+            kind = b""
+        elif b":" in line:
+            headers = True
+        else:
+            lines.append(line)
+
+
 def request_fault(text: str) -> str:
     """What is wrong with a request in PEM in base64; empty where nothing is."""
     try:
-        pem = base64.b64decode(text, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        pem = ""
-    if "-----BEGIN CERTIFICATE REQUEST-----" not in pem and "-----BEGIN NEW CERTIFICATE REQUEST-" not in pem:
+        block = next(_blocks(base64.b64decode(text, validate=True)), None)
+    except (binascii.Error, ValueError):
+        block = None
+    if block is None or block.kind != "CERTIFICATE REQUEST":
         return "PEM block type must be CERTIFICATE REQUEST"
-    from cryptography import x509
+    from cryptography import exceptions, x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
     try:
-        found = x509.load_pem_x509_csr(pem.encode())
-        good = found.is_signature_valid
-    except Exception as error:  # the library's own faults come in many classes
+        found = x509.load_der_x509_csr(block.der)
+        if found.is_signature_valid:
+            return ""
+        return _FAULTS_OF_KEYS["RSA" if isinstance(found.public_key(), rsa.RSAPublicKey) else "EC"]
+    except exceptions.UnsupportedAlgorithm:
+        return "x509: cannot verify signature: algorithm unimplemented"
+    except (ValueError, x509.InvalidVersion) as error:
         return f"asn1: structure error: {error}"
-    return "" if good else "x509: ECDSA verification failure"
 
 
 def certificate_fault(text: str) -> str:
@@ -196,18 +230,16 @@ def certificate_fault(text: str) -> str:
     from cryptography import x509
 
     try:
-        pem = base64.b64decode(text, validate=True)
+        blocks = list(_blocks(base64.b64decode(text, validate=True)))
     except (binascii.Error, ValueError):
         return "illegal base64 data"
-    blocks = [line for line in pem.split(b"\n") if line.startswith(b"-----BEGIN ")]
-    if not blocks:
-        return "must contain at least one CERTIFICATE PEM block"
     for block in blocks:
-        if block.strip() != b"-----BEGIN CERTIFICATE-----":
-            kind = block.strip().removeprefix(b"-----BEGIN ").removesuffix(b"-----").decode(errors="replace")
-            return f'only CERTIFICATE PEM blocks are allowed, found "{kind}"'
-    try:
-        x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        return str(error)
-    return ""
+        if block.kind != "CERTIFICATE":
+            return f"only CERTIFICATE PEM blocks are allowed, found {quoted(block.kind)}"
+        if block.has_headers:
+            return "no PEM block headers are permitted"
+        try:
+            x509.load_der_x509_certificate(block.der)
+        except (ValueError, x509.InvalidVersion) as error:
+            return str(error)
+    return "" if blocks else "must contain at least one CERTIFICATE PEM block"

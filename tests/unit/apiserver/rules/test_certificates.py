@@ -65,6 +65,55 @@ def test_a_request_whose_signature_is_another_s() -> None:
     assert causes(asked(request=text))[0][0] == "spec.request"
 
 
+def pem(kind: str, der: bytes, header: str = "") -> bytes:
+    body = base64.b64encode(der).decode()
+    return f"-----BEGIN {kind}-----\n{header}{body}\n-----END {kind}-----\n".encode()
+
+
+def base64_of(*blocks: bytes) -> str:
+    return base64.b64encode(b"".join(blocks)).decode()
+
+
+REQUEST_DER = base64.b64decode(b"".join(base64.b64decode(PEM).splitlines()[1:-1]))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        ([pem("NEW CERTIFICATE REQUEST", REQUEST_DER)], "PEM block type must be CERTIFICATE REQUEST"),
+        ([pem("KEY", b"x"), pem("CERTIFICATE REQUEST", REQUEST_DER)], "PEM block type must be"),
+        ([pem("CERTIFICATE REQUEST", b"")], "asn1: structure error"),
+        ([pem("CERTIFICATE REQUEST", REQUEST_DER[:-9])], "asn1: structure error"),
+        ([pem("CERTIFICATE REQUEST", bytes(300))], "asn1: structure error"),
+        ([b"noise\n", pem("CERTIFICATE REQUEST", REQUEST_DER, "A: b\n\n")], ""),
+        ([b"-----BEGIN CERTIFICATE REQUEST-----\n" * 50_000], "PEM block type must be"),
+    ],
+)
+def test_requests_of_another_form(blocks: list[bytes], said: str) -> None:
+    fault = certificates.request_fault(base64_of(*blocks))
+    assert fault.startswith(said) if said else fault == ""
+
+
+@pytest.mark.parametrize("at", range(0, len(REQUEST_DER), 7))
+def test_a_damaged_request_is_refused(at: int) -> None:
+    damaged = bytearray(REQUEST_DER)
+    damaged[at] ^= 0x55
+    assert certificates.request_fault(base64_of(pem("CERTIFICATE REQUEST", bytes(damaged))))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        ([b"nothing"], "must contain at least one CERTIFICATE PEM block"),
+        ([pem("KEY", b"x")], 'only CERTIFICATE PEM blocks are allowed, found "KEY"'),
+        ([pem("CERTIFICATE", b"x", "A: b\n\n")], "no PEM block headers are permitted"),
+    ],
+)
+def test_certificates_of_another_form(blocks: list[bytes], said: str) -> None:
+    assert certificates.certificate_fault(base64_of(*blocks)) == said
+    assert certificates.certificate_fault(base64_of(pem("CERTIFICATE", b"x"))) != ""
+
+
 @pytest.mark.parametrize(
     ("update", "changed", "said"),
     [
