@@ -16,6 +16,7 @@ from services.process.clock import SystemClock
 from services.process.logging import get_logger
 from tests.support.etcd import Etcd
 
+PATIENCE_SECONDS = 60.0
 _prefixes = itertools.count()
 
 
@@ -110,7 +111,7 @@ async def test_what_is_written_together_is_told_together(storage: Storage, prefi
     async with aclosing(storage.watch(prefix, before)) as batches:  # type: ignore[type-var]
         reader = asyncio.create_task(batches_with(batches, 300))
         await asyncio.gather(*(storage.create(f"{prefix}{number}", b"1") for number in range(300)))
-        seen = await asyncio.wait_for(reader, 10)
+        seen = await asyncio.wait_for(reader, PATIENCE_SECONDS)
     revisions = [{change.revision for change in batch.changes} for batch in seen]
     assert len(set().union(*revisions)) == sum(len(each) for each in revisions)
 
@@ -146,7 +147,7 @@ async def test_watch_tells_every_change_after_a_revision(storage: Storage, prefi
         await storage.create(prefix + "b", b"1")
         await storage.create("/elsewhere" + prefix, b"1")
         await storage.delete(prefix + "a", second.revision)
-        changes = await asyncio.wait_for(first, 10)
+        changes = await asyncio.wait_for(first, PATIENCE_SECONDS)
     assert [(change.key[len(prefix) :], change.value) for change in changes] == [
         ("a", b"2"),
         ("b", b"1"),
@@ -177,4 +178,4 @@ async def test_a_forgotten_past_is_refused(storage: Storage, prefix: str) -> Non
         await storage.list(prefix, revision=first.revision)
     async with aclosing(storage.watch(prefix, first.revision - 1)) as batches:  # type: ignore[type-var]
         with pytest.raises(Compacted):
-            await asyncio.wait_for(collect(batches, 1), 10)
+            await asyncio.wait_for(collect(batches, 1), PATIENCE_SECONDS)

@@ -30,7 +30,7 @@ from tests.support.etcd import ROOT, Etcd
 from tests.support.ports import free_ports
 
 START_SECONDS = 60.0
-CLOSE_SECONDS = 60.0
+CLOSE_SECONDS = END_SECONDS = 60.0
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def apiserver_process(
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(END_SECONDS)
 
 
 @asynccontextmanager
@@ -65,17 +65,23 @@ async def apiserver_here(etcd: Etcd, clock: Clock | None = None) -> AsyncIterato
     clock, log = clock or SystemClock(), get_logger("apiserver")
     storage = EtcdStorage(etcd.endpoint, clock, log)
     server = ApiServer(storage, clock, Random(1), log)
-    async with server.listen("127.0.0.1", 0) as port:
-        parts = (storage.run(), server.run(), Compactor(storage, clock, log).run())
-        tasks = [asyncio.ensure_future(part) for part in parts]
-        try:
-            await asyncio.wait_for(server.serving.wait(), START_SECONDS)
-            yield server, f"127.0.0.1:{port}"
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    await storage.close()
+    try:
+        async with server.listen("127.0.0.1", 0) as port:
+            parts = (storage.run(), server.run(), Compactor(storage, clock, log).run())
+            tasks = [asyncio.ensure_future(part) for part in parts]
+            try:
+                await asyncio.wait_for(server.serving.wait(), START_SECONDS)
+                yield server, f"127.0.0.1:{port}"
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
+                # A part that ended by itself is why a test waited in vain.
+                for end in ends:
+                    if isinstance(end, Exception):
+                        raise end
+    finally:
+        await storage.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from services.process import healthcheck
 from tests.support.ports import free_port
 
 START_SECONDS_MAX = 60.0
+END_SECONDS_MAX = 30.0
+TELL_SECONDS_MAX = 60.0
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -59,7 +61,7 @@ class ControlPlane:
         process = self._processes.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=END_SECONDS_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -69,7 +71,19 @@ class ControlPlane:
             self.stop(name)
 
     def log(self, name: str) -> str:
-        return (self.root / f"{name}.log").read_text(errors="replace")
+        """Its whole lines so far; the last one may still be written."""
+        whole, newline, _ = (self.root / f"{name}.log").read_bytes().rpartition(b"\n")
+        return (whole + newline).decode(errors="replace")
+
+    def told(self, name: str, *words: str) -> str:
+        """The first line of its log with all those words: it may be written after what it tells of."""
+        deadline = time.monotonic() + TELL_SECONDS_MAX
+        while True:
+            for line in self.log(name).splitlines():
+                if all(word in line for word in words):
+                    return line
+            assert time.monotonic() < deadline, f"{name} never told of {words}"
+            time.sleep(0.05)  # a file tells nobody that it grows
 
     def wait_serving(self, address: str) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX

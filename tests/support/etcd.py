@@ -15,7 +15,7 @@ import pytest
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 20.0
+START_SECONDS = END_SECONDS = 60.0
 
 
 def binary() -> str:
@@ -81,7 +81,7 @@ class Etcd:
     def stop(self, *, kill: bool = False) -> None:
         if self._process is not None:
             (self._process.kill if kill else self._process.terminate)()
-            self._process.wait(10)
+            self._process.wait(END_SECONDS)
             self._process = None
 
 

@@ -15,6 +15,7 @@ from services.client.client import Client, connect
 from tests.support.apiserver import apiserver_here
 from tests.support.etcd import Etcd
 
+PATIENCE_SECONDS, RETRY_SECONDS = 60.0, 0.1
 Serving = tuple[ApiServer, Client]
 
 
@@ -41,11 +42,11 @@ async def test_a_watch_outlives_a_kill_of_etcd(serving: Serving, etcd: Etcd) -> 
     seen: asyncio.Queue[str] = asyncio.Queue()
     watch = asyncio.create_task(names(client, seen, first.metadata.resource_version or ""))
     await client.create(config("b"))
-    assert await asyncio.wait_for(seen.get(), 10) == "ADDED b"
+    assert await asyncio.wait_for(seen.get(), PATIENCE_SECONDS) == "ADDED b"
     etcd.stop(kill=True)
     etcd.start()
     await client.create(config("c"))
-    assert await asyncio.wait_for(seen.get(), 20) == "ADDED c"
+    assert await asyncio.wait_for(seen.get(), PATIENCE_SECONDS) == "ADDED c"
     watch.cancel()
 
 
@@ -56,7 +57,7 @@ async def test_writes_wait_for_etcd_or_are_refused(serving: Serving, etcd: Etcd)
     writing = asyncio.create_task(client.create(config("b")))
     await asyncio.sleep(0)
     etcd.start()
-    await asyncio.wait_for(writing, 20)
+    await asyncio.wait_for(writing, PATIENCE_SECONDS)
     again = await client.get(ConfigMap, "a", "default")
     assert again.metadata.uid == made.metadata.uid
 
@@ -111,10 +112,12 @@ async def test_makes_space_when_the_quota_is_met(tmp_path: Path) -> None:
 
 
 async def until_written(client: Client) -> None:
-    for _ in range(200):
+    for _ in range(int(PATIENCE_SECONDS / RETRY_SECONDS)):
         try:
             await client.create(core_v1.ConfigMap(metadata=meta_v1.ObjectMeta(name="z", namespace="default")))
             return
         except errors.ApiError:
-            await asyncio.sleep(0.1)  # the server defragments meanwhile; there is nothing to wait on
+            await asyncio.sleep(
+                RETRY_SECONDS
+            )  # the server defragments meanwhile; there is nothing to wait on
     raise AssertionError("nothing can be written any more")

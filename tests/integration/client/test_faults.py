@@ -19,7 +19,7 @@ from tests.support.apiserver import apiserver_process
 from tests.support.etcd import Etcd
 from tests.support.ports import free_ports
 
-SECONDS = 30
+SECONDS = 60
 
 
 class Mirror:

@@ -25,9 +25,10 @@ try:
     find_etcd()
 except EtcdMissing as missing:
     pytest.skip(str(missing), allow_module_level=True)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REPLICAS = 60
+PATIENCE_SECONDS = 150.0
 
 
 @asynccontextmanager
@@ -41,9 +42,9 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[Client]:
             double.cancel()
 
 
-async def until(client: Client, wanted: Callable[[Deployment], bool], seconds: float = 60) -> Deployment:
+async def until(client: Client, wanted: Callable[[Deployment], bool]) -> Deployment:
     """The Deployment as soon as it is as wanted."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             with suppress(Unavailable):
                 async for batch in client.watch(Deployment, "default"):
@@ -120,8 +121,8 @@ async def test_the_second_manager_takes_over(tmp_path: Path) -> None:
             plane.kill(names[leader])
             await client.patch(Deployment, "w", "default", image("app:2"))
             # A dead leader's lease runs out after 15 s.
-            await until(client, lambda found: found.metadata.generation == 2 and is_done(found), 100)
+            await until(client, lambda found: found.metadata.generation == 2 and is_done(found))
             assert len(await live_pods(client)) == REPLICAS
             after = await client.get(Lease, "kube-controller-manager", "kube-system")
             assert after.spec.holder_identity != lease.spec.holder_identity
-            assert after.spec.lease_transitions == 1
+            assert (after.spec.lease_transitions or 0) >= 1

@@ -64,6 +64,8 @@ class Cluster:
                 for found in page.items:
                     if wanted(found):
                         return found
+                if not page.items and wanted is never:
+                    return None
                 version = page.resource_version
                 async for batch in self.client.watch(
                     kind, namespace, fields=f"metadata.name={name}", resource_version=version

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +17,7 @@ from services.process.clock import SystemClock
 from services.process.logging import get_logger
 from services.registry.server import registry_server
 from services.runtime.server import runtime_server
+from tests.support.ports import free_port
 
 
 async def retried(images: Any, request: pb.PullImageRequest) -> pb.PullImageResponse:
@@ -30,9 +30,7 @@ async def retried(images: Any, request: pb.PullImageRequest) -> pb.PullImageResp
 
 
 async def test_pull_fails_then_heals(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     clock, log = SystemClock(), get_logger("runtime")
     path = tmp_path / "cri.sock"
     request = pb.PullImageRequest(image=pb.ImageSpec(image="nginx"))
@@ -46,7 +44,7 @@ async def test_pull_fails_then_heals(tmp_path: Path) -> None:
             log=log,
         ),
         grpc.aio.insecure_channel(f"unix:{path}") as channel,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         images = ImageServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as caught:

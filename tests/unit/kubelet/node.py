@@ -20,6 +20,8 @@ from tests.support.fake_api import FakeApi
 from tests.support.fake_cri import FakeCri
 from tests.unit.kubelet.pods import pod
 
+PATIENCE_SECONDS = 60.0  # for what other threads do
+
 
 class NodeUnderTest:
     def __init__(self, root: Path, name: str = "node-1") -> None:
@@ -73,12 +75,12 @@ class NodeUnderTest:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """What other threads do (reading a folder) takes its own time."""
-        for _ in range(500):
-            await self.clock.advance(0)
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("the kubelet did not start")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                await self.clock.advance(0)
+                if condition():
+                    return
+                await asyncio.sleep(0.01)
 
     async def give_cidr(self) -> None:
         change = {"spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]}}

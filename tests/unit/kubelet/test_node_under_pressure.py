@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from services.kubelet import image_gc
 from services.kubelet.configuration import HostUsage, KubeletConfiguration
 from services.kubelet.cri import ImageRecord, Usage
 from services.kubelet.eviction import parse
-from tests.unit.kubelet.node import NodeUnderTest
+from tests.unit.kubelet.node import PATIENCE_SECONDS, NodeUnderTest
 
 MIB = 1024 * 1024
 ALL = 8 * 1024 * MIB
@@ -123,10 +124,10 @@ async def test_a_pod_over_its_volumes_limit_is_evicted(node: NodeUnderTest) -> N
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "large").write_bytes(bytes(100_000))
         node.fleet.members["node-1"].eviction.poke()
-        for _ in range(100):  # The folder is measured by another thread.
-            await node.clock.advance(1)
-            if node.pod().status.reason == "Evicted":
-                break
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while node.pod().status.reason != "Evicted":
+                await node.clock.advance(1)
+                await asyncio.sleep(0.01)  # the folder is measured by another thread
         assert node.pod().status.message == 'Usage of EmptyDir volume "scratch" exceeds the limit "1Ki". '
 
 

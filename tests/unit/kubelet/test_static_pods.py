@@ -11,7 +11,7 @@ import pytest
 from services.api.core_v1 import Pod
 from services.kubelet.configuration import KubeletConfiguration
 from services.kubelet.static_pods import NotAPod, static_pod
-from tests.unit.kubelet.node import NodeUnderTest
+from tests.unit.kubelet.node import PATIENCE_SECONDS, NodeUnderTest
 
 MANIFEST = """
 apiVersion: v1
@@ -39,12 +39,12 @@ def write(node: NodeUnderTest, text: str, name: str = "web.yaml") -> None:
 
 async def until(node: NodeUnderTest, condition: Callable[[], bool]) -> None:
     """Turns the clock until it holds: files are read by another thread, and inotify has its own time."""
-    for _ in range(200):
-        await node.clock.advance(1)
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to that")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            await node.clock.advance(1)
+            if condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 def mirrored(node: NodeUnderTest, phase: str = "Running") -> bool:

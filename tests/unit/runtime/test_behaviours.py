@@ -484,7 +484,7 @@ class TestNothingHarmsTheNode:
         name=st.sampled_from([*behaviours.SPEAKERS]),
         pieces=st.lists(st.binary(min_size=1, max_size=80), max_size=4),
     )
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     async def test_whatever_a_client_sends(self, it: Bench, name: str, pieces: list[bytes]) -> None:
         container = await start(it, tcp=[{"port": 5, "speaks": name}])
         source = container.sandbox.namespace
