@@ -9,6 +9,8 @@ from services.api import errors
 from services.apiserver.authentication.users import User
 from services.machinery.field_errors import quoted
 
+MEMORABLE_LENGTH_MAX = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
@@ -24,6 +26,12 @@ class Attributes:
     name: str = ""
     path: str = ""
     fields: str = ""
+
+    @property
+    def memorable(self) -> bool:
+        """Whether what is decided may be remembered: anybody may ask for names and paths of any length."""
+        texts = (self.path, self.group, self.resource, self.subresource, self.namespace)
+        return sum(map(len, texts)) <= MEMORABLE_LENGTH_MAX
 
 
 class Decision(NamedTuple):

@@ -1,7 +1,8 @@
 """Nobody grants what he does not have: writes of roles and bindings are looked at once more.
 
-Who may `escalate` a role may give it any rule; who may `bind` a role may bind it; a change that grants
-nothing new needs neither. Upstream: `pkg/registry/rbac/*/policybased`.
+Who may `escalate` a role may give it any rule; who may `bind` a role may bind it. Others change nothing of a
+role that grants more than they have, not even its labels: by these it may become part of another role. Only
+what the garbage collector changes is left to whoever may write. Upstream: `pkg/registry/rbac/*/policybased`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 Guard = Callable[[Json, Json | None], None]
 
 GROUP = "rbac.authorization.k8s.io"
+_BOOKKEEPING = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
 _EVERYTHING: list[Json] = [
     {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
     {"nonResourceURLs": ["*"], "verbs": ["*"]},
@@ -41,23 +43,20 @@ class _Checks:
         self._authorizer, self._user, self._resource = authorizer, user, resource
 
     def role(self, new: Json, old: Json | None) -> None:
-        rules, aggregation = new.get("rules") or [], new.get("aggregationRule")
-        if (
-            old is not None
-            and rules == (old.get("rules") or [])
-            and aggregation == old.get("aggregationRule")
-        ):
+        if old is not None and _without_owners(new) == _without_owners(old):
             return
         namespace, name = new["metadata"].get("namespace", ""), new["metadata"].get("name", "")
-        if self._may("escalate", self._resource.plural, namespace, name):
+        if self._may("escalate", self._resource.plural, namespace, name if old is not None else ""):
             return
-        self._covered(_EVERYTHING if aggregation else rules, namespace, name)
+        self._covered(new.get("rules") or [], namespace, name)
+        if _aggregates(new) or _aggregates(old or {}):
+            held, _ = self._authorizer.rbac.rules_of(self._user, namespace)
+            if uncovered(_EVERYTHING, held):
+                why = "must have cluster-admin privileges to use the aggregationRule"
+                raise errors.forbidden(self._resource, name, why)
 
     def binding(self, new: Json, old: Json | None) -> None:
-        same = old is not None and all(
-            (new.get(field) or []) == (old.get(field) or []) for field in ("roleRef", "subjects")
-        )
-        if same:
+        if old is not None and _without_owners(new) == _without_owners(old):
             return
         namespace, name = new["metadata"].get("namespace", ""), new["metadata"].get("name", "")
         reference = new.get("roleRef") or {}
@@ -89,3 +88,12 @@ class _Checks:
         if problem:
             why += f"; resolution errors: [{problem}]"
         raise errors.forbidden(self._resource, name, why)
+
+
+def _without_owners(obj: Json) -> Json:
+    """All that only a person changes: not what the garbage collector does, nor what the server notes down."""
+    return {**obj, "metadata": {name: v for name, v in obj["metadata"].items() if name not in _BOOKKEEPING}}
+
+
+def _aggregates(role: Json) -> bool:
+    return bool((role.get("aggregationRule") or {}).get("clusterRoleSelectors"))

@@ -144,6 +144,8 @@ class NodeRule:
         """Reading is for the node's own; that a change concerns its own is NodeRestriction's to see."""
         if asked.verb not in _READS:
             return None
+        if asked.verb != "get" and f"spec.nodeName={node}" in asked.fields.split(","):
+            return ALLOWED
         if asked.verb == "get" or asked.name:
             cache = self._cache_of(resource_of(core_v1.Pod))
             entry = cache.get(f"{cache.prefix}{asked.namespace}/{asked.name}")
@@ -151,8 +153,6 @@ class NodeRule:
             if mine:
                 return ALLOWED
             return Decision(False, f"no relationship found between node '{node}' and this object")
-        if f"spec.nodeName={node}" in asked.fields.split(","):
-            return ALLOWED
         return Decision(
             False, f"can only list/watch pods with spec.nodeName field selector for node '{node}'"
         )

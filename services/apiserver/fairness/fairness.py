@@ -78,10 +78,12 @@ class Fairness:
         )  # fmt: skip
         found = self._known.get(key)
         if found is None:
-            if len(self._known) >= KNOWN_MAX:
-                self._known.clear()
             schema = schemas.first(self._schemas, asked) or self._last
-            found = self._known[key] = Place(schema, self.levels[schema.level])
+            found = Place(schema, self.levels[schema.level])
+            if asked.memorable:
+                if len(self._known) >= KNOWN_MAX:
+                    self._known.clear()
+                self._known[key] = found
         return found
 
     async def run(self) -> None:

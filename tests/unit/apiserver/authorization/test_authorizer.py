@@ -123,10 +123,17 @@ async def test_nobody_grants_what_he_does_not_have() -> None:
         assert escalation.guard(world.authorizer, User("root", ("system:masters",)), resource) is None
         check = escalation.guard(world.authorizer, JANE, resource)
         assert check is not None
-        role = {"metadata": {"name": "r", "namespace": "default"}, "rules": [rule("secrets")]}
+        role: dict[str, Any] = {"metadata": {"name": "r", "namespace": "default"}, "rules": [rule("secrets")]}
         with pytest.raises(ApiError, match="attempting to grant RBAC permissions not currently held"):
             check(role, None)
-        check(role, role)  # nothing new is granted
+        check({**role, "metadata": {**role["metadata"], "finalizers": ["x/y"]}}, role)
+        labelled = {**role, "metadata": {**role["metadata"], "labels": {"aggregate": "me"}}}
+        with pytest.raises(ApiError, match="attempting to grant"):  # by its labels it may become another's
+            check(labelled, role)
+        aggregating = {**role, "rules": [], "aggregationRule": {"clusterRoleSelectors": [{}]}}
+        for new, old in ((aggregating, None), ({**role, "rules": []}, aggregating)):
+            with pytest.raises(ApiError, match="must have cluster-admin privileges"):
+                check(new, old)
         await world.put("ClusterRole", "s", rules=[rule("secrets")])
         await world.put(
             "ClusterRoleBinding", "s", **bound("ClusterRole", "s", {"kind": "User", "name": "jane"})
