@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ Write = Callable[[bytes], None]
 
 _METADATA, _REQUEST, _RESPONSE = 1, 2, 3
 ANNOTATIONS_MAX = 64
+USER_AGENT_LENGTH_MAX = 1024
 AUDIT_ID = "Audit-Id"
 _current: ContextVar[Record | None] = ContextVar("audit", default=None)
 
@@ -54,7 +56,9 @@ class Audit:
         audit_id: str = "",
     ) -> Record | None:
         """Writes that the request was received; None where nothing is to be written of it."""
-        decision = self._policy.decide(asked)
+        who = impersonator or asked.user
+        # Rules are about who really asks: nobody passes unseen in the name of one who is not watched.
+        decision = self._policy.decide(replace(asked, user=who))
         if not decision.level:
             return None
         now = _micro(self._clock.now())
@@ -66,16 +70,27 @@ class Audit:
             "stage": "",
             "requestURI": uri,
             "verb": asked.verb,
-            "user": (impersonator or asked.user).info(),
+            "user": who.info(),
             **({"impersonatedUser": asked.user.info()} if impersonator else {}),
             **({"sourceIPs": [source]} if source else {}),
-            **({"userAgent": user_agent} if user_agent else {}),
+            **({"userAgent": _shortened(user_agent)} if user_agent else {}),
             **({"objectRef": _reference(asked)} if not asked.path else {}),
             "requestReceivedTimestamp": now,
         }
         record = Record(decision, event, self._write, self._clock)
         record.stage("RequestReceived")
         return record
+
+
+def is_recorded() -> bool:
+    """Whether anybody hears what `annotate` is told."""
+    return _current.get() is not None
+
+
+def _shortened(user_agent: str) -> str:
+    if len(user_agent) <= USER_AGENT_LENGTH_MAX:
+        return user_agent
+    return f"{user_agent[:USER_AGENT_LENGTH_MAX]}...TRUNCATED"
 
 
 def new_id(chance: Random) -> str:

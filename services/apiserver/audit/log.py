@@ -9,6 +9,7 @@ output.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ class AuditLog:
                 await self._wake.wait()
                 self._wake.clear()
                 taken = self._take()
+                if self.dropped:
+                    self._log.warning("Lines of the audit log were dropped", count=self.dropped)
+                    self.dropped = 0
                 try:
                     await asyncio.to_thread(self._append, taken, self._clock.now())
                 except OSError as error:
@@ -82,7 +86,7 @@ class AuditLog:
         if path.exists() and path.stat().st_size + len(lines) > self._limits.bytes_max:
             path.rename(path.with_name(f"{path.stem}-{now.strftime(_STAMP)[:-3]}{path.suffix}"))
             self._forget(path, now)
-        with path.open("ab") as file:
+        with open(path, "ab", opener=_of_ours_alone) as file:
             file.write(lines)
 
     def _forget(self, path: Path, now: datetime) -> None:
@@ -94,3 +98,8 @@ class AuditLog:
             for each in old:
                 if each.exists() and each.stat().st_mtime < oldest:
                     each.unlink(missing_ok=True)
+
+
+def _of_ours_alone(path: str, flags: int) -> int:
+    """What is on record may be secret."""
+    return os.open(path, flags, 0o600)

@@ -83,9 +83,9 @@ def _names(given: Json, asked: Attributes) -> bool:
         return False
     combined = f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource
     wanted = given.get("resources") or ()
-    possible = {combined, "*"}
+    possible = {combined, "*", f"{asked.resource}/*"}  # the last means the resource itself, too
     if asked.subresource:
-        possible |= {f"*/{asked.subresource}", f"{asked.resource}/*"}
+        possible.add(f"*/{asked.subresource}")
     return not wanted or not possible.isdisjoint(wanted)
 
 

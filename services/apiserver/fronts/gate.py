@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from services.api import errors
 from services.api.kinds import Resource
+from services.apiserver.audit.audit import annotate, is_recorded
 from services.apiserver.authentication.tokens import BadToken, TokenAuthenticator
 from services.apiserver.authentication.users import (
     ANONYMOUS,
@@ -63,21 +64,28 @@ class Gate:
 
     def require(self, asked: Attributes) -> None:
         """ApiError (403); while the server does not know its roles yet (503)."""
+        if is_recorded():
+            self._record(asked)
         if MASTERS in asked.user.groups:
             return
         if not self.ready and not asked.path:
             raise errors.failure(503, "ServiceUnavailable", "the API server is starting")
         self.authorizer.require(asked)
 
+    def _record(self, asked: Attributes) -> None:
+        """Why it is allowed, or that it is not. Only who writes that down pays for it."""
+        decision = self.authorizer.decide(asked)
+        annotate("authorization.k8s.io/decision", "allow" if decision.allowed else "forbid")
+        annotate("authorization.k8s.io/reason", decision.reason)
+
     async def bearer(self, authorization: str) -> User:
-        """Whose token the header `Authorization` bears; nobody's where there is none. ApiError (401)."""
-        if not authorization:
-            return ANONYMOUS
-        scheme, _, secret = authorization.strip().partition(" ")
+        """Whose token the header `Authorization` bears; nobody's where it bears none. ApiError (401)."""
+        scheme, _, rest = authorization.strip().partition(" ")
+        token = rest.partition(" ")[0]
+        if scheme.lower() != "bearer" or not token:
+            return ANONYMOUS  # other ways to say who one is are not known here, as if nothing were said
         try:
-            if scheme.lower() != "bearer" or not secret.strip():
-                raise BadToken("no bearer token")
-            return (await self.tokens.user_of(secret.strip()))[0]
+            return (await self.tokens.user_of(token))[0]
         except BadToken:
             raise errors.failure(401, "Unauthorized", "Unauthorized") from None
 

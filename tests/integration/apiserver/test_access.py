@@ -65,9 +65,59 @@ def test_a_token_opens_what_its_account_was_granted_while_the_account_lives(http
     status, answer = ask(https, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)
     assert answer["status"]["user"]["username"] == "system:serviceaccount:default:robot"
     assert ask(https, "DELETE", f"{accounts}/robot")[0] == 200
-    for bad in (bearer, {"Authorization": "Bearer bogus"}, {"Authorization": "Basic YTpi"}):
+    for bad in (bearer, {"Authorization": "Bearer bogus"}):
         status, refused = ask(https, "GET", "/api/v1/namespaces/default/pods", headers=bad, user="")
         assert (status, refused["message"]) == (401, "Unauthorized")
+    for nothing in ("Basic YTpi", "Bearer", "Bearer  ", "Negotiate x"):  # says nothing that is known here
+        other = {"Authorization": nothing}
+        status, refused = ask(https, "GET", "/api/v1/namespaces/default/pods", headers=other, user="")
+        assert status == 403
+        assert 'User "system:anonymous" cannot' in refused["message"]
+
+
+def test_what_is_asked_is_what_is_decided_about(https: Https) -> None:
+    """A right to one thing is not stretched to another by how the request is written."""
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "watch"], "resourceNames": ["one"]},
+        {"nonResourceURLs": ["/apis/*", "/api/*"], "verbs": ["*"]},
+    ]
+    make(https, f"{RBAC}/clusterroles", "ClusterRole", "lister", rules=rules)
+    subjects = [{"kind": "User", "name": "lister"}]
+    role = {"kind": "ClusterRole", "name": "lister"}
+    make(
+        https, f"{RBAC}/clusterrolebindings", "ClusterRoleBinding", "lister", roleRef=role, subjects=subjects
+    )
+    lister = {"Impersonate-User": "lister"}
+    core = "/api/v1/namespaces/default"
+
+    def refused(method: str, path: str, body: Any = None) -> str:
+        status, answer = ask(https, method, path, body, headers=lister)
+        assert status == 403, (path, answer)
+        return str(answer["message"])
+
+    assert ask(https, "GET", f"{core}/configmaps?watch=false", headers=lister)[0] == 200
+    for watch in ("watch", "watch=", "watch=yes", "watch=1"):
+        assert "cannot watch" in refused("GET", f"{core}/configmaps?{watch}&timeoutSeconds=1")
+    named = "fieldSelector=metadata.name%3D"
+    status, _ = ask(
+        https, "GET", f"{core}/secrets?watch=1&timeoutSeconds=1&{named}one,type!%3Da", headers=lister
+    )
+    assert status == 200
+    assert "cannot watch" in refused("GET", f"{core}/secrets?watch=1&{named}other")
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other"}}
+    assert "cannot create" in refused("POST", f"{core}/secrets?{named}one", secret)
+    for odd in ("/api/v1//secrets", "/api/v1/./secrets", "/api/v1/namespaces/../secrets",
+                "/apis/x.example.com/v1//things", "/apis/x.example.com/v1/../things",
+                "/apis/x.example.com/v1/a%2Fb/things", "/apis//v1/secrets"):  # fmt: skip
+        assert "resource" in refused("GET", odd)
+    assert "cannot watch" in refused("POST", "/api/v1/watch/namespaces/default/configmaps", {})
+
+
+def test_one_object_is_got_whatever_the_query_says(https: Https) -> None:
+    status, answer = ask(https, "GET", "/api/v1/namespaces/default?watch=true")
+    assert (status, answer["kind"]) == (200, "Namespace")
+    assert ask(https, "POST", "/api/v1/watch/namespaces/default/configmaps", {})[0] == 405
 
 
 def test_nobody_sees_health_and_version_and_nothing_else(https: Https) -> None:
@@ -100,6 +150,15 @@ def test_only_who_may_impersonate_does(https: Https) -> None:
     )
     status, refused = ask(https, "GET", "/api/v1/nodes", headers={"Impersonate-Group": "x"})
     assert status == 400
+    extra = {"Impersonate-User": "jane", "Impersonate-Extra-Example.Com%2FTeam": "a", "Impersonate-Uid": "u"}
+    extra["Impersonate-Extra-%4bey"] = "b"
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    status, answer = ask(https, "POST", reviews, review, headers=extra)
+    assert status == 201
+    told = answer["status"]["userInfo"]
+    assert told["uid"] == "u"
+    assert told["extra"] == {"example.com/team": ["a"], "Key": ["b"]}
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,19 @@ async def test_who_did_what(https: Https) -> None:
             assert answer.status == 403
         event = await found(https, session, requestURI="/api/v1/secrets")
         assert event["impersonatedUser"]["username"] == "eve"
+        assert event["annotations"] == {
+            "authorization.k8s.io/decision": "forbid",
+            "authorization.k8s.io/reason": "",
+        }
         assert event["responseStatus"]["reason"] == "Forbidden"
         assert event["level"] == "Metadata"
+
+        headers = {"Impersonate-User": "mallory"}
+        async with https.client("scheduler") as other, other.get("/api/v1/events", headers=headers) as answer:
+            assert answer.status == 403
+        event = await found(https, session, requestURI="/api/v1/events")
+        assert event["user"]["username"] == "system:kube-scheduler"  # who tried in vain is known
+        assert (event["responseStatus"]["code"], "impersonatedUser" in event) == (403, False)
 
         headers = {"Authorization": "Bearer x.y.z"}
         async with (
@@ -106,6 +117,7 @@ async def test_who_did_what(https: Https) -> None:
         ended = await found(https, session, requestURI=uri, stage="ResponseComplete")
         assert began["auditID"] == ended["auditID"]
         assert not [each for each in events(https) if each["requestURI"] == "/healthz"]
+    assert https.log.with_name("audit.jsonl").stat().st_mode & 0o077 == 0
 
 
 async def test_components_are_on_record_too(https: Https) -> None:

@@ -16,11 +16,20 @@ from aiohttp import web
 from services.apiserver.authentication.users import User
 from services.apiserver.authorization.attributes import Attributes
 from services.apiserver.fronts.gate import EXTRA, Gate, Impersonation, certified
-from services.apiserver.fronts.rest.options import TRUE
-from services.apiserver.fronts.rest.paths import Path
+from services.apiserver.fronts.rest.paths import Path, watched
+from services.machinery import fields
 
 IMPERSONATOR = "impersonator"
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "HEAD": "get"}
+ASKER = "asker"  # who proved to be somebody, whether or not he may act as somebody else
+_VERBS = {
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "GET": "get",
+    "HEAD": "get",
+}
+_SELECTING = ("list", "watch", "deletecollection")
 
 
 class HttpGate:
@@ -34,6 +43,7 @@ class HttpGate:
         user = self._by_certificate(request)
         if user is None:
             user = await self._gate.bearer(request.headers.get("Authorization", ""))
+        request[ASKER] = user
         acting = self._gate.impersonated(user, _impersonation(request))
         if acting is not user:
             request[IMPERSONATOR] = user
@@ -54,7 +64,7 @@ class HttpGate:
         if not found:
             return None
         subject = [pair for entry in found.get("subject", ()) for pair in entry]
-        name = next((value for key, value in subject if key == "commonName"), "")
+        name = next((value for key, value in reversed(subject) if key == "commonName"), "")  # as Go reads it
         if not name:
             return None
         groups = tuple(value for key, value in subject if key == "organizationName")
@@ -67,7 +77,8 @@ def _impersonation(request: web.Request) -> Impersonation:
     headers = request.headers
     extra: dict[str, tuple[str, ...]] = {}
     for header in {key.lower() for key in headers if key.lower().startswith(EXTRA)}:
-        extra[unquote(header[len(EXTRA) :]).lower()] = tuple(headers.getall(header))
+        key = unquote(header[len(EXTRA) :])  # a capital is what is escaped
+        extra[key] = (*extra.get(key, ()), *headers.getall(header))
     groups = tuple(headers.getall("Impersonate-Group", ()))
     return Impersonation(
         headers.get("Impersonate-User", ""), groups, headers.get("Impersonate-Uid", ""), extra
@@ -78,25 +89,37 @@ def _impersonation(request: web.Request) -> Impersonation:
 
 
 def what_is_asked(user: User, request: web.Request, raw_path: str, path: Path | None) -> Attributes:
+    """Upstream: `apiserver/pkg/endpoints/request/requestinfo.go`."""
     if path is None:
         return Attributes(user, request.method.lower(), path=unquote(raw_path))
-    fields = request.query.get("fieldSelector", "")
-    verb, name = _verb(request, path), path.name
-    if not name and fields.startswith("metadata.name=") and "," not in fields:
-        name = fields.removeprefix("metadata.name=").removeprefix("=")
+    verb, name, selector = _verb(request, path), path.name, ""
+    if verb in _SELECTING and not path.watches:
+        selector = request.query.get("fieldSelector", "")
+        name = name or (_one_selected(selector) if verb != "deletecollection" else "")
     namespace = path.namespace
     if path.plural == "namespaces" and not namespace and not path.group:
         namespace = path.name  # a role in a namespace may be about the namespace itself
     return Attributes(
-        user, verb, namespace, path.group, path.version, path.plural, path.subresource, name, fields=fields
+        user, verb, namespace, path.group, path.version, path.plural, path.subresource, name, fields=selector
     )
 
 
 def _verb(request: web.Request, path: Path) -> str:
-    if request.method == "GET":
-        if path.watches or request.query.get("watch", "") in TRUE:
-            return "watch"
-        return "get" if path.name else "list"
-    if request.method == "DELETE" and not path.name:
+    """Empty for a method that means nothing here."""
+    if path.watches:
+        return "watch"
+    verb = _VERBS.get(request.method, "")
+    if path.name or verb not in ("get", "delete"):
+        return verb
+    if verb == "delete":
         return "deletecollection"
-    return _VERBS.get(request.method, request.method.lower())
+    return "watch" if watched(path, request.query) else "list"
+
+
+def _one_selected(selector: str) -> str:
+    """The name of the one object that a list can be of; empty where it can be of several."""
+    try:
+        name = fields.parse(selector).exact("metadata.name") or ""
+    except fields.FieldSelectorError:
+        return ""
+    return "" if name in (".", "..") or "/" in name or "%" in name else name

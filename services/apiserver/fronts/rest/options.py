@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.api import errors
 from services.apiserver.fronts.rest import bodies
+from services.apiserver.fronts.rest.paths import is_set
 from services.apiserver.registry.request import FieldValidation, ListOptions, WatchOptions, WriteOptions
 from services.apiserver.tables import IncludeObject
 
@@ -24,9 +25,7 @@ _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptio
 
 
 def flag(request: web.Request, name: str) -> bool:
-    """Only no value, `false` and `0` mean no; an empty value means yes."""
-    value = request.query.get(name)
-    return value is not None and value.lower() not in ("false", "0")
+    return is_set(request.query, name)
 
 
 def number_of(request: web.Request, name: str) -> int:

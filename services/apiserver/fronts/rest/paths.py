@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -33,25 +34,38 @@ class Path:
 
 
 def parse(raw_path: str) -> Path | None:
-    """None for what is no path of a resource. Escapes are undone within each part only."""
-    parts = [unquote(part) for part in raw_path.split("/")]
-    if parts[-1] == "" and len(parts) > 2:
-        parts.pop()
+    """None for what is no path of a resource. Escapes are undone within each part only.
+
+    What has the form of a resource's path is one, whatever its parts are: else the rules for other paths
+    would let pass what those for resources do not. With an odd part in it, it names what nobody has.
+    """
+    parts = [unquote(part) for part in raw_path.rstrip("/").split("/")]
     match parts:
-        case ["", "api", version, *rest]:
-            group = ""
-        case ["", "apis", group, version, *rest]:
-            pass
+        case ["", "api", version, *rest] if rest:
+            group, named = "", [version]
+        case ["", "apis", group, version, *rest] if rest:
+            named = [group, version]
         case _:
             return None
-    watches = bool(rest) and rest[0] == "watch"
+    watches = rest[0] == "watch" and len(rest) > 1
     if watches:
         rest = rest[1:]
-    if not rest or any(part in ("", ".", "..") for part in rest[:4]):
-        return None
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in NAMESPACE_PARTS:
         namespace, rest = rest[1], rest[2:]
-    plural, name, subresource = (*rest, "", "")[:3] if len(rest) < 3 else rest[:3]
-    tail = "/".join(rest[3:])
-    return Path(group, version, plural, namespace, name, subresource, tail, watches)
+        named.append(namespace)
+    plural, name, subresource = (*rest, "", "")[:3]
+    if any(part in ("", ".", "..") or "/" in part for part in (*named, *rest[:3])):
+        return Path(group, version, "", watches=watches)
+    return Path(group, version, plural, namespace, name, subresource, "/".join(rest[3:]), watches)
+
+
+def watched(path: Path, query: Mapping[str, str]) -> bool:
+    """Whether a GET of it asks for changes. One object is got, whatever its query says, as upstream."""
+    return path.watches or (not path.name and is_set(query, "watch"))
+
+
+def is_set(query: Mapping[str, str], name: str) -> bool:
+    """Only no value, `false` and `0` mean no; an empty value means yes."""
+    value = query.get(name)
+    return value is not None and value.lower() not in ("false", "0")

@@ -31,12 +31,11 @@ from services.apiserver.fronts.gate import Gate
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.fronts.rest import bodies, connections, reviews
 from services.apiserver.fronts.rest.about import About
-from services.apiserver.fronts.rest.identity import IMPERSONATOR, HttpGate, what_is_asked
+from services.apiserver.fronts.rest.identity import ASKER, IMPERSONATOR, HttpGate, what_is_asked
 from services.apiserver.fronts.rest.live import Live
 from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
-from services.apiserver.fronts.rest.options import flag
-from services.apiserver.fronts.rest.paths import Path, parse
+from services.apiserver.fronts.rest.paths import Path, parse, watched
 from services.apiserver.fronts.rest.streams.front import Streams
 from services.apiserver.fronts.rest.verbs import Verbs, encode, warning_header
 from services.apiserver.fronts.rest.watching import Watching
@@ -117,7 +116,7 @@ class RestFront:
             self._metrics.in_flight -= 1
             if (record := request.get(RECORD)) is not None:
                 record.complete(code, bodies.as_read(request), body_of(response))
-            watches = watched(request, path)
+            watches = is_watch(request, path)
             seconds = self._clock.monotonic() - began
             self._metrics.note(request.method, path, code, seconds, watches=watches)
 
@@ -145,7 +144,7 @@ class RestFront:
         try:
             asked = await self._http_gate.asked(request, raw_path, path)
         except ApiError:
-            self._recorded(request, what_is_asked(NOBODY, request, raw_path, path))
+            self._recorded(request, what_is_asked(request.get(ASKER, NOBODY), request, raw_path, path))
             raise
         with acting_as(asked.user), self._recorded(request, asked) as record:
             self._http_gate.require(asked)
@@ -191,6 +190,8 @@ class RestFront:
     async def _admitted(
         self, request: web.Request, raw_path: str, path: Path | None, user: User
     ) -> web.StreamResponse:
+        if raw_path.startswith("//"):  # no path of anybody's, though others might take it for one
+            return web.Response(text="404 page not found\n", status=404)
         if (answered := await self._aggregated.handle(request, raw_path, user)) is not None:
             return answered
         described = await self._about.answer(request, raw_path)
@@ -215,7 +216,7 @@ class RestFront:
         self, request: web.Request, path: Path, resource: Resource, user: User
     ) -> web.StreamResponse:
         target = Target(resource, path.namespace, path.name, path.subresource)
-        if watched(request, path):
+        if is_watch(request, path):
             written = negotiate(request.headers.get("Accept", ""))
             return await self._watching.handle(request, target, written)
         if request.method != "GET":
@@ -240,11 +241,9 @@ def is_long(asked: Attributes) -> bool:
     return asked.verb == "watch" or (asked.resource != "" and asked.subresource in kinds.STREAMED)
 
 
-def watched(request: web.Request, path: Path | None) -> bool:
+def is_watch(request: web.Request, path: Path | None) -> bool:
     """Whether changes are to be streamed."""
-    if path is None or request.method != "GET":
-        return False
-    return path.watches or flag(request, "watch")
+    return path is not None and request.method == "GET" and watched(path, request.query)
 
 
 def refusal(request: web.Request, error: ApiError) -> web.Response:

@@ -42,6 +42,8 @@ class Verbs:
     async def handle(self, request: web.Request, path: Path, target: Target) -> web.Response:
         """ApiError for what is refused."""
         method, named = request.method, bool(target.name)
+        if path.watches:  # what is to be watched is got
+            raise _not_allowed()
         match method:
             case "GET":
                 written = negotiate(request.headers.get("Accept", ""))
@@ -58,8 +60,7 @@ class Verbs:
                 if named:
                     return await self._delete(request, target)
                 return await self._delete_collection(request, target)
-        message = "the server does not allow this method on the requested resource"
-        raise errors.failure(405, "MethodNotAllowed", message, {})
+        raise _not_allowed()
 
     # -- reading ---------------------------------------------------------------------------------
 

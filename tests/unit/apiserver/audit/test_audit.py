@@ -51,6 +51,7 @@ def made(*rules: Json, **more: Any) -> policy.Policy:
         ({"resources": [{"group": "", "resources": ["pods"]}]}, asked(), True),
         ({"resources": [{"group": "", "resources": ["pods"]}]}, asked(subresource="log"), False),
         ({"resources": [{"group": "", "resources": ["pods/*"]}]}, asked(subresource="log"), True),
+        ({"resources": [{"group": "", "resources": ["pods/*"]}]}, asked(), True),
         ({"resources": [{"group": "", "resources": ["*/log"]}]}, asked(subresource="log"), True),
         ({"resources": [{"group": "", "resources": ["*"]}]}, asked(subresource="log"), True),
         (
@@ -157,6 +158,19 @@ def test_what_an_event_says() -> None:
     assert last["responseStatus"] == {"metadata": {}, "code": 201}
     assert last["requestReceivedTimestamp"].endswith("Z")
     assert len({event["auditID"] for event in seen.events}) == 1
+
+
+def test_rules_are_about_who_really_asks() -> None:
+    lines: list[bytes] = []
+    policy = made({"level": "None", "users": ["bob"]}, {"level": "Metadata"}, omitStages=["RequestReceived"])
+    audit = Audit(policy, lines.append, ManualClock(), Random(1))
+    record = audit.begin(asked(), uri="/x", impersonator=User("eve"), user_agent="x" * 5000)
+    assert record is not None
+    record.complete(200)
+    event = orjson.loads(lines[0])
+    assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("eve", "bob")
+    assert event["userAgent"] == "x" * 1024 + "...TRUNCATED"
+    assert audit.begin(asked(), uri="/x") is None
 
 
 def test_metadata_says_nothing_of_bodies_but_why_it_was_refused() -> None:
