@@ -30,7 +30,7 @@ from tests.support.apiserver import apiserver_process
 from tests.support.etcd import Etcd
 from tests.support.fake_api import FakeApi
 
-SECONDS = 20
+SECONDS = 60
 CAUSE = "00-" + "c" * 32 + "-" + "d" * 16 + "-01"
 
 

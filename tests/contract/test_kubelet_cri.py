@@ -151,9 +151,10 @@ async def test_usage(node: Node) -> None:
 
 async def test_a_log_through_its_rotation(node: Node) -> None:
     """All that a container says arrives, in order, at who follows; the kubelet rotates meanwhile."""
-    _, container = await node.run(
-        "sh", "-c", "i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.05; done"
-    )
+    # After each ten lines it waits until it has been looked at, which a slow machine does late.
+    seen = "if [ $((i % 10)) = 0 ] && [ $i -lt 40 ]; then while [ ! -e /tmp/$i ]; do sleep 0.05; done; fi"
+    script = f"i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); {seen}; done"
+    _, container = await node.run("sh", "-c", script)
     (record,) = [one for pod in await node.cri.list_pods() for one in pod.containers if one.id == container]
     rotator = LogRotator(
         lambda: [(node.cri, record)], SystemClock(), get_logger("test"), size_max=100, files_max=3
@@ -164,6 +165,7 @@ async def test_a_log_through_its_rotation(node: Node) -> None:
             said += data
             if due <= said.count(b"\n") < 40:  # the last lines stay, for what follows
                 await rotator.look()
+                await node.cri.exec_sync(container, ["touch", f"/tmp/{due}"], 60)
                 due += 10
     lines = [line.split(b" F ", 1)[1] for line in said.splitlines()]
     assert lines == [b"line %d" % number for number in range(40)]

@@ -21,7 +21,7 @@ from services.client.credentials import KUBELET_SERVER_NAME, Credentials, open_c
 from services.kubectl.link import UNTRUSTED
 from services.process.clock import SystemClock
 from services.process.keys import make_missing
-from tests.e2e.cluster import Cluster, running
+from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, running
 
 pytestmark = pytest.mark.slow
 GOLDEN = Path(os.environ.get("ORRERY_GOLDEN", Path(__file__).parents[2] / ".." / "shared" / "golden"))
@@ -93,7 +93,7 @@ def test_a_certificate_on_request_works(alone: Cluster, tmp_path: Path) -> None:
         "-o",
         "jsonpath={.status.userInfo.groups}",
     )
-    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (done.stdout, done.stderr) == ('["devs","system:authenticated"]', "")
 
 
@@ -101,7 +101,7 @@ def test_with_another_cluster_s_keys(alone: Cluster, tmp_path: Path) -> None:
     make_missing(tmp_path, SystemClock().now())
     environ = {**os.environ, "ORRERY_HOME": str(alone.home), "ORRERY_KEYS": str(tmp_path)}
     argv = (sys.executable, "-m", "services.kubectl", "get", "pods")
-    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 1
     assert done.stderr == f"{UNTRUSTED}\n"
 
@@ -205,7 +205,7 @@ def test_a_secret_gets_the_token_of_its_account(alone: Cluster) -> None:
 async def test_a_node_s_door(alone: Cluster, name: str, method: str, code: grpc.StatusCode) -> None:
     mine = Credentials.of(alone.home / "keys", name)
     async with open_channel(alone.address("node-1"), mine, server_name=KUBELET_SERVER_NAME) as channel:
-        call = channel.unary_unary(method, None, None)(b"", timeout=30)
+        call = channel.unary_unary(method, None, None)(b"", timeout=60)
         assert await call.code() is code
 
 
@@ -222,7 +222,7 @@ def test_the_user_s_own_kubeconfig(alone: Cluster, tmp_path: Path) -> None:
     path.write_text("users: [{name: me, user: {token: x}}]\n")
     environ = {**os.environ, "ORRERY_HOME": str(alone.home), "KUBECONFIG": str(path)}
     argv = (sys.executable, "-m", "services.launcher", "kubeconfig", "--merge")
-    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load(path.read_text())
     assert [each["name"] for each in config["users"]] == ["me", config["current-context"]]

@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded.jsonl"
 SHELLS = ("dash", "busybox", "bash")
-SECONDS_MAX = 20
+SECONDS_MAX = 120
 OUTPUT_CHARACTERS_MAX = 20_000
 
 FILES = {

@@ -10,12 +10,13 @@ import orjson
 import pytest
 
 from services.api import errors
-from services.apiserver.registry.request import Target, WatchOptions, WriteOptions
+from services.apiserver.registry.request import ListOptions, Target, WatchOptions, WriteOptions
 from services.apiserver.server import ApiServer
 from services.apiserver.storage.watchers import WatchOver
 from tests.support.apiserver import apiserver_here
 from tests.support.custom import GROUP, SCHEMA, Custom, condition, definition, until, version, widget
 from tests.support.etcd import Etcd
+from tests.support.strands import in_turns, strand_threads
 
 Json = dict[str, Any]
 NAME = f"widgets.{GROUP}"
@@ -92,7 +93,7 @@ async def test_an_event_is_converted_once_for_all_who_watch_a_version(custom: Cu
     target = Target(custom.resource("v1beta1"), "default")
     watchers = [await custom.registry.watch(target, WatchOptions()) for _ in range(2)]
     await custom.create(widget("a"))
-    seen = [await asyncio.wait_for(each.next(), 30) for each in watchers]
+    seen = [await asyncio.wait_for(each.next(), 60) for each in watchers]
     shown = [delivery.event for deliveries in seen for delivery in deliveries]
     assert shown[0] is shown[1]
     assert shown[0].entry is not None
@@ -265,6 +266,41 @@ async def test_outlives_a_restart_of_etcd(etcd: Etcd, custom: Custom) -> None:
         while "b" not in seen:
             seen += [_name(each) for each in await watcher.next()]
     assert seen[0] == "a"
+
+
+async def test_others_are_answered_while_an_expensive_rule_is_judged(custom: Custom) -> None:
+    numbers = {
+        "type": "array",
+        "maxItems": 1000,
+        "items": {"type": "integer"},
+        "x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, x + y >= 0))"}],
+    }
+    schema = {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "properties": {"numbers": numbers}}},
+    }
+    await custom.define(definition("widgets", "Widget", version("v1", storage=True, schema=schema)))
+    await custom.create(widget("small", numbers=[1, 2]))
+    async with asyncio.timeout(60):
+        while custom.registry.lookup(custom.resource(), "default", "small") is None:
+            await asyncio.sleep(0)
+
+    judged = asyncio.ensure_future(custom.create(widget("a", numbers=list(range(1000)))))
+    await in_turns(judged)
+    # Out of the cache: the answer needs turns of the loop, and no more of the machine than that.
+    answered = asyncio.ensure_future(custom.registry.list(custom.target(), ListOptions(resource_version="0")))
+    await asyncio.wait([answered, judged], return_when=asyncio.FIRST_COMPLETED)
+    assert answered.done()
+    assert not judged.done()
+    with pytest.raises(errors.ApiError, match="call cost exceeds limit for rule"):
+        await judged
+
+    forgotten = asyncio.ensure_future(custom.create(widget("b", numbers=list(range(1000)))))
+    await in_turns(forgotten)
+    forgotten.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await forgotten
+    assert not strand_threads()
 
 
 async def to_the_end(watcher: Any) -> list[tuple[str, str]]:

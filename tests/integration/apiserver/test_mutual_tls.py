@@ -121,7 +121,7 @@ async def test_nothing_to_show(server: Server) -> None:
     ):
         async with channel:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b"", timeout=20)
+                await channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b"", timeout=60)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 

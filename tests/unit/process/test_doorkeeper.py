@@ -58,7 +58,7 @@ async def node(keys: Path, socket: str = "") -> AsyncIterator[int]:
 async def answer(port: int, credentials: Credentials | None, method: str) -> list[bytes] | grpc.StatusCode:
     name = KUBELET_SERVER_NAME
     async with open_channel(f"127.0.0.1:{port}", credentials, server_name=name) as channel:
-        call = channel.stream_stream(method, None, None)(iter([b"x"]), timeout=20)
+        call = channel.stream_stream(method, None, None)(iter([b"x"]), timeout=60)
         try:
             return [message async for message in call]
         except grpc.aio.AioRpcError as error:
@@ -83,7 +83,7 @@ async def test_the_socket_tells_of_health_alone(keys: Path, tmp_path: Path) -> N
     socket = str(tmp_path / "h")
     async with node(keys, socket):
         async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-            call = channel.stream_stream(LOGS, None, None)(iter([b""]), timeout=20)
+            call = channel.stream_stream(LOGS, None, None)(iter([b""]), timeout=60)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 [message async for message in call]
             assert refused.value.code() is NOBODY

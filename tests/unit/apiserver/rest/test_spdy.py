@@ -167,7 +167,7 @@ async def session_over(pipe: Pipe) -> AsyncIterator[tuple[asyncio.Queue[Stream],
     async def accept(stream: Stream) -> None:
         streams.put_nowait(stream)
 
-    async with asyncio.timeout(30), Session(pipe, SystemClock(), accept).serving() as reading:
+    async with asyncio.timeout(60), Session(pipe, SystemClock(), accept).serving() as reading:
         yield streams, reading
 
 
