@@ -13,6 +13,8 @@ from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -52,14 +54,14 @@ class Caller:
     def __init__(self, dial: Callable[[], Dial], clock: Clock) -> None:
         self._make_dial, self._clock = dial, clock
         self._dial: Dial | None = None
-        self._sessions: OrderedDict[tuple[str, str], aiohttp.ClientSession] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
 
     async def ask(self, config: Json, review: Json, seconds: int) -> Json:
         """The webhook's answer. NotAnswered."""
         url = url_of(config, seconds)
         try:
             async with self._clock.timeout(seconds), self._session(config) as session:
-                return await _post(session, URL(url), review)
+                return await _post(session, url, review)
         except TimeoutError:
             why = "context deadline exceeded"
         except (ValueError, aiohttp.ClientError, OSError, errors.ApiError) as error:
@@ -68,13 +70,14 @@ class Caller:
 
     async def close(self) -> None:
         while self._sessions:
-            await self._sessions.popitem()[1].close()
+            await self._sessions.popitem()[1].session.close()
 
     @asynccontextmanager
     async def _session(self, config: Json) -> AsyncIterator[aiohttp.ClientSession]:
         service = config.get("service")
         if service is None:
-            yield await self._kept(config)
+            async with self._kept(config) as session:
+                yield session
             return
         if self._dial is None:
             self._dial = self._make_dial()
@@ -82,22 +85,42 @@ class Caller:
         async with self._dial(service["namespace"], service["name"], port, tls_of(config)) as session:
             yield session
 
-    async def _kept(self, config: Json) -> aiohttp.ClientSession:
+    @asynccontextmanager
+    async def _kept(self, config: Json) -> AsyncIterator[aiohttp.ClientSession]:
         key = config["url"], config.get("caBundle") or ""
-        session = self._sessions.pop(key, None)
-        if session is None or session.closed:
-            connector = aiohttp.TCPConnector(
-                ssl=tls_of(config), limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_SECONDS
-            )
-            session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
-        self._sessions[key] = session
-        if len(self._sessions) > SESSIONS_MAX:
-            await self._sessions.popitem(last=False)[1].close()
-        return session
+        kept = self._sessions.pop(key, None)
+        if kept is None:
+            kept = _Kept(_new_session(config))
+        self._sessions[key] = kept
+        kept.calls += 1
+        try:
+            yield kept.session
+        finally:
+            kept.calls -= 1
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Of what is too much, the longest unused. What is at work stays: there may be that many at once."""
+        idle = [key for key, kept in self._sessions.items() if not kept.calls]
+        for key in idle[: max(0, len(self._sessions) - SESSIONS_MAX)]:
+            await self._sessions.pop(key).session.close()
+
+
+@dataclass(slots=True)
+class _Kept:
+    session: aiohttp.ClientSession
+    calls: int = 0  # at the moment
+
+
+def _new_session(config: Json) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        ssl=tls_of(config), limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_SECONDS
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
 
 
 def url_of(config: Json, seconds: int) -> str:
@@ -113,27 +136,45 @@ def url_of(config: Json, seconds: int) -> str:
 
 def tls_of(config: Json) -> ssl.SSLContext:
     """Whom to trust: who signed with the CA that was registered, else those whom the machine trusts."""
-    bundle = b64decode(config.get("caBundle") or "").decode()
-    return ssl.create_default_context(cadata=bundle if bundle.strip() else None)
+    return _trusting(config.get("caBundle") or "")
 
 
-async def _post(session: aiohttp.ClientSession, url: URL, review: Json) -> Json:
+@lru_cache(maxsize=SESSIONS_MAX)
+def _trusting(bundle: str) -> ssl.SSLContext:
+    """Kept: what a machine trusts takes long to read, and each call to a Service is a new connection."""
+    found = b64decode(bundle).decode()
+    return ssl.create_default_context(cadata=found if found.strip() else None)
+
+
+async def _post(session: aiohttp.ClientSession, url: str, review: Json) -> Json:
     headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
     headers["User-Agent"] = "kube-apiserver-admission"
-    async with session.post(url, data=orjson.dumps(review), headers=headers, allow_redirects=False) as answer:
-        body = bytearray()
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                answer.close()
-                raise NotAnswered(f"the webhook's answer is longer than {ANSWER_BYTES_MAX} bytes")
+    headers["Host"] = url.split("/", 3)[2]  # with its port, as Go writes it
+    body = orjson.dumps(review)
+    async with session.post(URL(url), data=body, headers=headers, allow_redirects=False) as answer:
+        body = await _read(answer)
         if not 200 <= answer.status < 300:
-            raise NotAnswered(_refusal(answer.status, bytes(body)))
+            raise NotAnswered(_refusal(answer.status, body))
     try:
         found: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise NotAnswered(f"couldn't get version/kind; json parse error: {error}") from None
     return found
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """NotAnswered where it is too long, or ends before its end."""
+    body = bytearray()
+    try:
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > ANSWER_BYTES_MAX:
+                answer.close()
+                raise NotAnswered(f"the webhook's answer is longer than {ANSWER_BYTES_MAX} bytes")
+    except aiohttp.ClientPayloadError as error:
+        why = "unexpected error when reading response body. Please retry. Original error: unexpected EOF"
+        raise NotAnswered(why) from error
+    return bytes(body)
 
 
 def _refusal(code: int, body: bytes) -> str:
@@ -153,11 +194,8 @@ def _in_go_words(error: Exception) -> str:
         if errors.is_not_found(error) and details.get("kind") == "services":
             return f'service "{details.get("name", "")}" not found'
         return error.message
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        inner = (
-            error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-        )
-        return f"tls: failed to verify certificate: x509: {_untrusted(inner)}"
+    if (fault := _of_tls(error)) is not None:
+        return _in_tls_words(fault)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"dial tcp: lookup {error.host}: no such host"
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -165,11 +203,29 @@ def _in_go_words(error: Exception) -> str:
         return f"{where}: {_SOCKET.get(code or 0, str(error.os_error))}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "EOF"
-    if isinstance(error, ssl.SSLError):
-        return f"tls: failed to verify certificate: x509: {_untrusted(error)}"
     if isinstance(error, ConnectionResetError):
         return "read: connection reset by peer"
     return str(error) or type(error).__name__
+
+
+def _of_tls(error: Exception) -> ssl.SSLError | None:
+    """What went wrong with TLS, inside of what the library says."""
+    found: BaseException | None = error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        found = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorSSLError):
+        found = error.os_error
+    elif isinstance(error, aiohttp.ClientConnectionError):
+        found = error.__cause__
+    return found if isinstance(found, ssl.SSLError) else None
+
+
+def _in_tls_words(fault: ssl.SSLError) -> str:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"tls: failed to verify certificate: x509: {_untrusted(fault)}"
+    if fault.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+        return "http: server gave HTTP response to HTTPS client"
+    return f"tls: {fault}"
 
 
 _SOCKET = {
@@ -180,8 +236,8 @@ _SOCKET = {
 }
 
 
-def _untrusted(error: Exception) -> str:
-    text = str(getattr(error, "verify_message", "") or error)
+def _untrusted(error: ssl.SSLCertVerificationError) -> str:
+    text = error.verify_message or str(error)
     if "self-signed" in text or "self signed" in text or "unable to get local issuer" in text:
         return "certificate signed by unknown authority"
     if "expired" in text:
