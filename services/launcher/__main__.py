@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from services.launcher import control, node_flags
 from services.launcher.etcd_binary import EtcdMissing
-from services.launcher.home import Home
+from services.launcher.home import Home, Taken
 from services.launcher.plan import AUDIT_LEVELS, NODES_MAX, Options
 from services.process.logging import LEVELS
 
@@ -123,19 +123,19 @@ def up(home: Home, flags: argparse.Namespace) -> int:
     if flags.as_recorded:
         return asyncio.run(starting.run_in_foreground(home, starting.recorded_plan(home), silent=True))
     if starting.is_running(home):
-        print(
-            f"orrery: the cluster under {home.path} is running already; see `orrery status`", file=sys.stderr
-        )
-        return 1
+        raise Taken
     wanted = {name: getattr(flags, name, None) for name in Options.__dataclass_fields__}
     given = {name: value for name, value in wanted.items() if value is not None}
     if "nodes" in given:
         given["removed"] = ()  # That many were asked for anew.
     # A cluster that is started again keeps its shape unless told otherwise.
     options = Options.from_json({**home.read().get("options", {}), **given})
+    if options.audit_policy:
+        open(options.audit_policy).close()  # else the API server would end again and again
     if flags.detach:
         return starting.run_detached(home, options)
-    return asyncio.run(starting.run_in_foreground(home, starting.prepare(home, options)))
+    with home.alone():
+        return asyncio.run(starting.run_in_foreground(home, starting.prepare(home, options)))
 
 
 def down(home: Home, flags: argparse.Namespace) -> int:
@@ -229,7 +229,7 @@ def kube_config(home: Home, flags: argparse.Namespace) -> int:
             return 0
         path = kubeconfig.users_file()
         name = kubeconfig.merge(home, path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         print(f"orrery: no cluster under {home.path}; start one with `orrery up`", file=sys.stderr)
     except (kubeconfig.Unreadable, OSError) as error:
         print(f"orrery: {error}", file=sys.stderr)
@@ -271,8 +271,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"orrery: no cluster is running under {home.path}; start one with `orrery up`", file=sys.stderr)
     except EtcdMissing as error:
         print(f"orrery: {error}", file=sys.stderr)
+    except Taken:
+        print(
+            f"orrery: the cluster under {home.path} is running already; see `orrery status`", file=sys.stderr
+        )
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
+    except OSError as error:  # a home that cannot be written, a file that is not there, no free port
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"orrery: {what}", file=sys.stderr)
     return 1
 
 

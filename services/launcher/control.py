@@ -114,6 +114,7 @@ def _describe(child: Child, clock: Clock) -> Answer:
         "pid": child.process.pid if child.running and child.process else None,
         "address": child.component.address,
         "restarts": max(child.starts - 1, 0),
+        "last_exit": child.last_exit,
         "uptime_seconds": clock.monotonic() - child.started_at if child.running else None,
     }
 
@@ -142,7 +143,7 @@ def stream(home: Home, request: dict[str, Any], timeout_seconds: float | None = 
         connection.settimeout(timeout_seconds)
         try:
             connection.connect(str(home.control_socket))
-        except (FileNotFoundError, ConnectionRefusedError) as error:
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             raise NotRunning from error
         with connection.makefile("rwb") as lines:
             lines.write(json.dumps(request).encode() + b"\n")

@@ -1,6 +1,7 @@
 """Where one cluster keeps everything: `ORRERY_HOME`, by default `~/.orrery`.
 
     cluster.json        ports and options; what `ok` reads to find the API server
+    cluster.lock        held while a supervisor lives
     data/etcd           the store
     keys                the cluster's CA, and what signs tokens: made at the first start, kept since
     data/NODE           what a node's runtime keeps
@@ -15,16 +16,23 @@ Several clusters run side by side, each with a home of its own.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SOCKET_PATH_BYTES_MAX = 60  # leaves room for file names below it, of the 104 that macOS allows
+
+
+class Taken(Exception):
+    """Another supervisor has this home, or is about to."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,20 @@ class Home:
         for folder in (self.path, self.logs, self.data, self.run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """Nobody else starts a cluster here while the block, or a process that got the descriptor, lasts.
+
+        Taken when somebody else does; OSError when the home cannot be made.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self.path / "cluster.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _take(lock)
+            yield lock
+        finally:
+            os.close(lock)  # an unlock would take it from who inherited it
+
     def forget_sockets(self) -> None:
         """After the last process has ended: nothing of a cluster is left outside of its home."""
         if self.run.parent != self.path:
@@ -88,7 +110,7 @@ class Home:
         """The cluster's record; empty when there is none, or when a crash left half of one."""
         try:
             record = json.loads(self.cluster_file.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             return {}
         return record if isinstance(record, dict) else {}
 
@@ -97,3 +119,10 @@ class Home:
         draft = self.cluster_file.with_suffix(".json.new")
         draft.write_text(json.dumps(record, indent=2) + "\n")
         draft.replace(self.cluster_file)
+
+
+def _take(lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Taken from error

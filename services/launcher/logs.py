@@ -58,5 +58,5 @@ def _read(path: object) -> Iterator[str]:
         with open(str(path), encoding="utf-8", errors="replace") as file:
             for line in file:
                 yield line.rstrip("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return

@@ -67,8 +67,11 @@ def banner(plan: Plan, home: Home) -> str:
     own = "" if "ORRERY_HOME" not in os.environ else f"  (ORRERY_HOME={home.path})"
     names = plan.node_names
     nodes = ", ".join(names) if len(names) <= 5 else f"{names[0]} … {names[-1]}"
+    how_many = {0: "it has no nodes.", 1: f"its node {nodes} is Ready."}.get(
+        len(names), f"{len(names)} nodes are Ready ({nodes})."
+    )
     return f"""
-The cluster is up: {len(names)} nodes are Ready ({nodes}).{own}
+The cluster is up: {how_many}{own}
 
   ok get nodes                                              what there is
   ok create deployment kubia --image=luksa/kubia --replicas=3
@@ -152,19 +155,24 @@ def readiness_argv(plan: Plan, home: Home) -> tuple[str, ...]:
 
 def run_detached(home: Home, options: Options) -> int:
     """Starts a supervisor in the background and returns when the nodes are Ready."""
-    plan = prepare(home, options)
-    with home.log_of("orrery").open("ab") as log:
-        supervisor = subprocess.Popen(
-            (sys.executable, "-m", "services.launcher", "up", "--as-recorded"),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "ORRERY_HOME": str(home.path)},
-        )
+    with home.alone() as lock:
+        plan = prepare(home, options)
+        with home.log_of("orrery").open("ab") as log:
+            supervisor = subprocess.Popen(
+                (sys.executable, "-m", "services.launcher", "up", "--as-recorded"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(lock,),
+                env={**os.environ, "ORRERY_HOME": str(home.path)},
+            )
     waiting = subprocess.Popen(readiness_argv(plan, home))
     try:
-        code = _wait_for_either(waiting, supervisor)
+        code = _wait_for_either(waiting, supervisor, home)
+    except KeyboardInterrupt:
+        print("orrery: it goes on starting in the background; `orrery down` ends it", file=sys.stderr)
+        raise
     finally:
         if waiting.poll() is None:
             waiting.kill()
@@ -174,17 +182,34 @@ def run_detached(home: Home, options: Options) -> int:
         return 1
     if code == 0:
         print(banner(plan, home))
+    else:
+        print("orrery: it goes on trying; see `orrery status`. `orrery down` ends it", file=sys.stderr)
     return code
 
 
-def _wait_for_either(waiting: subprocess.Popen[bytes], supervisor: subprocess.Popen[bytes]) -> int | None:
-    """The exit code of `waiting`; None when the supervisor ended before."""
+def _wait_for_either(
+    waiting: subprocess.Popen[bytes], supervisor: subprocess.Popen[bytes], home: Home
+) -> int | None:
+    """The exit code of `waiting`; None when the supervisor ended before. Tells who cannot start meanwhile."""
+    from services.launcher.symptoms import complaint, unsteady
+
+    told: set[str] = set()
     while True:
         try:
             return waiting.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
             if supervisor.poll() is not None:
                 return None
+        for name in unsteady(_components(home), told):
+            print(f"orrery: {complaint(home, name)}", file=sys.stderr)
+
+
+def _components(home: Home) -> list[dict[str, Any]]:
+    try:
+        components: list[dict[str, Any]] = control.ask(home, {"command": "status"})["components"]
+    except (control.NotRunning, OSError):
+        return []  # not yet
+    return components
 
 
 class Printer:

@@ -30,6 +30,7 @@ from services.process.logging import LEVELS, Logger, configure, get_logger
 # caches hold many objects that live long, and frozen structs cannot form cycles.
 GC_THRESHOLDS = (50_000, 20, 50)
 FILES_MAX = 65_536
+FORMATS = ("text", "json")
 
 
 class Fatal(Exception):
@@ -61,12 +62,8 @@ def run(
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--bind-address", default="127.0.0.1", help="address to listen on")
-    parser.add_argument(
-        "--log-format", choices=("text", "json"), default=os.environ.get("ORRERY_LOG_FORMAT", "text")
-    )
-    parser.add_argument(
-        "--log-level", choices=tuple(LEVELS), default=os.environ.get("ORRERY_LOG_LEVEL", "info")
-    )
+    _add_log_flag(parser, "--log-format", FORMATS, os.environ.get("ORRERY_LOG_FORMAT", "text"))
+    _add_log_flag(parser, "--log-level", tuple(LEVELS), os.environ.get("ORRERY_LOG_LEVEL", "info"))
     add_flags(parser)
     flags = parser.parse_args(argv)
     clock = SystemClock()
@@ -76,6 +73,18 @@ def run(
     _take_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_supervise(serve, flags, process))
+
+
+def _add_log_flag(parser: argparse.ArgumentParser, flag: str, known: Sequence[str], default: str) -> None:
+    """argparse holds what the environment gives as a default against types, and not against choices."""
+
+    def one_of(text: str) -> str:
+        if text not in known:
+            listed = ", ".join(map(repr, known))
+            raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {listed})")
+        return text
+
+    parser.add_argument(flag, type=one_of, metavar="{" + ",".join(known) + "}", default=default)
 
 
 def _take_files() -> None:

@@ -26,3 +26,16 @@ def test_nothing_is_said_where_nodes_have_no_addresses() -> None:
     assert "dig" not in banner(plan_of(Options(nodes=2), Addresses()), Home(Path("/h")))
     hollow = Options(nodes=5, hollow=True)
     assert "dig" not in banner(plan_of(hollow, Addresses(23)), Home(Path("/h")))
+
+
+def test_it_counts_the_nodes() -> None:
+    def first_line(nodes: int) -> str:
+        return (
+            banner(plan_of(Options(nodes=nodes), Addresses()), Home(Path("/h")))
+            .splitlines()[1]
+            .split("  ")[0]
+        )
+
+    assert first_line(0) == "The cluster is up: it has no nodes."
+    assert first_line(1) == "The cluster is up: its node node-1 is Ready."
+    assert first_line(2) == "The cluster is up: 2 nodes are Ready (node-1, node-2)."
