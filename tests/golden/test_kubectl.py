@@ -64,6 +64,7 @@ _SERVER = (
 )
 _TEXT = "help in our own words, of the commands and kinds that we have"
 _SORT = "upstream sorts equal objects in no particular order, we keep them by name"
+_HTTPS = "where HTTPS is served stands in a cluster's record: see tests/unit/kubectl/test_cluster_info.py"
 DIFFERENCES: dict[str, str] = {
     "get-apiservices": "their list was not recorded",
     "get-apiservices-wide": "their list was not recorded",
@@ -77,6 +78,7 @@ DIFFERENCES: dict[str, str] = {
     "get-x-sort-restarts": _SORT,
     "get-x-raw": "the server's JSON: objects there keep their own order of fields",
     "gen-token-bad": _SERVER,
+    "wrong-cluster-info-bogus": _HTTPS,
     "wrong-create-cronjob-c-image-a-schedule-bad": _SERVER,
     "wrong-create-namespace-bad-name": _SERVER,
     "wrong-create-token-nope": _SERVER,
@@ -86,6 +88,8 @@ DIFFERENCES: dict[str, str] = {
     "wrong-rollout": _TEXT,
     "wrong-set": _TEXT,
     "wrong-drain-node-a": "upstream tells its reasons in the random order of a Go map",
+    "x-cluster-info": _HTTPS,
+    "x-cluster-info-dump-bad": _HTTPS,
     "x-config-current-context": "our one context has a name of its own",
     "x-logs-multi": "no node answers here; how that fails is Go's networking in the recording",
     "x-version": "asked of a real server in tests/integration",

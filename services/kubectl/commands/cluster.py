@@ -21,8 +21,8 @@ KUSTOMIZE_VERSION = "v5.8.1"
 
 
 async def cluster_info(session: Session) -> None:
-    if session.args:  # what it would print, only kubectl knows
-        raise Fail(f"{session.world.program} has no cluster-info {session.args[0]}; kubectl has")
+    if session.args[:1] == ["dump"]:
+        raise Fail(f"{session.world.program} has no cluster-info dump; kubectl has")
     resource = next(kinds.lookup("services"))
     labels = "kubernetes.io/cluster-service=true"
     services = await session.client.list(resource, "kube-system", labels=labels)
@@ -104,7 +104,13 @@ async def version(session: Session) -> None:
         raise failed
 
 
+def _no_arguments(session: Session) -> None:
+    if session.args:
+        raise session.usage_error(f"unexpected arguments: [{' '.join(session.args)}]")
+
+
 async def api_versions(session: Session) -> None:
+    _no_arguments(session)
     await served.ask(session.client)
     versions = {resource.api_version for resource in (*served.everything(), *kinds.UNSTORED)}
     for name in sorted(versions):
@@ -112,6 +118,7 @@ async def api_versions(session: Session) -> None:
 
 
 async def api_resources(session: Session) -> None:
+    _no_arguments(session)
     flags = session.flags
     if flags["output"] not in ("", "wide", "name"):
         raise Fail(f"--output {flags['output']} is not available")
@@ -129,7 +136,7 @@ async def api_resources(session: Session) -> None:
         return
     wide = flags["output"] == "wide"
     rows = [_row(resource, wide=wide) for resource in chosen]
-    if not flags["no-headers"] and rows:
+    if not flags["no-headers"]:
         head = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
         rows.insert(0, [*head, "VERBS", "CATEGORIES"] if wide else head)
     for line in align(rows):

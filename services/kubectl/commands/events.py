@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from services.api import kinds
-from services.kubectl import resources
+from services.kubectl import resources, served
 from services.kubectl.commands.registry import Command
 from services.kubectl.describe.events import interval
-from services.kubectl.errors import Fail
+from services.kubectl.errors import Fail, Verbatim
 from services.kubectl.flags import Flag, boolean, integer, text, texts
 from services.kubectl.output import printers
 from services.kubectl.output.columns import align
@@ -36,7 +36,8 @@ async def run(session: Session) -> None:
         if word.lower() not in ("normal", "warning"):
             raise Fail("valid --types are Normal or Warning")
     fields = _fields(session)
-    printer = printers.structured(flags["output"], flags["template"]) if flags["output"] else None
+    output = printers.asked_for(flags)
+    printer = printers.structured(output, flags["template"]) if output else None
     resource = kinds.resource_of_kind("v1", "Event")
     assert resource is not None
     namespace = "" if flags["all-namespaces"] else session.namespace
@@ -69,7 +70,12 @@ def _fields(session: Session) -> str:
     if word.count("/") != 1 or not all(word.split("/")):
         raise Fail("--for must be in resource/name form")
     kind, name = word.split("/")
-    resource = resources.lookup(kind)
+    try:
+        resource = resources.lookup(kind)
+    except served.Unserved:
+        raise
+    except Fail as error:
+        raise Verbatim(str(error)) from error
     return (
         f"involvedObject.kind={resource.kind},involvedObject.name={name},"
         f"involvedObject.apiVersion={resource.api_version}"

@@ -12,19 +12,22 @@ from services.kubectl.session import Session
 
 FLAGS: tuple[Flag, ...] = (
     text("api-version", "Of the kind in this group and version"),
-    boolean("recursive", "All fields below, a line each"),
+    text("output", "How to show it: plaintext", short="o", default="plaintext"),
+    boolean("recursive", "All fields below, a line each", short="R"),
 )
 
 
 async def run(session: Session) -> None:
     if not session.args:
-        raise session.usage_error(
+        raise Fail(
             "You must specify the type of resource to explain. "
-            f'Use "{session.world.program} api-resources" for a complete list of supported resources.'
+            f'Use "{session.world.program} api-resources" for a complete list of supported resources.\n'
         )
     if len(session.args) > 1:
-        raise session.usage_error("We accept only this format: explain RESOURCE")
+        raise Fail("We accept only this format: explain RESOURCE\n")
     words = session.args[0].split(".")
+    if session.flags["output"] != "plaintext":
+        raise Fail(f"unrecognized format: {session.flags['output']}")
     resource, path = _resource(session.args[0], session.flags["api-version"])
     document = await session.client.openapi(resource.group, resource.version)
     try:
@@ -51,7 +54,7 @@ def _resource(asked: str, api_version: str) -> tuple[kinds.Resource, list[str]]:
             return found[0], words[count:]
     if api_version:
         resource = resources.lookup(words[0])
-        raise Fail(f"couldn't find resource for {quote(f'{api_version}, Kind={resource.kind}')}")
+        raise Fail(f"couldn't find resource for {quote(f'{api_version}, Resource={resource.plural}')}")
     if not served.is_asked():
         raise served.Unserved(words[0])
     raise Verbatim(f"the server doesn't have a resource type {quote(words[0])}")

@@ -58,6 +58,7 @@ NOTHING_TO_GET = (
 
 
 async def run(session: Session) -> None:
+    _validate(session)
     if session.flags["raw"]:
         from services.kubectl.commands import raw
 
@@ -72,9 +73,27 @@ async def run(session: Session) -> None:
         from services.kubectl.commands import watching
 
         return await watching.run(session, wanted)
-    if _is_table(session):
+    if is_table(session):
         return await _print_tables(session, wanted)
     return await _print_objects(session, wanted)
+
+
+def _validate(session: Session) -> None:
+    """Flags that exclude each other."""
+    flags, output = session.flags, session.flags["output"]
+    watching = flags["watch"] or flags["watch-only"]
+    if flags["raw"]:
+        if session.args:
+            raise Fail("arguments may not be passed when --raw is specified")
+        if watching or flags["selector"]:
+            others = "other flags that filter the server request or alter the output"
+            raise Fail(f"--raw may not be specified with {others}")
+        if output:
+            raise Fail("--raw and --output are mutually exclusive")
+    if flags["show-labels"] and output not in ("", "wide"):
+        raise Fail(f"--show-labels option cannot be used with {output} printer")
+    if flags["output-watch-events"] and not watching:
+        raise Fail("--output-watch-events option can only be used with --watch or --watch-only")
 
 
 def _wanted(session: Session) -> list[Wanted]:
@@ -89,14 +108,14 @@ def _wanted(session: Session) -> list[Wanted]:
         )
     wanted = resources.parse(session, session.args)
     resources.check(wanted, selector=flags["selector"], all_namespaces=flags["all-namespaces"])
-    if not _is_table(session):
+    if not is_table(session):
         check_output(session)
     return wanted
 
 
 def check_output(session: Session) -> None:
     """A wrong `-o` is told before the server is asked."""
-    output = session.flags["output"]
+    output = printers.asked_for(session.flags)
     word, _, argument = output.partition("=")
     if word in ("custom-columns", "custom-columns-file"):
         columns_of(argument or session.flags["template"], from_file=word.endswith("file"))
@@ -119,8 +138,8 @@ def columns_of(argument: str, *, from_file: bool = False) -> Any:
         ) from error
 
 
-def _is_table(session: Session) -> bool:
-    return session.flags["output"] in ("", "wide")
+def is_table(session: Session) -> bool:
+    return printers.asked_for(session.flags) in ("", "wide")
 
 
 def view_of(session: Session) -> View:
@@ -166,14 +185,16 @@ async def fetch_table(session: Session, item: Wanted) -> Json:
             return table
 
 
-def table_printer(session: Session, resource: kinds.Resource, *, with_kind: bool) -> TablePrinter:
+def table_printer(
+    session: Session, resource: kinds.Resource, *, with_kind: bool, with_namespace: bool = False
+) -> TablePrinter:
     flags = session.flags
     return TablePrinter(
         session.world.out,
         wide=flags["output"] == "wide",
         headers=not flags["no-headers"],
         kind_prefix=printers.kind_prefix(resource) if with_kind else "",
-        with_namespace=flags["all-namespaces"] and resource.namespaced,
+        with_namespace=with_namespace or (flags["all-namespaces"] and resource.namespaced),
         show_labels=flags["show-labels"],
         label_columns=flags["label-columns"],
     )
@@ -200,7 +221,10 @@ async def _print_tables(session: Session, wanted: list[Wanted]) -> None:
     wrote = False
     for resource, table in tables:
         if printer is None or resource is not last:
-            printer, last = table_printer(session, resource, with_kind=with_kind), resource
+            # Once there is a column of namespaces, all that follow have it.
+            spaces = printer is not None and printer.with_namespace
+            printer = table_printer(session, resource, with_kind=with_kind, with_namespace=spaces)
+            last = resource
             if wrote and table.get("rows") and not flags["no-headers"]:
                 session.print()
         wrote = printer.print(table) or wrote
@@ -293,14 +317,19 @@ async def _fetch(session: Session, wanted: list[Wanted]) -> tuple[list[Found], l
 
 def render(session: Session, objects: list[Json], *, single: bool) -> str:
     """Objects in the format of `-o`: one as itself, several as a List."""
-    output, template = session.flags["output"], session.flags["template"]
+    output, template = printers.asked_for(session.flags), session.flags["template"]
     word, _, argument = output.partition("=")
     if word in ("custom-columns", "custom-columns-file"):
         from services.kubectl.output import custom_columns
 
         columns = columns_of(argument or template, from_file=word.endswith("file"))
         return custom_columns.render(columns, objects, headers=not session.flags["no-headers"])
-    printer = printers.structured(output, template, printers.GET_FORMATS)
+    printer = printers.structured(
+        output,
+        template,
+        printers.GET_FORMATS,
+        allow_missing=session.flags["allow-missing-template-keys"],
+    )
     if single:
         return printer(objects[0])
     return printer(

@@ -9,14 +9,18 @@ import orjson
 from services.api import errors
 from services.client.transport import ListOptions, Target
 from services.kubectl import served
+from services.kubectl.errors import Fail, quote
 from services.kubectl.session import Session
 
 
 async def get(session: Session, path: str) -> None:
+    if not path.startswith(("/", "http://", "https://")):
+        raise Fail(f"--raw must be a valid URL path: parse {quote(path)}: invalid URI for request")
     url = urlsplit(path)
     parts = [part for part in url.path.split("/") if part]
     if parts == ["version"]:
-        session.write((await session.client.transport.version()).decode())
+        version = orjson.loads(await session.client.transport.version())
+        session.write(orjson.dumps(version, option=orjson.OPT_INDENT_2).decode())
         return
     target = _target(parts)
     if target is None:

@@ -28,7 +28,7 @@ async def run(session: Session, wanted: list[Wanted]) -> None:
 
     try:
         async with session.world.clock.timeout(timeout_seconds(session.flags)):
-            if session.flags["output"] in ("", "wide"):
+            if get.is_table(session):
                 await _tables(session, item)
             else:
                 await _objects(session, item)

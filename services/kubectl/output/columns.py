@@ -35,7 +35,7 @@ def align(rows: Iterable[Sequence[str]], widths: list[int] | None = None) -> lis
 
 def cell_text(value: Any) -> str:
     if value is None:
-        return "<none>"
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
@@ -94,7 +94,5 @@ class TablePrinter:
                 text = f"{self.kind_prefix}/{text}"
             cells.append(text)
         labels = metadata.get("labels") or {}
-        cells += [
-            labels.get(name, "") or ("<none>" if name not in labels else "") for name in self.label_columns
-        ]
+        cells += [labels.get(name, "") for name in self.label_columns]
         return [*cells, format_labels(labels)] if self.show_labels else cells

@@ -7,7 +7,7 @@ Tables are not made here: see `columns`. Upstream: genericclioptions.PrintFlags.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +81,22 @@ def to_names(value: Json) -> str:
     return "".join(f"{name_of(item)}\n" for item in items)
 
 
-def structured(output: str, template: str = "", formats: tuple[str, ...] = COMMON_FORMATS) -> Printer:
-    """The printer that `-o output` asks for. Fail with kubectl's words when there is none."""
+def asked_for(flags: Mapping[str, Any]) -> str:
+    """The word behind `-o`; a template without one is a Go template."""
+    return flags["output"] or ("go-template" if flags["template"] else "")
+
+
+def structured(
+    output: str,
+    template: str = "",
+    formats: tuple[str, ...] = COMMON_FORMATS,
+    *,
+    allow_missing: bool = True,
+) -> Printer:
+    """The printer that `-o output` asks for. Fail with kubectl's words when there is none.
+
+    Without `allow_missing`, a JSONPath to a field that is not there is an error.
+    """
     simple: dict[str, Printer] = {"json": to_json, "yaml": to_yaml, "name": to_names, "kyaml": to_kyaml}
     if output in simple:
         return simple[output]
@@ -97,7 +111,7 @@ def structured(output: str, template: str = "", formats: tuple[str, ...] = COMMO
     if not argument:
         raise Fail("template format specified but no template given")
     if word == "jsonpath":
-        return _jsonpath(argument)
+        return _jsonpath(argument, allow_missing)
     if word == "jsonpath-as-json":
         return _jsonpath_as_json(argument)
     return _go_template(argument)
@@ -128,24 +142,36 @@ def parse_jsonpath(template: str) -> list[jsonpath.Node]:
         raise Fail(f"error parsing jsonpath {template}, {error}") from error
 
 
-def _jsonpath(template: str) -> Printer:
+def _jsonpath(template: str, allow_missing: bool) -> Printer:
     from services.machinery import jsonpath
 
     nodes = parse_jsonpath(template)
 
     def show(value: Any) -> str:
         try:
-            return jsonpath.render(nodes, value)
+            return jsonpath.render(nodes, value, allow_missing=allow_missing)
         except jsonpath.JsonPathError as error:
             lines = (
                 f"error executing jsonpath {quote(template)}: Error executing template: {error}."
                 " Printing more information for debugging the template:",
                 f"\ttemplate was:\n\t\t{template}",
-                f"\tobject given to jsonpath engine was:\n\t\t{value}\n",
+                f"\tobject given to jsonpath engine was:\n\t\t{go_syntax(value)}\n\n\n",
             )
             raise Fail("\n".join(lines)) from error
 
     return show
+
+
+def go_syntax(value: Any) -> str:
+    """JSON as Go's `%#v` writes it once decoded."""
+    if isinstance(value, dict):
+        entries = (f"{quote(key)}:{go_syntax(inner)}" for key, inner in sorted(value.items()))
+        return f"map[string]interface {{}}{{{', '.join(entries)}}}"
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(go_syntax, value))}}}"
+    if value is None:
+        return "interface {}(nil)"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _jsonpath_as_json(template: str) -> Printer:

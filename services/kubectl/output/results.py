@@ -33,11 +33,15 @@ class Results:
         self._session = session
         self._operation = operation
         self._suffix = dry_run_suffix(dry_run)
-        self._output = session.flags["output"]
+        self._output = printers.asked_for(session.flags)
         self._count = 0
         self._printer: printers.Printer | None = None
         if self._output:
-            self._printer = printers.structured(self._output, session.flags["template"])
+            self._printer = printers.structured(
+                self._output,
+                session.flags["template"],
+                allow_missing=session.flags["allow-missing-template-keys"],
+            )
 
     def show(self, obj: Json, operation: str = "") -> None:
         session = self._session

@@ -53,7 +53,7 @@ def table(*cells: list[Any]) -> dict[str, Any]:
         ({"show_labels": True}, "NAME   READY   LABELS\na      1/1     app=kubia\n"),
         (
             {"label_columns": ("app", "x/tier")},
-            "NAME   READY   APP     TIER\na      1/1     kubia   <none>\n",
+            "NAME   READY   APP     TIER\na      1/1     kubia   \n",
         ),
     ],
 )
