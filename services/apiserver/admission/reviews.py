@@ -11,13 +11,12 @@ import binascii
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import jsonpatch
-import jsonpointer
 import orjson
 
 from services.api.errors import ApiError
 from services.apiserver.admission.attributes import Attributes, GroupVersionKind
 from services.apiserver.admission.conditions import request_of
+from services.machinery.patch.json_patch import OPERATIONS_MAX, NotApplicable, applied
 
 Json = dict[str, Any]
 VERSIONS = ("v1", "v1beta1")
@@ -72,6 +71,7 @@ def verified(answer: Any, uid: str, version: str, *, mutating: bool) -> Answer:
     response = given.get("response")
     if not isinstance(response, dict):
         raise BadAnswer("webhook response was absent")
+    _check_types(response)
     if version == "v1" and response.get("uid") != uid:
         raise BadAnswer(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
     patch = _patch(response, version, mutating=mutating)
@@ -91,6 +91,30 @@ def _check_kind(given: Json, version: str) -> None:
     got = f"{given.get('apiVersion', '')}, Kind={given.get('kind', '')}"
     if got != wanted:
         raise BadAnswer(f"expected webhook response of {wanted}, got {got if given else '/, Kind='}")
+
+
+def _check_types(response: Json) -> None:
+    """That what is of another type than it should be reaches nobody. BadAnswer."""
+    status = response.get("status")
+    known = ((response, _TYPES), (status if isinstance(status, dict) else {}, _STATUS_TYPES))
+    for part, types in known:
+        for name, kind in types.items():
+            if not isinstance(part.get(name), kind | None):
+                raise BadAnswer(
+                    f"json: cannot unmarshal {_json_kind(part[name])} into Go struct field {name}"
+                )
+
+
+_TYPES = {
+    "uid": str, "allowed": bool, "status": dict, "patch": str, "patchType": str, "warnings": list,
+    "auditAnnotations": dict,
+}  # fmt: skip
+_STATUS_TYPES = {"status": str, "message": str, "reason": str, "details": dict, "code": int}
+_JSON_KINDS = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
+
+
+def _json_kind(value: Any) -> str:
+    return _JSON_KINDS.get(type(value), "value")
 
 
 def _patch(response: Json, version: str, *, mutating: bool) -> bytes:
@@ -115,21 +139,27 @@ def _patch(response: Json, version: str, *, mutating: bool) -> bytes:
         raise BadAnswer(f"illegal base64 data in response.patch: {error}") from None
 
 
-def patched(obj: Json, patch: bytes) -> Json:
-    """The object as the webhook wants it. BadAnswer."""
+def operations_of(patch: bytes) -> list[Json]:
+    """BadAnswer where they cannot be read."""
     if len(patch) > PATCH_BYTES_MAX:
         raise BadAnswer("the patch is too long")
     try:
         operations = orjson.loads(patch)
-        copy = orjson.loads(orjson.dumps(obj))
-        made = jsonpatch.apply_patch(copy, operations, in_place=True)
-    except (orjson.JSONDecodeError, jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+    except orjson.JSONDecodeError as error:
         raise BadAnswer(str(error)) from None
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise BadAnswer(f"invalid JSON patch: {error}") from None
-    if not isinstance(made, dict):
-        raise BadAnswer("the patched object is no object")
-    return made
+    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+        raise BadAnswer("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(operations) > OPERATIONS_MAX:
+        raise BadAnswer(f"a patch has at most {OPERATIONS_MAX} operations")
+    return operations
+
+
+def patched(obj: Json, patch: bytes) -> Json:
+    """The object as the webhook wants it. BadAnswer."""
+    try:
+        return applied(obj, operations_of(patch))
+    except NotApplicable as error:
+        raise BadAnswer(str(error)) from None
 
 
 def refused(webhook: str, status: Json) -> ApiError:
@@ -150,4 +180,14 @@ def refused(webhook: str, status: Json) -> ApiError:
     )  # fmt: skip
 
 
-__all__ = ["VERSIONS", "Answer", "BadAnswer", "GroupVersionKind", "patched", "refused", "review", "verified"]
+__all__ = [
+    "VERSIONS",
+    "Answer",
+    "BadAnswer",
+    "GroupVersionKind",
+    "operations_of",
+    "patched",
+    "refused",
+    "review",
+    "verified",
+]

@@ -21,9 +21,6 @@ _REJECTED = "the server rejected our request due to an error in our request"
 
 def json_patch(current: Json, operations: Any) -> Json:
     """ApiError 400 when it is not a patch, 413 when it is too long, 422 when it does not apply."""
-    import jsonpatch
-    import jsonpointer
-
     if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
@@ -32,6 +29,21 @@ def json_patch(current: Json, operations: Any) -> Json:
         raise too_large(
             f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
         )
+    try:
+        return applied(current, operations)
+    except NotApplicable:
+        raise _rejected() from None
+
+
+class NotApplicable(Exception):
+    """A patch that does not fit what it is for; the text says why."""
+
+
+def applied(current: Json, operations: list[Json]) -> Json:
+    """What the operations make of it; it is not changed itself. NotApplicable."""
+    import jsonpatch
+    import jsonpointer
+
     document = orjson.loads(orjson.dumps(current))
     copied_bytes = 0
     try:
@@ -40,15 +52,17 @@ def json_patch(current: Json, operations: Any) -> Json:
                 source = jsonpointer.JsonPointer(operation["from"]).resolve(document)
                 copied_bytes += len(orjson.dumps(source))
                 if copied_bytes > COPIED_BYTES_MAX:
-                    raise _rejected()
+                    raise NotApplicable(f"what is copied is larger than {COPIED_BYTES_MAX} bytes")
             if operation.get("op") == "replace" and _names_new_field(document, operation, jsonpointer):
                 operation = operation | {"op": "add"}
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
         orjson.dumps(document)  # TypeError where moves have nested it too deeply
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError):
-        raise _rejected() from None
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        raise NotApplicable(str(error)) from None
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise NotApplicable(f"invalid JSON patch: {error}") from None
     if not isinstance(document, dict):
-        raise _rejected()
+        raise NotApplicable("the patched object is no object")
     return document
 
 
