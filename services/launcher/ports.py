@@ -1,9 +1,10 @@
 """Chooses the ports of a cluster on this machine: those of last time, or the usual ones, or any.
 
 A port that is free when asked may be taken a moment later, since the process that is to have
-it has yet to start. So the choice is written down for a while, under a lock, where other
-clusters of the same user that start at the same time look: else two would share an API server
-without knowing. Who loses the race all the same gets a clear error from the process that cannot listen.
+it has yet to start, or was killed and will be started again. So the choice is written down, for a while
+and as long as its cluster runs, under a lock, where other clusters of the same user look: else two would
+share an API server without knowing. Who loses the race all the same gets a clear error from the process that
+cannot listen.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.launcher.home import Home
 from services.machinery.clock import Clock
 
 RESERVED_SECONDS = 60.0  # more than a cluster takes to listen on all its ports
@@ -64,7 +66,7 @@ def free_port(preferred: int, taken: set[int]) -> int:
 
 @contextmanager
 def _reservations(clock: Clock) -> Iterator[dict[int, Reservation]]:
-    """Ports that were chosen a short while ago; what the block adds is kept."""
+    """Ports that were chosen a short while ago or by clusters that run; what the block adds is kept."""
     path = Path(tempfile.gettempdir()) / f"orrery-{os.getuid()}-ports.json"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+") as file:
@@ -83,4 +85,13 @@ def _recent(text: str, now: float) -> dict[int, Reservation]:
         entries = {int(port): (float(moment), str(owner)) for port, (moment, owner) in record.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
-    return {port: entry for port, entry in entries.items() if 0 <= now - entry[0] < RESERVED_SECONDS}
+    running = {owner for owner in {owner for _, owner in entries.values()} if _runs(owner)}
+    return {
+        port: (moment, owner)
+        for port, (moment, owner) in entries.items()
+        if owner in running or 0 <= now - moment < RESERVED_SECONDS
+    }
+
+
+def _runs(owner: str) -> bool:
+    return Home(Path(owner)).control_socket.exists()

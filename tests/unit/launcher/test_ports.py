@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.launcher.home import Home
 from services.launcher.ports import RESERVED_SECONDS, choose, free_port
 from tests.support.clock import ManualClock
 from tests.support.ports import free_port as any_port
@@ -39,6 +40,19 @@ async def test_a_second_cluster_gets_other_ports_before_the_first_one_listens() 
     assert choose("a", wanted, {}, clock) == first
     await clock.advance(RESERVED_SECONDS)
     assert choose("c", wanted, {}, clock) == first
+
+
+async def test_the_ports_of_a_cluster_that_runs_stay_its_own(tmp_path: Path) -> None:
+    """Even while a process of it is down, and nobody listens there."""
+    clock, wanted, home = ManualClock(), [("apiserver", spare())], Home(tmp_path / "first")
+    home.create()
+    home.control_socket.touch()
+    assert choose(str(home.path), wanted, {}, clock) == dict(wanted)
+    await clock.advance(RESERVED_SECONDS)
+    assert choose("b", wanted, {}, clock) != dict(wanted)
+    home.control_socket.unlink()
+    await clock.advance(RESERVED_SECONDS)
+    assert choose("c", wanted, {}, clock) == dict(wanted)
 
 
 def test_a_cluster_that_starts_again_asks_for_its_former_ports() -> None:
