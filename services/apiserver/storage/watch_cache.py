@@ -164,12 +164,18 @@ class WatchCache:
         if revision <= self.revision and self.ready.is_set():
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (revision, next(self._order), future))
-        async with self._clock.timeout(FRESH_SECONDS):
-            while not future.done():
-                if self._storage.progress_is_exact:
-                    self._storage.ask_progress()
-                await self._patience(future)
+        waiting = (revision, next(self._order), future)
+        heapq.heappush(self._waiting, waiting)
+        try:
+            async with self._clock.timeout(FRESH_SECONDS):
+                while not future.done():
+                    if self._storage.progress_is_exact:
+                        self._storage.ask_progress()
+                    await self._patience(future)
+        finally:
+            if not future.done():  # that revision may never come
+                self._waiting.remove(waiting)
+                heapq.heapify(self._waiting)
 
     async def _patience(self, future: asyncio.Future[None]) -> None:
         try:
@@ -190,6 +196,7 @@ class WatchCache:
             watcher = Watcher(selection, self.revision, bookmarks)
             for entry in self.select(selection):
                 watcher.add("ADDED", Event(entry, None, entry.revision, ""))
+            watcher.make_room()
         else:
             if after < self._forgotten:
                 raise errors.expired(f"too old resource version: {after} ({self._forgotten})")

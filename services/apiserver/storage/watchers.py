@@ -33,7 +33,12 @@ class Watcher:
         self.ended: ApiError | None = None
         self._closed = False
         self._backlog: list[Delivery] = []
+        self._backlog_max = BACKLOG_EVENTS_MAX
         self._wake = asyncio.Event()
+
+    def make_room(self) -> None:
+        """What has gathered is where it begins, however much: not what it did not keep up with."""
+        self._backlog_max = BACKLOG_EVENTS_MAX + len(self._backlog)
 
     def offer(self, event: Event) -> None:
         """Takes the event if it is new and shows in the selection."""
@@ -42,7 +47,7 @@ class Watcher:
         kind = self.selection.view(event)
         if kind is not None:
             self.after = event.revision
-            if len(self._backlog) >= BACKLOG_EVENTS_MAX:
+            if len(self._backlog) >= self._backlog_max:
                 self.end(errors.expired("the watcher did not keep up with the events"))
                 return
             self.add(kind, event)

@@ -20,6 +20,7 @@ HEADER_SECONDS = 32.0  # as upstream's ReadHeaderTimeout
 IDLE_SECONDS = 90.0  # and its IdleTimeout
 SHUTDOWN_SECONDS = 2.0
 TOLD = "told"  # where a request keeps the headers that its answer is to have
+BEGUN = "begun"  # in a request whose answer has begun to go out: it cannot become another any more
 
 
 class Connection(web.RequestHandler):
@@ -63,6 +64,7 @@ class Request(web.Request):
         response.headers.popall(hdrs.SERVER, None)
         response.headers.setdefault(hdrs.CACHE_CONTROL, "no-cache, private")
         response.headers.update(self.get(TOLD, {}))
+        self[BEGUN] = True
 
 
 def runner(handle: Callable[[Any], Awaitable[web.StreamResponse]]) -> web.ServerRunner:

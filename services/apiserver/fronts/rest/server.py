@@ -129,14 +129,17 @@ class RestFront:
             with trace.scope(cause):
                 return await self._answer(request)
         except ApiError as error:
-            return refusal(request, error)
+            refused = error
         except RecursionError:
-            return refusal(request, errors.bad_request("the object is nested too deeply"))
+            refused = errors.bad_request("the object is nested too deeply")
         except (ConnectionError, web.HTTPException):
             raise
         except Exception as error:  # the edge: whatever happened, the caller gets a Status
             self._log.error("A request met a fault of ours", exc_info=error, path=request.path)
-            return refusal(request, errors.internal("the server met a fault of its own; its log says more"))
+            refused = errors.internal("the server met a fault of its own; its log says more")
+        if request.get(connections.BEGUN):  # a second head within the first answer would pass for its body
+            raise ConnectionResetError(refused.message)
+        return refusal(request, refused)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path

@@ -207,3 +207,29 @@ async def test_starts_over_when_the_store_has_forgotten_its_place() -> None:
     assert len(world.cache.watchers) == 0
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_where_a_watcher_begins_may_be_more_than_it_may_lag_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchers, "BACKLOG_EVENTS_MAX", 2)
+    for name in "abcd":
+        await world.write(name)
+    await settle()
+    watcher = world.cache.watch(Selection(), None)
+    await world.write("e")
+    assert await seen(watcher) == ["ADDED a", "ADDED b", "ADDED c", "ADDED d", "ADDED e"]
+
+
+async def test_nothing_is_kept_of_who_waited_in_vain() -> None:
+    clock, storage = ManualClock(), MemoryStorage()
+    cache = WatchCache(PREFIX, storage, describe, CauseLedger(), clock, get_logger("test"))
+    running = asyncio.create_task(cache.run())
+    await cache.ready.wait()
+    waiting = asyncio.create_task(cache.wait_for(2**63 - 1))
+    await clock.advance(watch_cache.FRESH_SECONDS + 1)
+    with pytest.raises(TimeoutError):
+        await waiting
+    assert not cache._waiting
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
