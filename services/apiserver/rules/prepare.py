@@ -276,10 +276,6 @@ def note_phase(status: Json, before: Json, now: datetime) -> None:
         status["lastPhaseTransitionTime"] = rfc3339(now)
 
 
-def claim_create(obj: Json) -> None:
-    obj["status"] = {"phase": "Pending"}
-
-
 def quota_create(obj: Json) -> None:
     """The controller says what is used."""
     obj["status"] = {}

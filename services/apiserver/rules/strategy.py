@@ -18,6 +18,7 @@ from services.apiserver.rules import (
     decode,
     defaults,
     prepare,
+    prepare_storage,
     selectable,
     strategy_serving,
     warnings,
@@ -26,6 +27,7 @@ from services.apiserver.rules.context import Context
 from services.apiserver.rules.decode import Decoded, FieldValidation
 from services.apiserver.rules.kind_rules import Rules, of_status
 from services.apiserver.rules.validation import (
+    claims,
     core,
     discovery,
     disruption,
@@ -85,7 +87,7 @@ _KINDS: dict[str, Rules] = {
         prepare.keep_status,
     ),
     "PersistentVolumeClaim": Rules(
-        storage.claim, storage.claim_update, prepare.claim_create, prepare.keep_status
+        claims.claim, claims.claim_update, prepare_storage.claim_create, prepare_storage.claim_update
     ),
     "Pod": Rules(pod.create, pod.update, prepare.pod_create, prepare.with_status_update),
     "ReplicationController": Rules(
@@ -190,7 +192,7 @@ _SUBRESOURCES: dict[tuple[str, str], Rules] = {
     ("ServiceCIDR", "status"): of_status(service_network.cidr_status, prepare.status_alone),
     ("Service", "status"): of_status(service.service_status),
     ("PersistentVolume", "status"): of_status(storage.persistent_volume_status),
-    ("PersistentVolumeClaim", "status"): of_status(storage.claim_status),
+    ("PersistentVolumeClaim", "status"): of_status(claims.claim_status),
     ("PodDisruptionBudget", "status"): of_status(disruption.budget_status),
     ("ResourceQuota", "status"): of_status(quotas.quota_status),
     ("Deployment", "status"): Rules(

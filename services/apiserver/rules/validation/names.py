@@ -161,19 +161,26 @@ def process_id(number: int) -> list[str]:
 
 
 def ip_address(path: str, text: str, out: Causes) -> bool:
-    if not _is_ip(text):
+    if not is_ip(text):
         out.append(invalid(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
         return False
     return True
 
 
 @lru_cache(maxsize=4096)
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
     return True
+
+
+def dns_name(text: str, path: str, out: Causes) -> None:
+    """The name of a balancer, which is no address."""
+    check(dns1123_subdomain(text), path, text, out)
+    if is_ip(text):
+        out.append(invalid(path, text, "must be a DNS name, not an IP address"))
 
 
 def cidr(path: str, text: str, out: Causes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from services.apiserver.rules.validation import names
@@ -80,7 +80,7 @@ def _host(host: str, path: str, out: Causes) -> None:
 def _rule(rule: Json, path: str, out: Causes) -> None:
     host = rule.get("host", "")
     if host:
-        if _is_ip(host):
+        if names.is_ip(host):
             out.append(invalid(f"{path}.host", host, "must be a DNS name, not an IP address"))
         else:
             _host(host, f"{path}.host", out)
@@ -91,14 +91,6 @@ def _rule(rule: Json, path: str, out: Causes) -> None:
         out.append(required(f"{path}.http.paths"))
     for index, found in enumerate(http.get("paths") or ()):
         _path(found, f"{path}.http.paths[{index}]", out)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _path(found: Json, path: str, out: Causes) -> None:
@@ -162,9 +154,8 @@ def ingress_status(new: Json, old: Json, out: Causes) -> None:
         path = f"status.loadBalancer.ingress[{index}]"
         if entry.get("ip"):
             names.ip_address(f"{path}.ip", entry["ip"], out)
-        host = entry.get("hostname")
-        if host:
-            names.check(names.dns1123_subdomain(host), f"{path}.hostname", host, out)
+        if host := entry.get("hostname"):
+            names.dns_name(host, f"{path}.hostname", out)
 
 
 # -- IngressClass --------------------------------------------------------------------------------
@@ -188,16 +179,24 @@ def ingress_class_update(new: Json, old: Json, out: Causes) -> None:
 
 
 def _parameters(parameters: Json, path: str, out: Causes) -> None:
+    if (group := parameters.get("apiGroup")) is not None:
+        names.check(names.dns1123_subdomain(group), f"{path}.apiGroup", group, out)
     for field in ("kind", "name"):
-        if not parameters.get(field):
+        value = parameters.get(field, "")
+        if not value:
             out.append(required(f"{path}.{field}"))
+        else:
+            names.check(names.path_segment(value), f"{path}.{field}", value, out)
     scope, namespace = parameters.get("scope"), parameters.get("namespace")
     if scope not in ("Cluster", "Namespace"):
         out.append(not_supported(f"{path}.scope", scope or "", ("Cluster", "Namespace")))
-    elif scope == "Namespace" and not namespace:
+    elif scope == "Cluster":
+        if namespace is not None:
+            out.append(forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
+    elif not namespace:
         out.append(required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'"))
-    elif scope == "Cluster" and namespace is not None:
-        out.append(forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
+    else:
+        names.check(names.namespace_name(namespace), f"{path}.namespace", namespace, out)
 
 
 # -- NetworkPolicy -------------------------------------------------------------------------------

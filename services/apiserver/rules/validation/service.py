@@ -16,6 +16,9 @@ Json = dict[str, Any]
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _AFFINITY_SECONDS_MAX = 86400
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+_TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 
 
 def headless(spec: Json) -> bool:
@@ -34,6 +37,7 @@ def needs_health_check(spec: Json) -> bool:
 
 def service(obj: Json, out: Causes) -> None:
     object_meta(obj["metadata"], True, names.dns1123_label, out)
+    _topology(obj["metadata"].get("annotations", {}), out)
     spec = obj["spec"]
     kind, ports = spec.get("type", ""), spec.get("ports", [])
     if not ports and not headless(spec) and kind != "ExternalName":
@@ -57,8 +61,16 @@ def service(obj: Json, out: Causes) -> None:
     if kind not in _TYPES:
         out.append(not_supported("spec.type", kind, _TYPES))
     _duplicates(ports, kind, out)
-    _load_balancer(spec, kind, out)
+    _load_balancer(obj, kind, out)
     _traffic(spec, kind, out)
+
+
+def _topology(annotations: dict[str, str], out: Causes) -> None:
+    """One setting by two names, of which both may be given."""
+    mode, hints = annotations.get(_TOPOLOGY_MODE), annotations.get(_TOPOLOGY_HINTS)
+    if mode is not None and hints is not None and mode != hints:
+        why = f"must match annotations[{_TOPOLOGY_HINTS}] when both are specified"
+        out.append(invalid(f"metadata.annotations[{_TOPOLOGY_MODE}]", mode, why))
 
 
 def _external_name(spec: Json, out: Causes) -> None:
@@ -173,21 +185,45 @@ def _duplicates(ports: list[Json], kind: str, out: Causes) -> None:
         numbers.add(key)
 
 
-def _load_balancer(spec: Json, kind: str, out: Causes) -> None:
-    ranges = spec.get("loadBalancerSourceRanges", ())
-    only = "may only be used when `type` is 'LoadBalancer'"
-    if ranges and kind != "LoadBalancer":
-        out.append(forbidden("spec.LoadBalancerSourceRanges", only))
+_ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
+
+
+def _load_balancer(obj: Json, kind: str, out: Causes) -> None:
+    spec = obj["spec"]
+    _source_ranges(obj, kind, out)
+    allocates = spec.get("allocateLoadBalancerNodePorts")
+    if allocates is not None and kind != "LoadBalancer":
+        out.append(forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_BALANCED))
+    if allocates is None and kind == "LoadBalancer":
+        out.append(required("allocateLoadBalancerNodePorts"))
+    _balancer_class(spec, out)
+
+
+def _source_ranges(obj: Json, kind: str, out: Causes) -> None:
+    """A field, and an annotation of former times that says the same."""
+    path, ranges = "spec.LoadBalancerSourceRanges", obj["spec"].get("loadBalancerSourceRanges", ())
+    noted = obj["metadata"].get("annotations", {}).get(_SOURCE_RANGES)
+    if not ranges and noted is None:
+        return
+    if not ranges:
+        path = f"metadata.annotations[{_SOURCE_RANGES}]"
+    if kind != "LoadBalancer":
+        out.append(forbidden(path, _ONLY_BALANCED))
     for index, value in enumerate(ranges):
-        names.cidr(f"spec.LoadBalancerSourceRanges[{index}]", value.strip(), out)
-    if spec.get("allocateLoadBalancerNodePorts") is not None and kind != "LoadBalancer":
-        out.append(forbidden("spec.allocateLoadBalancerNodePorts", only))
+        names.cidr(f"{path}[{index}]", value.strip(), out)
+    if not ranges and noted.strip():
+        for value in noted.split(","):
+            names.cidr(path, value.strip(), out)
+
+
+def _balancer_class(spec: Json, out: Causes) -> None:
     chosen = spec.get("loadBalancerClass")
-    if chosen is not None:
-        if kind != "LoadBalancer":
-            out.append(forbidden("spec.loadBalancerClass", only))
-        else:
-            names.check(names.qualified_name(chosen), "spec.loadBalancerClass", chosen, out)
+    if chosen is None:
+        return
+    if spec.get("type") == "LoadBalancer":
+        names.check(names.qualified_name(chosen), "spec.loadBalancerClass", chosen, out)
+    else:
+        out.append(forbidden("spec.loadBalancerClass", _ONLY_BALANCED))
 
 
 def _traffic(spec: Json, kind: str, out: Causes) -> None:
@@ -205,6 +241,8 @@ def _traffic(spec: Json, kind: str, out: Causes) -> None:
     if health and not needs_health_check(spec):
         why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         out.append(invalid("spec.healthCheckNodePort", health, why))
+    elif needs_health_check(spec) and health and (faults := names.port_number(health)):
+        out.append(invalid("spec.healthCheckNodePort", health, faults[0]))
     internal = spec.get("internalTrafficPolicy")
     if internal is None and kind in ("ClusterIP", "LoadBalancer", "NodePort"):
         out.append(required("spec.internalTrafficPolicy"))
@@ -219,26 +257,40 @@ def service_update(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
     spec, before = new["spec"], old["spec"]
     if "ExternalName" not in (spec.get("type"), before.get("type")):
-        _same_cluster_ip(spec.get("clusterIPs", []), before.get("clusterIPs", []), out)
-        _same_family(spec.get("ipFamilies", []), before.get("ipFamilies", []), out)
+        if not (headless(spec) and headless(before)):
+            _only_grown_or_shrunk(spec, before, "clusterIPs", "clusterIP", out)
+        _only_grown_or_shrunk(spec, before, "ipFamilies", "ipFamily", out)
+    if spec.get("type") == before.get("type") == "LoadBalancer":
+        chosen, held = spec.get("loadBalancerClass"), before.get("loadBalancerClass")
+        if chosen != held:
+            out.append(invalid("spec.loadBalancerClass", chosen, _SET_ONCE))
+    _balancer_class(spec, out)
     checked = needs_health_check(spec) and needs_health_check(before)
     if checked and spec.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
         out.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
     service(new, out)
 
 
-def _same_cluster_ip(new: list[str], old: list[str], out: Causes) -> None:
-    if old and not new:
-        out.append(invalid("spec.clusterIPs[0]", None, "primary clusterIP can not be unset"))
-    elif old and new[0] != old[0]:
-        out.append(invalid("spec.clusterIPs[0]", new, "may not change once set"))
+_SET_ONCE = "may not change once set"
 
 
-def _same_family(new: list[str], old: list[str], out: Causes) -> None:
-    if old and not new:
-        out.append(invalid("spec.ipFamilies[0]", None, "primary ipFamily can not be unset"))
+def _only_grown_or_shrunk(spec: Json, before: Json, field: str, one: str, out: Causes) -> None:
+    """A second address or family may come and go; the first one stays, and none is exchanged."""
+    new: list[str] = spec.get(field) or []
+    old: list[str] = before.get(field) or []
+    shown, path = spec.get(field), f"spec.{field}"
+    if len(new) == len(old):
+        for index, value in enumerate(old):
+            if value != new[index]:
+                out.append(invalid(f"{path}[{index}]", shown, _SET_ONCE))
+        return
+    if not new:
+        out.append(invalid(f"{path}[0]", shown, f"primary {one} can not be unset"))
     elif old and new[0] != old[0]:
-        out.append(invalid("spec.ipFamilies[0]", new, "may not change once set"))
+        out.append(invalid(f"{path}[0]", shown, _SET_ONCE))
+    if len(new) == 1 and len(old) > 1 and spec.get("ipFamilyPolicy") != "SingleStack":
+        why = f"`ipFamilyPolicy` must be set to 'SingleStack' when releasing the secondary {one}"
+        out.append(invalid(f"{path}[0]", shown, why))
 
 
 def service_status(new: Json, old: Json, out: Causes) -> None:
@@ -249,8 +301,19 @@ def service_status(new: Json, old: Json, out: Causes) -> None:
         out.append(forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'"))
         return
     for index, ingress in enumerate(ingresses):
-        if ingress.get("ip"):
-            names.ip_address(f"{path}[{index}].ip", ingress["ip"], out)
-        host = ingress.get("hostname")
-        if host:
-            names.check(names.dns1123_subdomain(host), f"{path}[{index}].hostname", host, out)
+        _balanced_at(ingress, f"{path}[{index}]", out)
+
+
+def _balanced_at(ingress: Json, path: str, out: Causes) -> None:
+    ip, mode = ingress.get("ip"), ingress.get("ipMode")
+    if ip:
+        names.ip_address(f"{path}.ip", ip, out)
+    if mode is None:
+        if ip:
+            out.append(required(f"{path}.ipMode", "must be specified when `ip` is set"))
+    elif not ip:
+        out.append(forbidden(f"{path}.ipMode", "may not be specified when `ip` is not set"))
+    elif mode not in ("Proxy", "VIP"):
+        out.append(not_supported(f"{path}.ipMode", mode, ("Proxy", "VIP")))
+    if host := ingress.get("hostname"):
+        names.dns_name(host, f"{path}.hostname", out)

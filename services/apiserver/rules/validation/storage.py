@@ -1,23 +1,24 @@
-"""PersistentVolumes, claims on them, and classes of volumes.
+"""PersistentVolumes and the classes of volumes.
 
-What of them may never change is here too: a claim's spec once it is written, a volume's source, all
+What of them may never change is here too: a volume's source, all
 of a class but its permission to grow. Upstream: `pkg/apis/core/validation`, `pkg/apis/storage/validation`.
 """
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from services.apiserver.rules.internal_form import difference
 from services.apiserver.rules.validation import names, resources, scheduling
+from services.apiserver.rules.validation.claims import NOT_TAKEN_BACK, access_modes, class_name, volume_mode
 from services.apiserver.rules.validation.meta import (
     immutable,
-    label_selector,
     object_meta,
     object_meta_update,
 )
 from services.apiserver.rules.validation.paths import no_backsteps
-from services.apiserver.rules.validation.volumes import SOURCE_CHECKS
+from services.apiserver.rules.validation.volumes import SOURCE_CHECKS, csi_driver_name
 from services.machinery import quantity
 from services.machinery.field_errors import (
     Causes,
@@ -31,8 +32,6 @@ from services.machinery.field_errors import (
 
 Json = dict[str, Any]
 
-ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-VOLUME_MODES = ("Block", "Filesystem")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 PARAMETERS_MAX, PARAMETERS_BYTES_MAX = 512, 256 * 1024
 BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
@@ -42,31 +41,13 @@ _NOT_SOURCES = frozenset(
         *("mountOptions", "volumeMode", "nodeAffinity", "volumeAttributesClassName"),
     )
 )
-_CLAIM_FROZEN = (
-    "spec is immutable after creation except resources.requests and volumeAttributesClassName for"
-    " bound claims"
+_SECRETS = (
+    "controllerPublishSecretRef",
+    "controllerExpandSecretRef",
+    "nodePublishSecretRef",
+    "nodeExpandSecretRef",
 )
-
-
-def _access_modes(modes: list[str], path: str, why: str, out: Causes) -> None:
-    if not modes:
-        out.append(required(path, why))
-    for mode in modes:
-        if mode not in ACCESS_MODES:
-            out.append(not_supported(path, mode, ACCESS_MODES))
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        out.append(forbidden(path, "may not use ReadWriteOncePod with other access modes"))
-
-
-def _volume_mode(spec: Json, path: str, out: Causes) -> None:
-    mode = spec.get("volumeMode")
-    if mode is not None and mode not in VOLUME_MODES:
-        out.append(not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
-
-
-def _class_name(name: str | None, path: str, out: Causes) -> None:
-    if name:
-        names.check(names.dns1123_subdomain(name), path, name, out)
+_GROWS = "controllerExpandSecretRef"
 
 
 # ---- PersistentVolumes -------------------------------------------------------------------------
@@ -75,7 +56,9 @@ def _class_name(name: str | None, path: str, out: Causes) -> None:
 def persistent_volume(obj: Json, out: Causes) -> None:
     object_meta(obj["metadata"], False, names.dns1123_subdomain, out)
     spec = obj["spec"]
-    _access_modes(spec.get("accessModes") or [], "spec.accessModes", "", out)
+    if not spec.get("accessModes"):
+        out.append(required("spec.accessModes"))
+    access_modes(spec.get("accessModes") or [], "spec.accessModes", out)
     _capacity(spec.get("capacity") or {}, out)
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in RECLAIM_POLICIES:
@@ -83,11 +66,17 @@ def persistent_volume(obj: Json, out: Causes) -> None:
     _node_affinity(spec.get("nodeAffinity"), out)
     _source(spec, out)
     host_path = spec.get("hostPath")
-    if host_path and host_path.get("path") == "/" and policy == "Recycle":
+    if host_path and posixpath.normpath(host_path.get("path", "")).strip("/") == "" and policy == "Recycle":
         why = "may not be 'recycle' for a hostPath mount of '/'"
         out.append(forbidden("spec.persistentVolumeReclaimPolicy", why))
-    _class_name(spec.get("storageClassName"), "spec.storageClassName", out)
-    _volume_mode(spec, "spec", out)
+    class_name(spec.get("storageClassName"), "spec.storageClassName", out)
+    volume_mode(spec, "spec", out)
+    chosen = spec.get("volumeAttributesClassName")
+    if chosen == "":
+        out.append(required("spec.volumeAttributesClassName", "an empty string is disallowed"))
+    class_name(chosen, "spec.volumeAttributesClassName", out)
+    if chosen is not None and spec.get("csi") is None:
+        out.append(required("spec.csi", "has to be specified when using volumeAttributesClassName"))
 
 
 def _capacity(capacity: Json, out: Causes) -> None:
@@ -126,100 +115,54 @@ def _source(spec: Json, out: Causes) -> None:
             out.append(required("spec.local.path"))
         else:
             no_backsteps(source["path"], "spec.local.path", out)
-        if spec.get("nodeAffinity") is None:
-            out.append(required("metadata.annotations", "Local volume requires node affinity"))
+        if (spec.get("nodeAffinity") or {}).get("required") is None:
+            out.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
     elif name == "csi":
-        for field in ("driver", "volumeHandle"):
-            if not source.get(field):
-                out.append(required(f"spec.csi.{field}"))
+        _csi(source, out)
     elif check := SOURCE_CHECKS.get(name):
         check(source, f"spec.{name}", out)
+
+
+def _csi(source: Json, out: Causes) -> None:
+    csi_driver_name(source.get("driver", ""), "spec.csi.driver", out)
+    if not source.get("volumeHandle"):
+        out.append(required("spec.csi.volumeHandle"))
+    for field in _SECRETS:
+        reference = source.get(field)
+        if reference is None:
+            continue
+        for part in ("name", "namespace"):
+            if not reference.get(part):
+                out.append(required(f"spec.csi.{field}.{part}"))
 
 
 def persistent_volume_update(new: Json, old: Json, out: Causes) -> None:
     persistent_volume(new, out)
     object_meta_update(new["metadata"], old["metadata"], out)
-    before, after = (
-        {name: value for name, value in obj["spec"].items() if name not in _NOT_SOURCES} for obj in (old, new)
-    )
+    before, after = _volume_source(old["spec"]), _volume_source(new["spec"])
+    was, now = before.get("csi") or {}, after.get("csi") or {}
+    if was and now and _GROWS not in was:
+        # The secret for growing may be given later.
+        after["csi"] = {name: value for name, value in now.items() if name != _GROWS}
     if before != after:
         shown = difference("PersistentVolumeSpec", before, after, _NOT_SOURCES)
         why = f"spec.persistentvolumesource is immutable after creation\n{shown}"
         out.append(forbidden("spec.persistentvolumesource", why))
     immutable(new["spec"].get("volumeMode"), old["spec"].get("volumeMode"), "volumeMode", out)
     held = old["spec"].get("nodeAffinity")
-    if held is not None and held != new["spec"].get("nodeAffinity"):
-        immutable(new["spec"].get("nodeAffinity"), held, "spec.nodeAffinity", out)
+    if held is not None:
+        immutable(new["spec"].get("nodeAffinity"), held, "nodeAffinity", out)
+    chosen, had = (obj["spec"].get("volumeAttributesClassName") for obj in (new, old))
+    if had is not None and chosen is None:
+        out.append(forbidden("spec.volumeAttributesClassName", NOT_TAKEN_BACK))
+
+
+def _volume_source(spec: Json) -> Json:
+    return {name: value for name, value in spec.items() if name not in _NOT_SOURCES}
 
 
 def persistent_volume_status(new: Json, old: Json, out: Causes) -> None:
     object_meta_update(new["metadata"], old["metadata"], out)
-
-
-# ---- Claims ------------------------------------------------------------------------------------
-
-
-def claim(obj: Json, out: Causes) -> None:
-    object_meta(obj["metadata"], True, names.dns1123_subdomain, out)
-    claim_spec(obj["spec"], "spec", out)
-
-
-def claim_spec(spec: Json, path: str, out: Causes) -> None:
-    modes = spec.get("accessModes") or []
-    _access_modes(modes, f"{path}.accessModes", "at least 1 access mode is required", out)
-    label_selector(spec.get("selector"), f"{path}.selector", out)
-    storage = (spec.get("resources") or {}).get("requests", {}).get("storage")
-    if storage is None:
-        out.append(required(f"{path}.resources[storage]"))
-    elif quantity.parse(str(storage)) <= 0:
-        out.append(invalid(f"{path}.resources[storage]", str(storage), "must be greater than zero"))
-    _class_name(spec.get("storageClassName"), f"{path}.storageClassName", out)
-    _volume_mode(spec, path, out)
-
-
-def claim_update(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    claim(new, out)
-    after, before = _but_for_what_may_change(new, old)
-    if after != before:
-        shown = difference("PersistentVolumeClaimSpec", before, after)
-        out.append(forbidden("spec", f"{_CLAIM_FROZEN}\n{shown}"))
-    was, now = _storage(old["spec"]), _storage(new["spec"])
-    held = quantity.parse(str((old["status"].get("capacity") or {}).get("storage", "0")))
-    if now < was and now <= held:
-        why = "field can not be less than status.capacity"
-        out.append(forbidden("spec.resources.requests.storage", why))
-    immutable(new["spec"].get("volumeMode"), old["spec"].get("volumeMode"), "volumeMode", out)
-
-
-def _storage(spec: Json) -> Any:
-    return quantity.parse(str((spec.get("resources") or {}).get("requests", {}).get("storage", "0")))
-
-
-def _but_for_what_may_change(new: Json, old: Json) -> tuple[Json, Json]:
-    """The specs as they must be equal: a claim is bound once, given a class once, and may grow when bound."""
-    after, before = {**new["spec"]}, {**old["spec"]}
-    if not before.get("volumeName") and after.get("volumeName"):
-        before["volumeName"] = after["volumeName"]
-    if before.get("storageClassName") is None and after.get("storageClassName"):
-        before["storageClassName"] = after["storageClassName"]
-    if new["status"].get("phase") == "Bound":
-        if (after.get("resources") or {}).get("requests"):
-            held = (before.get("resources") or {}).get("requests", {}).get("storage")
-            requests = {**after["resources"]["requests"], "storage": held}
-            after["resources"] = {**after["resources"], "requests": requests}
-        if after.get("volumeAttributesClassName") is not None:
-            after["volumeAttributesClassName"] = before.get("volumeAttributesClassName")
-    for spec in (after, before):
-        for name in [name for name, value in spec.items() if value is None]:
-            del spec[name]
-    return after, before
-
-
-def claim_status(new: Json, old: Json, out: Causes) -> None:
-    object_meta_update(new["metadata"], old["metadata"], out)
-    if not new["spec"].get("accessModes"):
-        out.append(required("Spec.accessModes"))
 
 
 # ---- Classes -----------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from services.apiserver.rules.validation import names
+from services.apiserver.rules.validation.claims import claim_spec
 from services.apiserver.rules.validation.environment import VOLUME_FIELDS, field_reference, resource_reference
+from services.apiserver.rules.validation.meta import check_annotations, labels
 from services.apiserver.rules.validation.paths import local_non_reserved_path, no_backsteps
 from services.machinery import quantity
 from services.machinery.field_errors import (
@@ -214,15 +216,17 @@ def _csi(source: Json, path: str, out: Causes) -> None:
 
 
 def _ephemeral(source: Json, path: str, out: Causes) -> None:
-    claim = source.get("volumeClaimTemplate")
-    if claim is None:
+    template = source.get("volumeClaimTemplate")
+    if template is None:
         out.append(required(f"{path}.volumeClaimTemplate"))
         return
-    spec, here = claim.get("spec", {}), f"{path}.volumeClaimTemplate.spec"
-    if not spec.get("accessModes"):
-        out.append(required(f"{here}.accessModes", "at least 1 access mode is required"))
-    if "storage" not in spec.get("resources", {}).get("requests", {}):
-        out.append(required(f"{here}.resources[storage]"))
+    meta, here = template.get("metadata", {}), f"{path}.volumeClaimTemplate"
+    check_annotations(meta.get("annotations", {}), f"{here}.metadata.annotations", out)
+    labels(meta.get("labels", {}), f"{here}.metadata.labels", out)
+    for field, value in meta.items():
+        if value and field not in ("annotations", "labels"):
+            out.append(forbidden(f"{here}.metadata.{field}", "cannot be set"))
+    claim_spec(template.get("spec", {}), f"{here}.spec", out)
 
 
 def _image(source: Json, path: str, out: Causes) -> None:

@@ -171,6 +171,145 @@ def test_an_attachments_status_tells_nothing_else() -> None:
     }
 
 
+# -- claims and volumes --------------------------------------------------------------------------
+
+SNAPSHOT = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "s"}
+CLAIM: Json = {"apiGroup": None, "kind": "PersistentVolumeClaim", "name": "c"}
+OTHER = {"apiGroup": "x.io", "kind": "Thing", "name": "t"}
+
+
+def claim(**spec: Any) -> Json:
+    given = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
+    return stored("v1", "PersistentVolumeClaim", spec=given)
+
+
+@pytest.mark.parametrize("source", [SNAPSHOT, CLAIM])
+def test_what_a_claim_is_filled_from_is_said_twice(source: Json) -> None:
+    for field in ("dataSource", "dataSourceRef"):
+        found = claim(**{field: source})
+        assert found["spec"]["dataSource"] == found["spec"]["dataSourceRef"] == source
+        assert faults(found) == []
+
+
+def test_sources_that_only_the_new_field_takes() -> None:
+    assert "dataSource" not in claim(dataSource=OTHER)["spec"]
+    found = claim(dataSourceRef=OTHER)["spec"]
+    assert found["dataSource"] == found["dataSourceRef"] == OTHER
+    assert "dataSourceRef" not in claim(dataSourceRef={**OTHER, "namespace": "n"})["spec"]
+
+
+def test_an_update_that_knows_only_the_old_field_changes_nothing() -> None:
+    old = claim(dataSource=SNAPSHOT)
+    new = copy(old)
+    del new["spec"]["dataSourceRef"]
+    assert updated(new, old)["spec"] == old["spec"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        (
+            {"dataSource": CLAIM, "dataSourceRef": {**CLAIM, "name": "d"}},
+            ["spec: Invalid value: {}: must match dataSourceRef"],
+        ),
+        (
+            {"dataSourceRef": {"kind": "Pod", "name": ""}},
+            [
+                f"spec.{field}: {why}"
+                for field in ("dataSource", "dataSourceRef")
+                for why in (
+                    "Required value",
+                    "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+                )
+            ],
+        ),
+        ({"accessModes": ["ReadWriteOncePod", "ReadWriteOncePod"]}, []),
+        (
+            {"accessModes": ["ReadWriteOncePod", "ReadOnlyMany"]},
+            ["spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes"],
+        ),
+    ],
+)
+def test_claims(spec: Json, wanted: list[str]) -> None:
+    found = faults(claim(**spec))
+    found = [each.replace(".name: ", ": ").replace('Invalid value: "Pod": ', "") for each in found]
+    assert found == wanted
+
+
+def test_a_claim_keeps_the_class_it_was_given() -> None:
+    old = claim(volumeAttributesClassName="gold")
+    old["status"]["phase"] = "Bound"
+    for value, why in (("silver", []), (None, ["nil"]), ("", ["an empty string"])):
+        new = copy(old)
+        new["spec"]["volumeAttributesClassName"] = value
+        said = [each for each in faults(new, old) if each.startswith("spec.volumeAttributes")]
+        assert said == [
+            f"spec.volumeAttributesClassName: Forbidden: update from non-nil value to {end} is forbidden"
+            for end in why
+        ]
+
+
+def test_what_a_claims_status_may_say() -> None:
+    old = claim()
+    new = copy(old)
+    new["status"] |= {
+        "capacity": {"storage": "-1"},
+        "allocatedResources": {"cpu": "1"},
+        "allocatedResourceStatuses": {"storage": "Big"},
+    }
+    assert [each.partition(": ")[0] for each in faults(new, old, "status")] == [
+        "status.capacity[storage]",
+        "status.allocatedResourceStatus",
+        "status.allocatedResources",
+    ]
+
+
+def volume(**spec: Any) -> Json:
+    given = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, **spec}
+    return stored("v1", "PersistentVolume", spec=given)
+
+
+CSI = {"driver": "d.io", "volumeHandle": "h"}
+
+
+def test_volumes() -> None:
+    assert faults(volume(local={"path": "/x"})) == [
+        "spec.nodeAffinity: Required value: Local volume requires node affinity"
+    ]
+    secret = {"controllerExpandSecretRef": {"name": "s"}}
+    assert faults(volume(csi={**CSI, **secret})) == [
+        "spec.csi.controllerExpandSecretRef.namespace: Required value"
+    ]
+    assert faults(volume(hostPath={"path": "/x"}, volumeAttributesClassName="gold")) == [
+        "spec.csi: Required value: has to be specified when using volumeAttributesClassName"
+    ]
+    recycled = volume(hostPath={"path": "//"}, persistentVolumeReclaimPolicy="Recycle")
+    assert faults(recycled) == [
+        "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"
+    ]
+
+
+def test_a_volume_may_learn_later_how_it_grows() -> None:
+    old = volume(csi=CSI)
+    new = volume(csi={**CSI, "controllerExpandSecretRef": {"name": "s", "namespace": "n"}})
+    assert faults(new, old) == []
+    assert [each.partition(": ")[0] for each in faults(old, new)] == ["spec.persistentvolumesource"]
+
+
+def test_the_claim_of_an_ephemeral_volume_is_looked_at() -> None:
+    template = {"metadata": {"name": "n"}, "spec": {"accessModes": ["Often"]}}
+    pod = {
+        "containers": [{"name": "c", "image": "a:1"}],
+        "volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": template}}],
+    }
+    path = "spec.volumes[0].ephemeral.volumeClaimTemplate"
+    assert [each.partition(": ")[0] for each in faults(stored("v1", "Pod", spec=pod))] == [
+        f"{path}.metadata.name",
+        f"{path}.spec.accessModes",
+        f"{path}.spec.resources[storage]",
+    ]
+
+
 WHO_MAY_PUT = [  # kind, by creating, without a resourceVersion
     ("apps/v1", "ControllerRevision", False, True),
     ("node.k8s.io/v1", "RuntimeClass", True, False),
