@@ -48,29 +48,44 @@ class Scrape:
     pods: Mapping[PodKey, Mapping[str, Point]]
 
 
-def scrape_of(summary: Json, at: datetime) -> Scrape:
-    """From a kubelet's summary."""
-    node = summary["node"]
-    return Scrape(
-        Point(at, node["cpu"]["usageCoreNanoSeconds"], node["memory"]["workingSetBytes"]),
-        node["cpu"]["usageNanoCores"],
-        {
-            (pod["podRef"]["namespace"], pod["podRef"]["name"]): {
-                container["name"]: _point(container, at) for container in pod["containers"]
-            }
-            for pod in summary["pods"]
-        },
-    )
+class Malformed(Exception):
+    """A summary that is none: whatever a node says, it harms nobody but its own numbers."""
+
+
+def scrape_of(summary: Any, at: datetime) -> Scrape:
+    """From a kubelet's summary. Malformed."""
+    try:
+        node = summary["node"]
+        return Scrape(
+            Point(
+                at, _number(node["cpu"]["usageCoreNanoSeconds"]), _number(node["memory"]["workingSetBytes"])
+            ),
+            _number(node["cpu"]["usageNanoCores"]),
+            {
+                (pod["podRef"]["namespace"], pod["podRef"]["name"]): {
+                    container["name"]: _point(container, at) for container in pod["containers"]
+                }
+                for pod in summary["pods"]
+            },
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from error
 
 
 def _point(container: Json, at: datetime) -> Point:
     started = container.get("startTime")
     return Point(
         at,
-        container["cpu"]["usageCoreNanoSeconds"],
-        container["memory"]["workingSetBytes"],
+        _number(container["cpu"]["usageCoreNanoSeconds"]),
+        _number(container["memory"]["workingSetBytes"]),
         parse_time(started) if started else None,
     )
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
 
 
 class Points:

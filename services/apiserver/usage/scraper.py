@@ -18,7 +18,7 @@ from services.api.kinds import MEASURED, resource_of
 from services.apiserver.fronts.kubelets import Kubelets
 from services.apiserver.registry.registry import Registry
 from services.apiserver.usage.answers import UsageAnswers
-from services.apiserver.usage.points import RESOLUTION, Points, scrape_of
+from services.apiserver.usage.points import RESOLUTION, Malformed, Points, scrape_of
 from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
 
@@ -64,5 +64,9 @@ class Usage:
             return  # the node's condition tells whoever wants to know
         at = self._clock.now()
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)  # what kubelets tell is as exact
-        self._points.put(node, scrape_of(orjson.loads(answer.json), at))
+        try:
+            scrape = scrape_of(orjson.loads(answer.json), at)
+        except (orjson.JSONDecodeError, Malformed):
+            return  # as if it had not answered
+        self._points.put(node, scrape)
         self._told[node] = self._clock.monotonic()

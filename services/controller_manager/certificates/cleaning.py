@@ -1,7 +1,8 @@
 """Cleaning controller: requests for certificates are forgotten once they are of no more use.
 
-An hour after they were decided and signed, denied or failed, a day after nobody looked at them, and when
-their certificate has ended. A sweep every hour. Upstream: `pkg/controller/certificates/cleaner`.
+An hour after they were decided and signed, denied or failed, a day after nobody looked at them or they were
+approved for nobody to sign, and when their certificate has ended. A sweep every hour. Upstream:
+`pkg/controller/certificates/cleaner`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ def is_over(request: CertificateSigningRequest, now: datetime) -> bool:
     if request.status.certificate:
         if _has_ended(request.status.certificate, now):
             return True
-        return requests.has(request, "Approved") and _is_past(request, "Approved", now)
+        return _is_past(request, "Approved", now)
     if not request.status.conditions:
         created = request.metadata.creation_timestamp
         return bool(created) and now - parse_time(created or "") >= PENDING
+    if _is_past(request, "Approved", now, PENDING):
+        return True
     return any(_is_past(request, kind, now) for kind in ("Denied", "Failed"))
 
 
-def _is_past(request: CertificateSigningRequest, kind: str, now: datetime) -> bool:
+def _is_past(request: CertificateSigningRequest, kind: str, now: datetime, age: timedelta = DECIDED) -> bool:
     moments = [each.last_update_time for each in request.status.conditions if each.type == kind]
-    return any(moment and now - parse_time(moment) >= DECIDED for moment in moments)
+    return any(moment and now - parse_time(moment) >= age for moment in moments)
 
 
 def _has_ended(certificate: str, now: datetime) -> bool:

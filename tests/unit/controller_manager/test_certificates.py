@@ -128,6 +128,7 @@ def made_at(hours: float, condition: str = "", certificate: str = "") -> Certifi
         (made_at(1.5, "Denied"), True),
         (made_at(1.5, "Approved Failed"), True),
         (made_at(1.5, "Approved"), False),  # its signer may be somebody else, and slow
+        (made_at(25, "Approved"), True),
         (made_at(0.5, "Approved", "bm8="), False),
         (made_at(1.5, "Approved", "bm8="), True),
     ],

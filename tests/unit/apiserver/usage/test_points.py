@@ -1,7 +1,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.apiserver.usage.points import Points, Use, scrape_of
+import pytest
+
+from services.apiserver.usage.points import Malformed, Points, Use, scrape_of
 from services.machinery.clock import rfc3339
 
 Json = dict[str, Any]
@@ -92,3 +94,27 @@ def test_what_is_gone_is_forgotten() -> None:
     assert points.pod("d", "p") is not None
     points.put("n", told(45))
     assert points.pod("d", "p") is None or points.pod("d", "p") == {}
+
+
+NODE: Json = {"cpu": {"usageCoreNanoSeconds": 1, "usageNanoCores": 1}, "memory": {"workingSetBytes": 1}}
+REFERENCE = {"namespace": "d", "name": "p"}
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        {},
+        [],
+        None,
+        {"node": NODE},
+        {"node": {**NODE, "cpu": {}}, "pods": []},
+        {"node": {**NODE, "memory": {"workingSetBytes": "many"}}, "pods": []},
+        {"node": NODE, "pods": [{"podRef": {}}]},
+        {"node": NODE, "pods": [{"podRef": {"namespace": [], "name": "p"}, "containers": []}]},
+        {"node": NODE, "pods": [{"podRef": REFERENCE, "containers": [{"name": "c"}]}]},
+        {"node": NODE, "pods": [{"podRef": REFERENCE, "containers": [{**container(1), "startTime": "now"}]}]},
+    ],
+)
+def test_what_is_no_summary_is_told_from_one(summary: Any) -> None:
+    with pytest.raises(Malformed):
+        scrape_of(summary, at(0))
