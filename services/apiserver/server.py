@@ -88,7 +88,9 @@ class ApiServer:
         self._kubelets = Kubelets(self.registry, clock, kubelet_credentials)
         self._webhooks: Caller | None = None
         authorize = answering(authorizer)
-        registry.extend(Admission(World(registry), self._ask, clock, chance, authorize, annotate))
+        registry.extend(
+            Admission(World(registry), self._ask, clock, chance, authorize, annotate, registry.strands)
+        )
         self._documents = Documents(lambda: self.registry.catalog.described)
         self._callers = Callers(self.gate)
         calls = Calls(self._callers, chance, log, self.fairness, audit)

@@ -10,6 +10,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
+from services.machinery import turns
+
+MATCH = 2  # units of work
 MEMORY_MAX = 8 * 1024 * 1024  # of one pattern's program; what needs more is refused as too large
 # RE2's words for what is wrong, and Go's.
 _WORDS = {
@@ -48,9 +51,17 @@ class Regexp:
         # Bytes: where in the text it matches need not be counted in letters.
         return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
-    def found(self, text: str) -> list[str]:
-        """What matches, from left to right, none overlapping another."""
-        return [match[0] for match in self._compiled.finditer(_whole(text))]
+    def found(self, text: str, most: int = -1) -> list[str]:
+        """What matches, from left to right, none overlapping another: all of it, or the first `most`."""
+        out: list[str] = []
+        if most == 0:
+            return out
+        for match in self._compiled.finditer(_whole(text)):
+            out.append(match[0])
+            turns.done(MATCH)
+            if len(out) == most:
+                break
+        return out
 
 
 def _whole(text: str) -> str:

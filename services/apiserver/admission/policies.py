@@ -8,7 +8,7 @@ evaluated counts as failed, unless it ignores failures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.conditions import Budget, Failed, holds
 from services.apiserver.admission.policy_programs import Policy, Validation, with_policy_variables
 from services.apiserver.admission.registrations import Bound
+from services.apiserver.strands import Strands
 
 Json = dict[str, Any]
 MESSAGE_BYTES_MAX = 5 * 1024
@@ -29,6 +30,15 @@ Parameters = Callable[[Policy, Json, Attributes], list[Json | None]]
 
 class Misconfigured(Exception):
     """A binding whose parameters cannot be found."""
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What is to be told of a request: who denies it, to its sender, and to the audit log."""
+
+    denials: list[Denial] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +136,31 @@ class Policies:
     """`seen` are the variables of a request; `note` takes annotations for the audit log."""
 
     def __init__(
-        self, parameters: Parameters, equivalents: matching.Equivalents, note: Callable[[str, str], None]
+        self,
+        parameters: Parameters,
+        equivalents: matching.Equivalents,
+        note: Callable[[str, str], None],
+        strands: Strands,
     ) -> None:
         self._parameters, self._equivalents, self._note = parameters, equivalents, note
+        self._strands = strands
 
-    def validate(
+    async def validate(
         self, bounds: Iterable[Bound], asked: Attributes, seen: Callable[[Attributes], Mapping[str, Any]]
     ) -> None:
         """ApiError (403, 413, 422)."""
-        denials: list[Denial] = []
+        found = await self._strands.judge(lambda: self._judge(bounds, asked, seen))
+        for warning in found.warnings:
+            asked.ctx.warn(warning)
+        for key, value in found.notes:
+            self._note(key, value)
+        if found.denials:
+            raise denied(asked, "ValidatingAdmissionPolicy", found.denials[0])
+
+    def _judge(
+        self, bounds: Iterable[Bound], asked: Attributes, seen: Callable[[Attributes], Mapping[str, Any]]
+    ) -> Judgement:
+        found = Judgement()
         for bound in bounds:
             constraints = bound.policy.spec.get("matchConstraints") or {}
             if not is_meant(constraints, asked, self._equivalents):
@@ -142,41 +168,45 @@ class Policies:
             budget = Budget()
             for binding in bound.bindings:
                 if binding_matches(binding, asked, self._equivalents):
-                    denials += self._bound(bound.policy, binding, asked, seen(asked), budget)
-        if denials:
-            raise denied(asked, "ValidatingAdmissionPolicy", denials[0])
+                    self._bound(bound.policy, binding, asked, seen(asked), budget, found)
+        return found
 
     def _bound(
-        self, policy: Policy, binding: Json, asked: Attributes, seen: Mapping[str, Any], budget: Budget
-    ) -> list[Denial]:
+        self,
+        policy: Policy,
+        binding: Json,
+        asked: Attributes,
+        seen: Mapping[str, Any],
+        budget: Budget,
+        found: Judgement,
+    ) -> None:
         name, actions = binding["metadata"]["name"], binding["spec"].get("validationActions") or ()
         try:
             parameters = self._parameters(policy, binding, asked)
         except Misconfigured as error:
-            if policy.ignores_failure:
-                return []
-            return [Denial(policy.name, name, f"failed to configure binding: {error}")]
-        denials, noted = [], []
+            if not policy.ignores_failure:
+                found.denials.append(Denial(policy.name, name, f"failed to configure binding: {error}"))
+            return
+        noted = []
         for param in parameters:
             for index, message, reason, is_failure in verdicts(policy, seen, param, budget):
                 if is_failure and policy.ignores_failure:
                     continue
                 if "Deny" in actions:
-                    denials.append(Denial(policy.name, name, message, reason))
+                    found.denials.append(Denial(policy.name, name, message, reason))
                 if "Warn" in actions:
                     which = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{name}'"
-                    asked.ctx.warn(f"Validation failed for {which}: {message}")
+                    found.warnings.append(f"Validation failed for {which}: {message}")
                 if "Audit" in actions:
                     noted.append(_noted(policy.name, name, index, message, actions))
             try:
-                for key, value in annotations_of(policy, seen, param, budget).items():
-                    self._note(key, value)
+                found.notes += annotations_of(policy, seen, param, budget).items()
             except Failed as error:
                 if not policy.ignores_failure:
-                    denials.append(Denial(policy.name, name, str(error)))
+                    found.denials.append(Denial(policy.name, name, str(error)))
         if noted:
-            self._note("validation.policy.admission.k8s.io/validation_failure", orjson.dumps(noted).decode())
-        return denials
+            key = "validation.policy.admission.k8s.io/validation_failure"
+            found.notes.append((key, orjson.dumps(noted).decode()))
 
 
 def _noted(policy: str, binding: str, index: int, message: str, actions: Sequence[str]) -> Json:

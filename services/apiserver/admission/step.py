@@ -17,8 +17,9 @@ import orjson
 
 from services.api.kinds import Resource
 from services.apiserver.admission.attributes import Attributes
-from services.apiserver.admission.registrations import Registrations
+from services.apiserver.admission.registrations import Bound, Registrations
 from services.apiserver.storage.watch_cache import WatchCache
+from services.apiserver.strands import Strands
 from services.machinery.clock import Clock
 from services.machinery.schema import Schema
 
@@ -56,11 +57,12 @@ class Admission:
         chance: random.Random,
         authorize: Authorize,
         note: Callable[[str, str], None],
+        strands: Strands,
     ) -> None:
         self.active = True  # until the first look
         self._changed = True
         self._world, self._ask, self._clock, self._random = world, ask, clock, chance
-        self._authorize, self._note = authorize, note
+        self._authorize, self._note, self._strands = authorize, note, strands
         self._registered = Registrations(world.cache_of, self._tell)
 
     @cached_property
@@ -73,7 +75,7 @@ class Admission:
     def _policies(self) -> Policies:
         from services.apiserver.admission.policies import Policies
 
-        return Policies(self._parameters, self._world.equivalents, self._note)
+        return Policies(self._parameters, self._world.equivalents, self._note, self._strands)
 
     @cached_property
     def _mutations(self) -> Mutations:
@@ -87,7 +89,8 @@ class Admission:
 
         world = self._world
         return Webhooks(
-            self._ask, self._random, self._variables, world.equivalents, world.convert, self._note
+            self._ask, self._random, self._variables, world.equivalents, world.convert, self._note,
+            self._strands,
         )  # fmt: skip
 
     def _tell(self) -> None:
@@ -132,7 +135,7 @@ class Admission:
         for number, first in enumerate((True, False)):
             for uid, bound in bounds:
                 if first or uid in rounds.wanted:
-                    changed = self._mutations.mutate(bound, asked, schema, settle)
+                    changed = await self._mutated(bound, asked, schema, settle)
                     rounds.ran(uid, bound.policy.spec.get("reinvocationPolicy"), changed)
             for index, (uid, hook) in enumerate(hooks):
                 if first or uid in rounds.wanted:
@@ -146,6 +149,17 @@ class Admission:
             if asked.obj != before:
                 rounds.ran("", None, True)
 
+    async def _mutated(
+        self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]
+    ) -> bool:
+        given = asked.obj
+
+        def change() -> bool:
+            asked.obj = given  # also where it is begun anew
+            return self._mutations.mutate(bound, asked, schema, settle)
+
+        return await self._strands.judge(change)
+
     # -- validating ------------------------------------------------------------------------------
 
     async def validate(self, asked: Attributes) -> None:
@@ -154,7 +168,7 @@ class Admission:
             return
         registered = self._registered
         if registered.validations:
-            self._policies.validate(registered.validations, asked, self._variables)
+            await self._policies.validate(registered.validations, asked, self._variables)
         if registered.validating:
             await self._webhooks.validate(registered.validating, asked)
 

@@ -22,6 +22,7 @@ from services.apiserver.admission import matching, reviews
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.conditions import Budget, Failed, holds
 from services.apiserver.admission.registrations import Webhook
+from services.apiserver.strands import Strands
 
 Json = dict[str, Any]
 Variables = Callable[[Attributes], Mapping[str, Any]]
@@ -44,11 +45,13 @@ class Webhooks:
         equivalents: Callable[[Resource], Sequence[Resource]],
         convert: Convert,
         note: Note,
+        strands: Strands,
     ) -> None:
         self._ask, self._random, self._variables = ask, chance, variables
         self._equivalents, self._convert, self._note = equivalents, convert, note
+        self._strands = strands
 
-    def matched(self, webhook: Webhook, asked: Attributes) -> Resource | None:
+    async def matched(self, webhook: Webhook, asked: Attributes) -> Resource | None:
         """The version in which the webhook is to see the request; None: not at all. ApiError (403)."""
         spec = webhook.spec
         policy = spec.get("matchPolicy", "Equivalent")
@@ -62,7 +65,9 @@ class Webhooks:
         if not webhook.conditions:
             return found
         try:
-            return found if holds(webhook.conditions, self._variables(asked), Budget()) else None
+            conditions, seen = webhook.conditions, self._variables(asked)
+            wanted = await self._strands.judge(lambda: holds(conditions, seen, Budget()))
+            return found if wanted else None
         except Failed as error:
             if webhook.ignores_failure:
                 return None
@@ -72,7 +77,9 @@ class Webhooks:
 
     async def validate(self, webhooks: Iterable[Webhook], asked: Attributes) -> None:
         """ApiError: of those that say no, or cannot be asked, the first in order."""
-        wanted = [(each, found) for each in webhooks if (found := self.matched(each, asked)) is not None]
+        wanted = [
+            (each, found) for each in webhooks if (found := await self.matched(each, asked)) is not None
+        ]
         if not wanted:
             return
         async with asyncio.TaskGroup() as group:
@@ -97,7 +104,7 @@ class Webhooks:
 
         `place` is the round and the webhook's number in it, for the audit log.
         """
-        version = self.matched(webhook, asked)
+        version = await self.matched(webhook, asked)
         if version is None:
             return False
         changed = await self._mutated(webhook, version, asked, settle)

@@ -32,8 +32,8 @@ class Program:
     _conversions: Mapping[str, Type]
 
     def evaluate(self, variables: Mapping[str, Any], limit: int = PER_CALL_COST_MAX) -> tuple[Any, int]:
-        """The value, and what it cost. EvaluationError, CostExceeded."""
-        given = dict(variables)
+        """The value, and what it cost. EvaluationError, CostExceeded; TurnOver of `machinery.turns`."""
+        given = dict(variables)  # a copy: loops write into it
         for name, kind in self._conversions.items():
             if name in given:
                 given[name] = value_of(given[name], kind)
@@ -45,6 +45,8 @@ class Program:
         except (TypeError, AttributeError) as error:
             # A value that is not of the type that it was declared with.
             raise EvaluationError(f"no such overload: {error}") from None
+        finally:
+            activation.settle()
         if activation.cost > activation.limit:
             raise CostExceeded
         return found, activation.cost

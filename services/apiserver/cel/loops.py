@@ -56,12 +56,16 @@ def _rounds(activation: Activation, ranged: Any, first: str, second: str) -> Ite
     if second:
         pairs = enumerate(ranged) if isinstance(ranged, list) else ranged.items()
         for key, value in pairs:
-            activation.spend(1)
+            activation.cost += 1
+            if activation.cost > activation.mark:
+                activation.passed()
             variables[first], variables[second] = key, value
             yield key
         return
     for element in ranged:
-        activation.spend(1)
+        activation.cost += 1
+        if activation.cost > activation.mark:
+            activation.passed()
         variables[first] = element
         yield element
 

@@ -11,9 +11,9 @@ def searched(text: str, pattern: str) -> bool:
     return _compiled(pattern).search(text)
 
 
-def found(text: str, pattern: str) -> list[str]:
-    """All that it finds. EvaluationError where it is no pattern."""
-    return _compiled(pattern).found(text)
+def found(text: str, pattern: str, most: int = -1) -> list[str]:
+    """All that it finds, or the first ones. EvaluationError where it is no pattern."""
+    return _compiled(pattern).found(text, most)
 
 
 def _compiled(pattern: str) -> regexp.Regexp:

@@ -59,6 +59,8 @@ class CompiledVersion:
         subresources = version.get("subresources") or {}
         self.has_status: bool = subresources.get("status") is not None
         self.scale: Json | None = subresources.get("scale")
+        # No cached_property: compiling may wait for its turn, and nobody may wait for it meanwhile.
+        self._rules: rules.Checker | None = None
 
     @property
     def api_version(self) -> str:
@@ -171,11 +173,9 @@ class CompiledVersion:
             return found
         if any(cause["reason"] in _BLOCKING for cause in found):
             return [*found, invalid(NIL, None, _UNCHECKED)]
+        if self._rules is None:
+            self._rules = rules.compiled(self.root)
         return found + self._rules.faults(new, old)
-
-    @cached_property
-    def _rules(self) -> rules.Checker:
-        return rules.compiled(self.root)
 
     def warnings(self, obj: Json, old: Json | None = None) -> list[str]:
         """Of finalizers that other finalizers' owners may stumble over."""

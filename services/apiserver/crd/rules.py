@@ -23,6 +23,7 @@ from services.apiserver.crd import field_paths, values
 from services.apiserver.crd.number_checks import NIL
 from services.apiserver.crd.rule_types import Types, escaped
 from services.apiserver.crd.structural import META_FIELDS, Node
+from services.machinery import turns
 from services.machinery.field_errors import (
     Cause,
     Causes,
@@ -35,6 +36,7 @@ from services.machinery.field_errors import (
 
 Json = dict[str, Any]
 
+COMPILATION = 300  # units of work, and one for each letter
 MESSAGE_BYTES_MAX = 5 * 1024  # of what a messageExpression makes
 _OUT_OF_BUDGET = (
     "validation failed due to running out of cost budget, no further validation rules will be run"
@@ -81,6 +83,7 @@ def compile_rule(given: Json, node: Node, kind: Type) -> Rule:
     text = given.get("rule", "")
     if not text.strip():
         return rule
+    turns.done(COMPILATION + len(text) + len(given.get("messageExpression", "")))
     old = types.optional_of(kind) if given.get("optionalOldSelf") else kind
     environment = Environment({"self": kind, "oldSelf": old})
     try:

@@ -50,6 +50,7 @@ from services.apiserver.rules.strategy import Strategy
 from services.apiserver.storage.storage import Storage, Stored
 from services.apiserver.storage.watch_cache import WatchCache
 from services.apiserver.storage.watchers import Watcher
+from services.apiserver.strands import Strands
 from services.apiserver.token_issuer import TokenIssuer
 from services.machinery.clock import Clock
 from services.machinery.patch.apply_patch import STRATEGIC, unsupported
@@ -76,6 +77,7 @@ class Registry:
         self._journal = Journal(log)
         self.catalog, self.caches = caches.catalog, caches
         self._storage, self._clock, self._random = storage, clock, chance
+        self.strands = Strands(clock)
         self._stores: dict[str, Store] = {}
         self._readers: dict[str, Reader] = {}
         self._quotas: Quotas | None = None
@@ -93,7 +95,7 @@ class Registry:
 
     def store_for(self, serving: Serving) -> Store:
         """One of its own, for who needs what nobody may ask for."""
-        return Store(serving, self._storage, self.caches, self._clock, self._random)
+        return Store(serving, self._storage, self.caches, self._clock, self._random, self.strands)
 
     def _enter(self, serving: Serving) -> None:
         key = serving.resource.key

@@ -33,6 +33,7 @@ from services.apiserver.rules import admission
 from services.apiserver.rules.strategy import Decoded, Strategy
 from services.apiserver.storage.entries import Entry
 from services.apiserver.storage.storage import Storage, Stored
+from services.apiserver.strands import Strands
 from services.machinery import trace
 from services.machinery.clock import Clock
 from services.machinery.pod_amounts import Amounts
@@ -52,7 +53,13 @@ class Store:
     """All verbs over one resource; subresources bring their own strategy."""
 
     def __init__(
-        self, serving: Serving, storage: Storage, caches: Caches, clock: Clock, chance: random.Random
+        self,
+        serving: Serving,
+        storage: Storage,
+        caches: Caches,
+        clock: Clock,
+        chance: random.Random,
+        strands: Strands,
     ) -> None:
         self.resource = resource = serving.resource
         self.strategy, self.parts = serving.strategy, serving.parts
@@ -60,6 +67,7 @@ class Store:
         self.cache = caches.of(serving.stored)
         self._version, self._stored, self._describing = serving.version, serving.stored, serving.describing
         self._storage, self._caches, self._clock, self._random = storage, caches, clock, chance
+        self._strands = strands
         self.allocations: Allocations | None = None
         self.quotas: Quotas | None = None
         self.extension: Admission | None = None  # webhooks and policies
@@ -132,7 +140,8 @@ class Store:
             options.guard(obj, None)
         metadata.before_create(obj, ctx.now, ctx.random)
         strategy.prepare_create(obj, ctx)
-        refusals.raise_if_invalid(self._stored, obj, strategy.validate_create(obj))
+        causes = await self._strands.judge(lambda: strategy.validate_create(obj))
+        refusals.raise_if_invalid(self._stored, obj, causes)
         admission.validate("create", self.resource, target.subresource, obj, None, ctx)
         if extension is not None and extension.active:
             await extending.validate(extension, extending.asked("CREATE", target, obj, None, ctx, options))
@@ -275,7 +284,8 @@ class Store:
         if options.guard is not None:
             options.guard(new, old)
         strategy.prepare_update(new, old, ctx)
-        refusals.raise_if_invalid(self._stored, new, strategy.validate_update(new, old))
+        causes = await self._strands.judge(lambda: strategy.validate_update(new, old))
+        refusals.raise_if_invalid(self._stored, new, causes)
         admission.validate("update", self.resource, target.subresource, new, old, ctx)
         if extension is not None and extends:
             shown = extending.with_version(old, revision)

@@ -13,11 +13,12 @@ from services.api import kinds
 from services.api.errors import ApiError
 from services.apiserver.authentication.acting import acting_as
 from services.apiserver.authentication.users import AUTHENTICATED, User
-from services.apiserver.registry.request import Answer, PatchType, Target, WriteOptions
+from services.apiserver.registry.request import Answer, ListOptions, PatchType, Target, WriteOptions
 from services.apiserver.server import ApiServer
 from services.apiserver.storage.entries import Selection
 from tests.support.apiserver import apiserver_here
 from tests.support.etcd import Etcd
+from tests.support.strands import in_turns
 
 Json = dict[str, Any]
 V1 = "admissionregistration.k8s.io/v1"
@@ -282,3 +283,28 @@ async def test_the_status_tells_of_expressions_that_cannot_fit(world: World) -> 
         found = await status()
     assert found["observedGeneration"] == 2
     assert not found.get("typeChecking")
+
+
+@pytest.mark.parametrize("kind", ["Validating", "Mutating"])
+async def test_others_are_answered_while_a_policy_is_judged(world: World, kind: str) -> None:
+    endless = "object.data.all(x, object.data.all(y, object.data.all(z, x + y + z != '')))"
+    spec: Json = {"validations": says("object.metadata.name == 'a'"), "variables": []}
+    if kind == "Mutating":
+        made = "[JSONPatch{op: 'add', path: '/data/y', value: 'z'}]"
+        patch = {"patchType": "JSONPatch", "jsonPatch": {"expression": made}}
+        spec = {"mutations": [patch], "reinvocationPolicy": "Never", "variables": []}
+    conditions = [{"name": "long", "expression": endless}]
+    await world.policy(kind=kind, **spec, matchConditions=conditions, failurePolicy="Fail")
+    data = {f"key-{number}": "x" for number in range(200)}
+    judged = asyncio.ensure_future(world.config_map("a", data))
+    await in_turns(judged)
+    answered = asyncio.ensure_future(
+        world.registry.list(
+            Target(_resource("ConfigMap", "v1"), "default"), ListOptions(resource_version="0")
+        )
+    )
+    await asyncio.wait([answered, judged], return_when=asyncio.FIRST_COMPLETED)
+    assert answered.done()
+    assert not judged.done()
+    with pytest.raises(ApiError, match="actual cost limit exceeded"):
+        await judged

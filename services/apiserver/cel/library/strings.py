@@ -197,14 +197,13 @@ _VERBS: dict[str, Callable[[Any, int], str]] = {
 
 @STRINGS.member("find", "string, string -> string")
 def _find(text: str, pattern: str) -> str:
-    found = patterns.found(text, pattern)
+    found = patterns.found(text, pattern, 1)
     return found[0] if found else ""
 
 
 @STRINGS.member("findAll", "string, string -> list<string>", "string, string, int -> list<string>")
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = patterns.found(text, pattern)
-    return found if limit < 0 else found[:limit]
+    return patterns.found(text, pattern, limit)
 
 
 def _searching(args: tuple[Any, ...], result: Any) -> int:
