@@ -14,7 +14,6 @@ from typing import ClassVar
 from services.api.certificates_v1 import CertificateSigningRequest
 from services.api.errors import ApiError, is_not_found
 from services.client.controller import ControllerContext
-from services.controller_manager.certificates import requests
 from services.machinery.certificate_time import ends
 from services.machinery.clock import parse_time
 
