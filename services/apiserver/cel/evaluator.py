@@ -24,6 +24,11 @@ from services.apiserver.cel.values import NO_OVERLOAD, Optional, matches
 LIST_COST, MAP_COST, STRUCT_COST = 10, 30, 40
 
 
+# Operators that cost by the size of their operands, and kinds whose size is always 1.
+_BY_SIZE = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_+_"))
+_SMALL = frozenset(("bool", "double", "duration", "int", "null", "timestamp", "uint"))
+
+
 class Builder:
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -85,6 +90,8 @@ class Builder:
             case "_?_:_":
                 return _choice(*args)
         cost = self._library.costs.get(node.function)
+        if cost is not None and node.function in _BY_SIZE and all(map(_is_small, node.args)):
+            cost = None
         if node.exact and cost is None:
             function = node.overloads[0].call
             if len(args) == 1:
@@ -153,6 +160,10 @@ class Builder:
         return run
 
 
+def _is_small(node: Node) -> bool:
+    return node.type.kind in _SMALL
+
+
 def _optional(value: Any) -> Optional:
     if not isinstance(value, Optional):
         raise EvaluationError(NO_OVERLOAD)
@@ -199,15 +210,14 @@ def _dispatched(
     cost: Callable[[tuple[Any, ...], Any], int] | None,
 ) -> Run:  # fmt: skip
     def run(activation: Activation) -> Any:
-        given = tuple(arg(activation) for arg in args)
-        if cost is not None:
-            activation.spend(cost(given, None))
-        else:
-            activation.cost += 1
+        given = tuple([arg(activation) for arg in args])
+        activation.cost += cost(given, None) if cost is not None else 1
+        if activation.cost > activation.mark:
+            activation.passed()
         for overload in overloads:
             if exact or all(map(matches, given, overload.args)):
                 result = overload.call(*given)
-                if isinstance(result, str | list) and len(result) > 64:
+                if type(result) is not bool and isinstance(result, str | list) and len(result) > 64:
                     activation.spend(len(result) // 10)
                 return result
         raise EvaluationError(NO_OVERLOAD)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from operator import ge, gt, le, lt
 from typing import Any
 
 from services.apiserver.cel import values
@@ -11,7 +13,7 @@ from services.apiserver.cel.faults import EvaluationError
 from services.apiserver.cel.functions import Library
 from services.apiserver.cel.lexer import INT64_MAX, INT64_MIN, UINT64_MAX
 from services.apiserver.cel.schema_values import MapList, SetList
-from services.apiserver.cel.values import NO_OVERLOAD, NONE, Duration, Optional, UInt, compare, equal
+from services.apiserver.cel.values import NO_OVERLOAD, NONE, Duration, Optional, UInt, comparable, equal
 
 OPERATORS = Library()
 _ORDERED = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration")
@@ -54,7 +56,10 @@ def _moment(start: datetime, delta: timedelta) -> datetime:
 )  # fmt: skip
 def add(one: Any, other: Any) -> Any:
     kind = type(one)
-    if kind is int or kind is UInt:
+    if kind is int:
+        total = one + other
+        return total if INT64_MIN <= total <= INT64_MAX else checked(total, kind)
+    if kind is UInt:
         return checked(int(one) + int(other), kind)
     if kind is Duration and type(other) is Duration:
         return _lasting(one.nanoseconds + other.nanoseconds)
@@ -62,9 +67,7 @@ def add(one: Any, other: Any) -> Any:
         return _moment(one, other.delta())
     if isinstance(other, datetime):
         return _moment(other, one.delta())
-    if kind is SetList:
-        return SetList([*one, *(each for each in other if not contains(each, one))])
-    if kind is MapList:
+    if kind is SetList or kind is MapList:
         return one.joined(other)
     return one + other
 
@@ -131,10 +134,17 @@ OPERATORS.function("_?_:_", "bool, A, A -> A")(lambda condition, one, other: one
 OPERATORS.function("_==_", "A, A -> bool")(equal)
 OPERATORS.function("_!=_", "A, A -> bool")(lambda one, other: not equal(one, other))
 _COMPARED = (*_pairs(*_ORDERED, result="bool"), *(f"{each} -> bool" for each in _MIXED))
-OPERATORS.function("_<_", *_COMPARED)(lambda one, other: compare(one, other) < 0)
-OPERATORS.function("_<=_", *_COMPARED)(lambda one, other: compare(one, other) <= 0)
-OPERATORS.function("_>_", *_COMPARED)(lambda one, other: compare(one, other) > 0)
-OPERATORS.function("_>=_", *_COMPARED)(lambda one, other: compare(one, other) >= 0)
+
+
+def _declare_order(name: str, holds: Callable[[Any, Any], bool]) -> None:
+    @OPERATORS.function(name, *_COMPARED)
+    def ordered(one: Any, other: Any) -> bool:
+        comparable(one, other)
+        return holds(one, other)
+
+
+for _name, _holds in (("_<_", lt), ("_<=_", le), ("_>_", gt), ("_>=_", ge)):
+    _declare_order(_name, _holds)
 
 
 @OPERATORS.function("@in", "A, list<A> -> bool", "A, map<A, B> -> bool")

@@ -98,6 +98,8 @@ def matches(value: Any, wanted: Type) -> bool:
 def equal(one: Any, other: Any) -> bool:
     kind, other_kind = type(one), type(other)
     if kind is other_kind:
+        if kind in _PLAIN:
+            return bool(one == other)
         if kind is list:
             return len(one) == len(other) and all(map(equal, one, other))
         if kind is dict:
@@ -118,17 +120,23 @@ def equal(one: Any, other: Any) -> bool:
 
 _NUMBERS = (int, UInt, float)
 _ORDERED = (str, bytes, bool, datetime, Duration)
+_PLAIN = (int, str, bool)  # the most usual kinds
+
+
+def comparable(one: Any, other: Any) -> None:
+    """EvaluationError where there is no order, in which Python's `<` would put them as CEL does."""
+    kind, other_kind = type(one), type(other)
+    if kind is other_kind and kind in _PLAIN:  # texts by code point, as bytes of UTF-8 are
+        return
+    if not ((kind is other_kind and kind in _ORDERED) or (kind in _NUMBERS and other_kind in _NUMBERS)):
+        raise EvaluationError(NO_OVERLOAD)
+    if one != one or other != other:
+        raise EvaluationError("NaN values cannot be ordered")
 
 
 def compare(one: Any, other: Any) -> int:
     """-1, 0, 1. EvaluationError where there is no order."""
-    kind, other_kind = type(one), type(other)
-    if not ((kind is other_kind and kind in _ORDERED) or (kind in _NUMBERS and other_kind in _NUMBERS)):
-        raise EvaluationError(NO_OVERLOAD)
-    if kind is str:  # by code point, as bytes of UTF-8 are
-        return int(one > other) - int(one < other)
-    if one != one or other != other:
-        raise EvaluationError("NaN values cannot be ordered")
+    comparable(one, other)
     return int(one > other) - int(one < other)
 
 

@@ -185,3 +185,31 @@ def test_a_schema_says_what_json_means(text: str) -> None:
     }
     assert Environment({"self": SCHEMA}).compile(text).evaluate({"self": given})[0] is True
     assert given["ratio"] == 2  # untouched
+
+
+def test_sets_compare_in_one_pass() -> None:
+    """As lists of their length they would take a minute."""
+    numbers = types.Type("list", (types.INT,), "set")
+    environment = Environment({"a": numbers, "b": numbers})
+    given = {"a": list(range(50_000)), "b": list(range(50_000))[::-1]}
+    for text in ("a == b", "a + b == b", "a + [-1] != b", "(a + [1, -1]).size() == 50001"):
+        assert environment.compile(text).evaluate(given)[0] is True, text
+
+
+def test_sets_hold_what_is_equal_once() -> None:
+    anything = types.Type("list", (types.DYN,), "set")
+    environment = Environment({"a": anything, "b": anything})
+    same = [1, 1.0, True, "1", None, {"x": [1]}, [1, 2]]
+    assert environment.compile("a == b").evaluate({"a": same, "b": same[::-1]})[0] is True
+    for one, other in ((1, True), ("1", 1), ({"x": 1}, {"x": 2}), ([1], [2]), (None, False), ([], {})):
+        assert environment.compile("a == b").evaluate({"a": [one], "b": [other]})[0] is False
+        assert environment.compile("(a + b).size()").evaluate({"a": [one], "b": [other]})[0] == 2
+    assert environment.compile("(a + b).size()").evaluate({"a": [{"x": 1}], "b": [{"x": 1.0}]})[0] == 1
+
+
+def test_finding_stops_where_enough_is_found() -> None:
+    text = "ab" * 100
+    assert value("object.find('b.')", object=text) == "ba"
+    assert value("object.findAll('a', 2)", object=text) == ["a", "a"]
+    assert value("object.findAll('a', 0)", object=text) == []
+    assert len(value("object.findAll('a')", object=text)) == 100
