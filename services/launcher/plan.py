@@ -6,7 +6,6 @@ The same components as in docker-compose.yml, with the flags that fit one machin
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,71 +141,92 @@ def make_plan(
     addresses: Addresses = ONE_ADDRESS,
 ) -> Plan:
     """The processes in the order in which they are started."""
-
-    def at(name: str) -> str:
-        return f"{addresses.node(name)}:{ports[name]}"
-
-    def python(name: str, module: str, *flags: str) -> Component:
-        level = ("--log-level", options.log_level) if options.log_level else ()
-        argv = (sys.executable, "-m", f"services.{module}", *level, *flags)
-        return Component(name, (*argv, "--port", str(ports[name])), at(name), "--apiserver" in flags)
-
+    place = _Place(options, ports, data.parent, run, addresses)
     etcd = Component(
         "etcd",
-        etcd_argv(etcd_binary, data / "etcd", at("etcd"), at("etcd-peer")) + etcd_flags,
-        at("etcd"),
+        etcd_argv(etcd_binary, data / "etcd", place.at("etcd"), place.at("etcd-peer")) + etcd_flags,
+        place.at("etcd"),
         environment=ETCD_ENVIRONMENT,
-    )
-    keys = data.parent / "keys"
-    signing = ("--service-account-signing-key-file", str(keys / SIGNING_KEY))
-    https = (
-        *("--secure-port", str(ports.get("apiserver-https", -1))),
-        *(
-            "--tls-cert-file",
-            str(keys / f"{SERVING}.crt"),
-            "--tls-private-key-file",
-            str(keys / f"{SERVING}.key"),
-        ),
-        *("--client-ca-file", str(keys / CA_CERTIFICATE)),
-    )
-    own = ("--cert-dir", str(keys))
-    health = run / "apiserver.health"
-    told = ("--health-socket", str(health))
-    apiserver = replace(
-        python(
-            "apiserver",
-            "apiserver",
-            "--etcd-servers",
-            at("etcd"),
-            *signing,
-            *https,
-            *own,
-            *told,
-            *_audit(options, data.parent / "logs"),
-        ),
-        health=f"unix:{health}",
     )
     # A cluster that was started before there was this port goes on without it.
     images = ("--http-port", str(ports.get("registry-http", -1)), "--data-dir", str(data / "registry"))
-    components = [etcd, apiserver, python("registry", "registry", *images)]
-    server = ("--apiserver", at("apiserver"), *own)
-    for name in numbered("scheduler", options.schedulers):
-        components.append(python(name, "scheduler", *server, "--leader-elect"))
-    for name in numbered("controller-manager", options.controller_managers):
-        trusted = (
-            *("--root-ca-file", str(keys / CA_CERTIFICATE)),
-            *("--cluster-signing-cert-file", str(keys / CA_CERTIFICATE)),
-            *("--cluster-signing-key-file", str(keys / CA_KEY)),
-        )
-        brings = ("--addons", str(config_folder("addons")))
-        components.append(python(name, "controller_manager", *server, "--leader-elect", *trusted, *brings))
-    if CLOUD in ports:  # Hollow nodes have no addresses that a load balancer could lead to.
-        range_ = ("--load-balancer-cidr", addresses.load_balancers)
-        components.append(python(CLOUD, "cloud_controller_manager", *server, *range_))
-    flags = (*server, "--registry", at("registry"), *options.node_flags)
-    components += _nodes(options, python, flags, run, data.parent, addresses)
+    components = [etcd, _apiserver(place), place.python("registry", "registry", *images)]
+    components += [*_control_plane(place), *_nodes(place)]
     names = tuple(name for name in options.node_names() if name not in options.stopped)
-    return Plan(tuple(components), at("apiserver"), at("etcd"), names)
+    return Plan(tuple(components), place.at("apiserver"), place.at("etcd"), names)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where everything is, and how a component is started there."""
+
+    options: Options
+    ports: dict[str, int]
+    home: Path
+    run: Path
+    addresses: Addresses
+
+    @property
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def server(self) -> tuple[str, ...]:
+        """For whoever asks the API server."""
+        return ("--apiserver", self.at("apiserver"), *self.own)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        return ("--cert-dir", str(self.keys))
+
+    def at(self, name: str) -> str:
+        return f"{self.addresses.node(name)}:{self.ports[name]}"
+
+    def python(self, name: str, module: str, *flags: str) -> Component:
+        level = ("--log-level", self.options.log_level) if self.options.log_level else ()
+        argv = (sys.executable, "-m", f"services.{module}", *level, *flags)
+        return Component(
+            name, (*argv, "--port", str(self.ports[name])), self.at(name), "--apiserver" in flags
+        )
+
+
+def _apiserver(place: _Place) -> Component:
+    keys, health = place.keys, place.run / "apiserver.health"
+    flags = (
+        *("--etcd-servers", place.at("etcd")),
+        *("--service-account-signing-key-file", str(keys / SIGNING_KEY)),
+        *("--secure-port", str(place.ports.get("apiserver-https", -1))),
+        *("--tls-cert-file", str(keys / f"{SERVING}.crt")),
+        *("--tls-private-key-file", str(keys / f"{SERVING}.key")),
+        *("--client-ca-file", str(keys / CA_CERTIFICATE)),
+        *place.own,
+        *("--health-socket", str(health)),
+        *_audit(place.options, place.home / "logs"),
+    )
+    return replace(place.python("apiserver", "apiserver", *flags), health=f"unix:{health}")
+
+
+def _control_plane(place: _Place) -> list[Component]:
+    """Those that ask the API server, but for the nodes."""
+    options, keys = place.options, place.keys
+    components = [
+        place.python(name, "scheduler", *place.server, "--leader-elect")
+        for name in numbered("scheduler", options.schedulers)
+    ]
+    signing = (
+        *("--root-ca-file", str(keys / CA_CERTIFICATE)),
+        *("--cluster-signing-cert-file", str(keys / CA_CERTIFICATE)),
+        *("--cluster-signing-key-file", str(keys / CA_KEY)),
+    )
+    brings = ("--addons", str(config_folder("addons")))
+    components += [
+        place.python(name, "controller_manager", *place.server, "--leader-elect", *signing, *brings)
+        for name in numbered("controller-manager", options.controller_managers)
+    ]
+    if CLOUD in place.ports:  # Hollow nodes have no addresses that a load balancer could lead to.
+        range_ = ("--load-balancer-cidr", place.addresses.load_balancers)
+        components.append(place.python(CLOUD, "cloud_controller_manager", *place.server, *range_))
+    return components
 
 
 def _audit(options: Options, logs: Path) -> tuple[str, ...]:
@@ -220,28 +240,24 @@ def _audit(options: Options, logs: Path) -> tuple[str, ...]:
     return ("--audit-log-path", str(logs / AUDIT_LOG), *chosen)
 
 
-def _nodes(
-    options: Options,
-    python: Callable[..., Component],
-    flags: tuple[str, ...],
-    run: Path,
-    home: Path,
-    addresses: Addresses,
-) -> list[Component]:
+def _nodes(place: _Place) -> list[Component]:
+    options = place.options
+    flags = (*place.server, "--registry", place.at("registry"), *options.node_flags)
     specs = {spec.name: spec for spec in options.added}
     nodes = []
     for name in node_processes(options):
+        root = ("--root-dir", str(place.run / name))
         if name == "nodes":
-            how = ("--nodes", str(options.nodes), "--name-prefix", "node-", "--root-dir", str(run / "nodes"))
-            nodes.append(python(name, "node", *flags, *how))
+            how = ("--nodes", str(options.nodes), "--name-prefix", "node-", *root)
+            nodes.append(place.python(name, "node", *flags, *how))
             continue
-        manifests = home / "nodes" / name / "etc" / "kubernetes" / "manifests"
+        manifests = place.home / "nodes" / name / "etc" / "kubernetes" / "manifests"
         own = (
-            *("--name", name, "--root-dir", str(run / name), "--pod-manifest-path", str(manifests)),
-            *("--bind-address", addresses.node(name)),
+            *("--name", name, *root, "--pod-manifest-path", str(manifests)),
+            *("--bind-address", place.addresses.node(name)),
         )
         spec = specs.get(name, NodeSpec(name)).flags()
-        node = python(name, "node", *flags, *own, *spec)
+        node = place.python(name, "node", *flags, *own, *spec)
         nodes.append(replace(node, stopped=name in options.stopped))
     return nodes
 
