@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.apiserver.admission.attributes import Attributes
+from services.apiserver.admission.attributes import Attributes, GroupVersionKind
 from services.apiserver.admission.expressions import CONDITION, compile_as
 from services.apiserver.cel import CompileError, CostExceeded, Environment, EvaluationError, Program
 from services.apiserver.cel.environment import BUDGET
@@ -18,6 +18,7 @@ from services.apiserver.cel.library.access import Asked, AuthorizerValue, Decide
 
 Json = dict[str, Any]
 Authorize = Callable[[Attributes, Asked], tuple[bool, str, str]]
+_NAMESPACE = GroupVersionKind("", "v1", "Namespace")
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
@@ -93,7 +94,8 @@ def variables_of(asked: Attributes, namespace: Json | None, authorize: Authorize
         "object": asked.obj,
         "oldObject": asked.old,
         "request": request_of(asked),
-        "namespaceObject": namespace_seen(namespace),
+        # A Namespace is in none, though its requests name it as theirs.
+        "namespaceObject": None if asked.kind == _NAMESPACE else namespace_seen(namespace),
         "authorizer": AuthorizerValue(decide),
         "authorizer.requestResource": _own_resource(asked, decide),
     }

@@ -6,6 +6,7 @@ managedFields stay the caller's. A policy that fails refuses the request, unless
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,6 @@ import orjson
 
 from services.api import errors
 from services.api.errors import ApiError
-from services.apiserver.admission import reviews
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.conditions import Budget, Failed, holds
 from services.apiserver.admission.matching import Equivalents
@@ -28,12 +28,15 @@ from services.apiserver.admission.policies import (
 )
 from services.apiserver.admission.policy_programs import Mutation, Policy, with_policy_variables
 from services.apiserver.admission.registrations import Bound
+from services.apiserver.cel import values
 from services.machinery.patch import apply as apply_patch
+from services.machinery.patch.json_patch import NotApplicable, NotMeant, applied
 from services.machinery.schema import Schema
 
 Json = dict[str, Any]
 _KIND = "MutatingAdmissionPolicy"
 _MANAGER = "mutating-admission-policy"
+EXACT_MAX = 2**53 - 1
 
 
 class Mutations:
@@ -71,7 +74,7 @@ class Mutations:
         try:
             for param in self._parameters(policy, binding, asked):
                 self._apply(policy, param, asked, schema, settle, budget)
-        except (Failed, Misconfigured, reviews.BadAnswer, ApiError) as error:
+        except (Failed, Misconfigured, ApiError) as error:
             asked.obj = before
             if policy.ignores_failure:
                 return
@@ -97,11 +100,38 @@ class Mutations:
             asked.obj = settle(self._changed(mutation, asked.obj, answer, schema))
 
     def _changed(self, mutation: Mutation, obj: Json, answer: Any, schema: Schema) -> Json:
+        wanted = json_of(answer)
         if mutation.patch_type == "JSONPatch":
-            return reviews.patched(obj, orjson.dumps(answer, default=str))
-        if not isinstance(answer, dict):
+            try:
+                return applied(obj, wanted)
+            except NotMeant:
+                return obj
+            except NotApplicable as error:
+                raise Failed(f"JSON Patch: {error}") from None
+        if not isinstance(wanted, dict):
             raise Failed(f"expression '{mutation.expression.text}' must evaluate to Object")
-        return merged(obj, answer, schema, self._now())
+        return merged(obj, wanted, schema, self._now())
+
+
+def json_of(value: Any) -> Any:
+    """What an expression answers, as JSON has it. Failed."""
+    match value:
+        case dict():
+            return {key: json_of(each) for key, each in value.items()}
+        case list():
+            return [json_of(each) for each in value]
+        case bool() | str() | float() | None:
+            return value
+        case int():
+            # What other readers of JSON would not tell apart is a text, as in protobuf's JSON.
+            return int(value) if abs(value) <= EXACT_MAX else str(int(value))
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime():
+            return values.timestamp_text(value)
+        case values.Duration():
+            return values.duration_text(value)
+    raise Failed(f"a value of type {values.type_of(value)} cannot be written as JSON")
 
 
 def merged(obj: Json, wanted: Json, schema: Schema, now: datetime) -> Json:
@@ -111,7 +141,7 @@ def merged(obj: Json, wanted: Json, schema: Schema, now: datetime) -> Json:
     meta = obj["metadata"]
     names = {key: meta[key] for key in ("name", "namespace", "generateName") if key in meta}
     config = {
-        **orjson.loads(orjson.dumps(wanted, default=str)),
+        **orjson.loads(orjson.dumps(wanted)),
         "apiVersion": obj["apiVersion"],
         "kind": obj["kind"],
     }

@@ -39,6 +39,10 @@ class NotApplicable(Exception):
     """A patch that does not fit what it is for; the text says why."""
 
 
+class NotMeant(NotApplicable):
+    """One of its tests fails."""
+
+
 def applied(current: Json, operations: list[Json]) -> Json:
     """What the operations make of it; it is not changed itself. NotApplicable."""
     import jsonpatch
@@ -57,6 +61,8 @@ def applied(current: Json, operations: list[Json]) -> Json:
                 operation = operation | {"op": "add"}
             document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
         orjson.dumps(document)  # TypeError where moves have nested it too deeply
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise NotMeant(str(error)) from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
         raise NotApplicable(str(error)) from None
     except (TypeError, KeyError, IndexError, AttributeError) as error:

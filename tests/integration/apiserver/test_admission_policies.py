@@ -235,6 +235,27 @@ async def test_a_mutating_policy_that_fails_refuses(world: World) -> None:
     assert "MutatingAdmissionPolicy 'p-0' with binding 'b-p-0' denied request: " in error.message
 
 
+async def test_a_patch_whose_test_fails_changes_nothing(world: World) -> None:
+    patch = "[JSONPatch{op: 'test', path: '/data/a', value: 'b'}, JSONPatch{op: 'remove', path: '/data/a'}]"
+    mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}
+    await world.policy(kind="Mutating", reinvocationPolicy="Never", mutations=[mutation])
+    assert (await world.config_map("a", {"a": "c"}))["data"] == {"a": "c"}
+    assert not (await world.config_map("b", {"a": "b"})).get("data")
+
+
+async def test_a_namespace_is_in_none(world: World) -> None:
+    rule = {**CONFIG_MAPS, "resources": ["namespaces"]}
+    await world.policy(
+        validations=says("namespaceObject == null"), matchConstraints={"resourceRules": [rule]}
+    )
+    await world.create("v1", "Namespace", "n")
+    namespaces = _resource("Namespace", "v1")
+    await world.registry.store(namespaces).cache.catch_up()
+    change: PatchType = "application/merge-patch+json"
+    body = orjson.dumps({"metadata": {"labels": {"a": "b"}}})
+    await world.registry.patch(Target(namespaces, "", "n"), body, change, WriteOptions())
+
+
 async def test_policies_are_checked_when_they_are_stored(world: World) -> None:
     bad = [
         ({"expression": "object.x"}, 'expression: Invalid value: "object.x": must evaluate to bool'),
