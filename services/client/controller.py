@@ -20,7 +20,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from services.api.core_v1 import Pod
-from services.api.errors import ApiError, is_already_exists, is_conflict
+from services.api.errors import ApiError, is_already_exists, is_conflict, is_not_found
+from services.api.kinds import resource_of
 from services.api.meta_v1 import LabelSelector, OwnerReference
 from services.api.object import Object, ObjectKey
 from services.client.client import Client
@@ -37,6 +38,7 @@ from services.machinery.owners import controller_of
 if TYPE_CHECKING:
     from services.client.recorder import EventRecorder
 
+QUIET_RETRIES = 8  # those of about the first second, 5 ms to 640 ms apart
 T = TypeVar("T", bound=Object)
 
 
@@ -181,13 +183,23 @@ class Controller(Generic[T]):
             "controller": self.name, "kind": self.kind.kind, "namespace": key.namespace, "name": key.name,
         }  # fmt: skip
         errors = _leaves(error)
-        if all(_is_passing(each) for each in errors):
+        if all(_is_passing(each) or self._is_gone(each, key) for each in errors):
             self.log.debug("Reconcile will be tried again", **names, reason=str(errors[0]))
         elif all(isinstance(each, ApiError) for each in errors):
             reason = "; ".join(dict.fromkeys(str(each) for each in errors))
-            self.log.warning("Could not reconcile; will try again", **names, reason=reason)
+            # What is refused comes back within milliseconds at first, and says the same.
+            say = self.log.debug if 0 < self.queue.retries(key) < QUIET_RETRIES else self.log.warning
+            say("Could not reconcile; will try again", **names, reason=reason)
         else:
             self.log.error("Reconcile failed; will try again", **names, exc_info=error)
+
+    def _is_gone(self, error: BaseException, key: ObjectKey) -> bool:
+        """Whether the object itself went meanwhile: the cache will say so in a moment."""
+        if not is_not_found(error):
+            return False
+        assert isinstance(error, ApiError)
+        details = error.status.get("details") or {}
+        return (details.get("kind"), details.get("name")) == (resource_of(self.kind).plural, key.name)
 
     def _subscribe(self, watch: Watch, informer: Informer[Any]) -> None:
         match watch:

@@ -110,7 +110,7 @@ async def serve(flags: argparse.Namespace, process: Process) -> None:
                 else:
                     await lead()
         except* LeadershipLost as lost:
-            raise Fatal(f"no longer the leader: {lost.exceptions[0]}") from None
+            raise Fatal(f"Lost the lead, leaving: {lost.exceptions[0]}") from None
 
 
 def main() -> int:

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 import structlog
+import structlog.testing
 
 from services.api.apps_v1 import ReplicaSet, ReplicaSetSpec
 from services.api.core_v1 import Container, Event, Namespace, Pod, PodSpec, PodTemplateSpec
-from services.api.errors import forbidden
+from services.api.errors import forbidden, not_found
 from services.api.kinds import resource_of
 from services.api.meta_v1 import LabelSelector, ObjectMeta
 from services.api.object import ObjectKey
@@ -114,6 +115,33 @@ async def test_a_failed_reconcile_comes_back(world: World) -> None:
         await world.client.create(replica_set())
         await world.clock.advance(10)
         assert len(spy.seen) == 3
+
+
+async def test_what_is_refused_again_and_again_is_complained_of_now_and_then(world: World) -> None:
+    async def refuse(obj: ReplicaSet) -> None:
+        raise forbidden(resource_of(Pod), f"kubia-{len(world.spy.seen)}", "exceeded quota: q")
+
+    async with world.running() as spy:
+        spy.work = refuse
+        with structlog.testing.capture_logs() as lines:
+            await world.client.create(replica_set())
+            await world.clock.advance(4)
+    told = [line["log_level"] for line in lines if "reconcile" in line["event"].lower()]
+    assert len(told) == len(spy.seen) >= 9
+    assert told[:8] == ["warning", *["debug"] * 7]  # retries of the first second
+    assert set(told[8:]) == {"warning"}
+
+
+async def test_an_object_that_went_meanwhile_is_none_to_complain_of(world: World) -> None:
+    async def lose(obj: ReplicaSet) -> None:
+        raise not_found(resource_of(ReplicaSet), "kubia")
+
+    async with world.running() as spy:
+        spy.work = lose
+        with structlog.testing.capture_logs() as lines:
+            await world.client.create(replica_set())
+            await settle()
+            assert [line["log_level"] for line in lines if "econcile" in line["event"]] == ["debug"]
 
 
 async def test_owned_and_orphaned_pods_wake_their_owner(world: World) -> None:
