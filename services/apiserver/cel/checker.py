@@ -111,7 +111,7 @@ class Checker:
 
     def _field(self, node: Select, operand: Type) -> Type:
         match operand.kind:
-            case "dyn" | "error" | "param":
+            case "any" | "dyn" | "error" | "param":
                 return DYN
             case "map":
                 return operand.args[1]
@@ -265,6 +265,8 @@ class Checker:
         over = self._seen(self._check(node.range))
         if node.kind in ("optMap", "optFlatMap"):
             return self._optional_macro(node, over)
+        if node.kind == "bind":
+            return self._named(node, over)
         match over.kind:
             case "list":
                 key, value = types.INT, over.args[0]
@@ -320,16 +322,21 @@ class Checker:
             message = f"found no matching overload for '_?_:_' applied to '({shown}, dyn, dyn)'"
         self._faults.add(node.at, message)
 
+    def _named(self, node: Macro, value: Type) -> Type:
+        """The result's type, with the macro's variable for a value."""
+        before = self._variables
+        self._variables = before | {node.variable: value}
+        assert node.result is not None
+        result = self._check(node.result)
+        self._variables = before
+        return result
+
     def _optional_macro(self, node: Macro, over: Type) -> Type:
         inner = over.args[0] if over.kind == "optional" else DYN
         if over.kind not in ("optional", "dyn", "error"):
             message = f"found no matching overload for 'hasValue' applied to '{over}.()'"
             self._faults.add(node.at, message)
-        before = self._variables
-        self._variables = before | {node.variable: inner}
-        assert node.result is not None
-        result = self._check(node.result)
-        self._variables = before
+        result = self._named(node, inner)
         if node.kind == "optMap":
             return types.optional_of(result)
         seen = self._seen(result)

@@ -53,15 +53,20 @@ class Program:
 
 
 class Environment:
-    """`variables` by name; `structs` are the types that `Name{…}` makes; `library` what may be called."""
+    """`variables` by name; `structs` are the types that `Name{…}` makes; `library` what may be called.
+
+    `binds`: whether there is a macro `cel.bind`.
+    """
 
     def __init__(
         self,
         variables: Mapping[str, Type],
         structs: Mapping[str, Type] | None = None,
         library: Library | None = None,
+        *,
+        binds: bool = False,
     ) -> None:
-        self.variables, self._library = variables, library
+        self.variables, self._library, self._binds = variables, library, binds
         self.structs = structs if structs is not None else {}
 
     @cached_property
@@ -69,10 +74,10 @@ class Environment:
         return {name: kind for name, kind in self.variables.items() if needs_values(kind)}
 
     def extended(self, variables: Mapping[str, Type]) -> Environment:
-        return Environment({**self.variables, **variables}, self.structs, self._library)
+        return Environment({**self.variables, **variables}, self.structs, self._library, binds=self._binds)
 
     def with_structs(self, structs: Mapping[str, Type]) -> Environment:
-        return Environment(self.variables, structs, self._library)
+        return Environment(self.variables, structs, self._library, binds=self._binds)
 
     def compile(self, text: str) -> Program:
         """CompileError, in upstream's words but for what whoever asks puts before them."""
@@ -82,7 +87,7 @@ class Environment:
         from services.apiserver.cel.parser import TOO_DEEP, parse
 
         library, faults = self._library or ALL, Faults(text)
-        tree = parse(text, faults)
+        tree = parse(text, faults, binds=self._binds)
         if tree is None:
             raise (None if faults.has(TOO_DEEP) else syntax_faults.of(text)) or faults.error()
         try:

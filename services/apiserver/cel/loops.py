@@ -21,9 +21,9 @@ Body = Callable[["Activation", Iterable[Any]], Any]
 
 
 def loop(node: Macro, over: Run, condition: Run | None, result: Run | None) -> Run:
-    if node.kind in ("optMap", "optFlatMap"):
+    if node.kind in ("bind", "optMap", "optFlatMap"):
         assert result is not None
-        return _on_optional(node, over, result)
+        return _bound(node, over, result) if node.kind == "bind" else _on_optional(node, over, result)
     first, second = node.variable, node.second
     body = _body(node.kind, condition, result)
 
@@ -157,6 +157,21 @@ def _mapped(condition: Run | None, result: Run | None, *, entries: bool) -> Body
         return found
 
     return body
+
+
+def _bound(node: Macro, value: Run, result: Run) -> Run:
+    """`cel.bind`: a name for a value that is needed more than once."""
+
+    def run(activation: Activation) -> Any:
+        found, variables = value(activation), activation.variables
+        hidden = variables.get(node.variable, _ABSENT)
+        variables[node.variable] = found
+        try:
+            return result(activation)
+        finally:
+            _restore(variables, node.variable, hidden)
+
+    return run
 
 
 def _on_optional(node: Macro, over: Run, result: Run) -> Run:

@@ -12,11 +12,13 @@ _WITH_TWO = ("all", "exists", "existsOne")
 _TRANSFORMS = ("transformList", "transformMap", "transformMapEntry")
 
 
-def expand(call: Call, faults: Faults) -> Node:
-    """What a call means, if its name and shape are a macro's; else the call."""
+def expand(call: Call, faults: Faults, *, binds: bool = False) -> Node:
+    """What a call means, if its name and shape are a macro's; else the call. `binds`: `cel.bind` is one."""
     count, name, target = len(call.args), call.function, call.target
     if target is None:
         return _has(call, faults) if name == "has" and count == 1 else call
+    if binds and name == "bind" and count == 3 and isinstance(target, Ident) and target.name == "cel":
+        return _of_one(call, call.args[1], result=call.args[2], faults=faults)
     if name in _PREDICATES and count == 2:
         return _of_one(call, target, condition=call.args[1], faults=faults)
     if name == "map" and count in (2, 3):

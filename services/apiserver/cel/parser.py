@@ -59,13 +59,13 @@ class SyntaxFault(Exception):
         self.at, self.message = at, message
 
 
-def parse(text: str, faults: Faults) -> Node | None:
-    """The tree; None where the text has none, and `faults` say why."""
+def parse(text: str, faults: Faults, *, binds: bool = False) -> Node | None:
+    """The tree; None where the text has none, and `faults` say why. `binds`: there is a macro `cel.bind`."""
     if len(text) > TEXT_LENGTH_MAX:
         faults.add(0, f"expression code point size exceeds limit: size: {len(text)}, limit {TEXT_LENGTH_MAX}")
         return None
     try:
-        parser = _Parser(lexer.tokens(text), faults)
+        parser = _Parser(lexer.tokens(text), faults, binds)
         tree = parser.expression()
         parser.expect("end")
     except (LexError, SyntaxFault) as fault:
@@ -78,8 +78,8 @@ def parse(text: str, faults: Faults) -> Node | None:
 
 
 class _Parser:
-    def __init__(self, words: list[Token], faults: Faults) -> None:
-        self._words, self._faults = words, faults
+    def __init__(self, words: list[Token], faults: Faults, binds: bool) -> None:
+        self._words, self._faults, self._binds = words, faults, binds
         self._at = 0
         self._depth = 0
 
@@ -194,7 +194,8 @@ class _Parser:
         name = self._accept("quoted") or self.expect("ident")
         if not optional and name.kind == "ident" and (paren := self._accept("(")):
             args = self._list_until(")")
-            return expand(Call(at=paren.at, function=name.text, target=operand, args=args), self._faults)
+            call = Call(at=paren.at, function=name.text, target=operand, args=args)
+            return expand(call, self._faults, binds=self._binds)
         return Select(at=dot.at, operand=operand, field=name.value, optional=optional)
 
     def _indexed(self, operand: Node) -> Node:

@@ -84,7 +84,7 @@ class Macro(Node):
     """`range.all(x, …)` and its kin; with two variables `second` is the value's name.
 
     `condition` is what filters or decides, `result` what the new elements are made of; `key` that of an
-    entry.
+    entry. In `cel.bind(x, value, result)` the value stands for the range.
     """
 
     kind: str

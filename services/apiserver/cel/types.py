@@ -38,6 +38,8 @@ class Field:
 
 
 DYN, ERROR, NULL = Type("dyn"), Type("error"), Type("null")
+ANY = Type("any")  # one value of some kind, no list and no map
+_OPEN = frozenset(("any", "dyn", "error"))
 BOOL, INT, UINT, DOUBLE = Type("bool"), Type("int"), Type("uint"), Type("double")
 STRING, BYTES = Type("string"), Type("bytes")
 TIMESTAMP, DURATION = Type("timestamp"), Type("duration")
@@ -73,7 +75,7 @@ def assignable(bound: Bindings, given: Type, wanted: Type) -> bool:
     """Whether `given` may stand for `wanted`. Binds type parameters; on False they may be half bound."""
     if wanted.kind == "param" or given.kind == "param":
         return _bind(bound, given, wanted)
-    if "dyn" in (given.kind, wanted.kind) or "error" in (given.kind, wanted.kind):
+    if given.kind in _OPEN or wanted.kind in _OPEN:
         return True
     if given.kind == "null" and wanted.kind in _NULLABLE:
         return True
@@ -117,7 +119,9 @@ def all_assignable(bound: Bindings, given: Iterable[Type], wanted: Iterable[Type
 
 
 def most_general(one: Type, other: Type) -> Type:
-    if one.kind in ("dyn", "error") or other.kind in ("dyn", "error"):
+    if one == other:
+        return one
+    if one.kind in _OPEN or other.kind in _OPEN:
         return DYN
     if one.kind == "null":
         return other
@@ -140,4 +144,4 @@ def substitute(bound: Bindings, where: Type, *, free_is_dyn: bool) -> Type:
 
 def is_known(where: Type) -> bool:
     """Whether nothing in it is left to evaluation."""
-    return where.kind not in ("dyn", "error", "param") and all(is_known(each) for each in where.args)
+    return where.kind not in _OPEN and where.kind != "param" and all(is_known(each) for each in where.args)

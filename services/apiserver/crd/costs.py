@@ -34,9 +34,10 @@ _NOTHING = Known()
 class Estimate:
     """One expression; `most` is what it costs at most."""
 
-    def __init__(self, tree: Node, root: Place) -> None:
+    def __init__(self, tree: Node, root: Place, names: tuple[str, ...] = ("self", "oldSelf")) -> None:
+        """`names` are the variables that stand for the root."""
         self._known: dict[int, Known] = {}
-        self._variables: dict[str, Known] = {name: Known(place=root) for name in ("self", "oldSelf")}
+        self._variables: dict[str, Known] = {name: Known(place=root) for name in names}
         self.most = min(self._cost(tree), ENDLESS)
 
     # What is known of a value.
@@ -99,7 +100,7 @@ class Estimate:
             return cost
         place = self._of(node.operand).place
         if place is not None:
-            self._known[id(node)] = Known(place=place.fields.get(node.field))
+            self._known[id(node)] = Known(place=place.fields.get(node.field) or place.others)
         return cost + 1
 
     def _list(self, node: ListOf) -> int:
@@ -166,6 +167,8 @@ class Estimate:
 
     def _macro(self, node: Macro) -> int:
         start = self._cost(node.range)
+        if node.kind == "bind":
+            return start + self._bound(node) + _LIST
         count = self.size(node.range)
         before = self._variables
         self._variables = {**before, **self._iterated(node)}
@@ -183,6 +186,15 @@ class Estimate:
         elif node.kind.startswith("transformMap"):
             self._known[id(node)] = Known(count)
         return start + rest + min(count.most * step, ENDLESS)
+
+    def _bound(self, node: Macro) -> int:
+        before = self._variables
+        self._variables = {**before, node.variable: self._of(node.range)}
+        assert node.result is not None
+        cost = self._cost(node.result)
+        self._variables = before
+        self._known[id(node)] = self._of(node.result)
+        return cost
 
     def _step(self, node: Macro, condition: int, result: int) -> tuple[int, int]:
         """What one turn costs, and what is paid once."""
@@ -210,7 +222,7 @@ class Estimate:
             return {node.variable: _NOTHING, node.second: element}
         if kind == "list":
             return {node.variable: element}
-        return {node.variable: Known(place=KEY) if known.place is not None else _NOTHING}
+        return {node.variable: Known(place=known.place.keys or KEY) if known.place is not None else _NOTHING}
 
 
 def _is_scalar(kind: Type) -> bool:

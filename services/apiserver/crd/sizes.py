@@ -28,9 +28,11 @@ class Place:
     fields: dict[str, Place] = field(default_factory=dict)
     items: Place | None = None  # of a list
     values: Place | None = None  # of a map, whose keys are texts
+    keys: Place | None = None  # of a map; where they are not known, upstream takes them for empty
+    others: Place | None = None  # what a field is that has no place of its own
 
 
-KEY = Place(0, 2)  # of a map; upstream takes it for empty
+KEY = Place(0, 2)
 
 
 class Places:

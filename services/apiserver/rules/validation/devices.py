@@ -1,6 +1,6 @@
 """Devices: their classes, who claims them, and what a driver offers (resource.k8s.io).
 
-CEL expressions are taken as text: who evaluates them compiles them.
+What compiles CEL expressions is loaded with the first one (`device_selectors`).
 """
 
 from __future__ import annotations
@@ -79,6 +79,10 @@ def _selector(selector: Json, path: str, out: Causes) -> None:
         out.append(required(f"{path}.cel"))
     elif len(cel.get("expression", "").encode()) > EXPRESSION_BYTES_MAX:
         out.append(too_long(f"{path}.cel.expression", EXPRESSION_BYTES_MAX))
+    else:
+        from services.apiserver.rules.validation import device_selectors
+
+        device_selectors.check(cel.get("expression", ""), f"{path}.cel.expression", out)
 
 
 def _configuration(config: Json, path: str, out: Causes) -> None:
