@@ -1,4 +1,4 @@
-"""Waits until a starting cluster can be used: its API server answers and its nodes are Ready.
+"""Waits until a starting cluster can be used: its controllers are at work and its nodes are Ready.
 
     python -m services.launcher.readiness --apiserver 127.0.0.1:6444 --nodes 3
 
@@ -18,11 +18,11 @@ from datetime import datetime
 from pathlib import Path
 
 from services.api.coordination_v1 import Lease
-from services.api.core_v1 import Node
+from services.api.core_v1 import Node, ServiceAccount
 from services.api.errors import ApiError
 from services.client.client import Client, connect
 from services.client.credentials import ADMIN, Credentials
-from services.machinery.clock import parse_time
+from services.machinery.clock import Clock, parse_time
 from services.process.clock import SystemClock
 
 RETRY_SECONDS = 0.1
@@ -92,6 +92,17 @@ async def wait_for_nodes(client: Client, wait: Wait) -> None:
         await asyncio.gather(*watches, return_exceptions=True)
 
 
+async def wait_for_controllers(client: Client, clock: Clock) -> None:
+    """Returns when there is what a Pod needs and a controller makes: also where there are no nodes."""
+    while True:
+        try:
+            await client.get(ServiceAccount, "default", "default")
+        except ApiError:
+            await clock.sleep(RETRY_SECONDS)  # the server is not up yet, or the controllers are not
+        else:
+            return
+
+
 async def wait_until_ready(
     apiserver: str, wait: Wait, timeout_seconds: float, credentials: Credentials | None = None
 ) -> None:
@@ -99,6 +110,7 @@ async def wait_until_ready(
     clock = SystemClock()
     connecting = connect(apiserver, user_agent="orrery", credentials=credentials)
     async with clock.timeout(timeout_seconds), connecting as client:
+        await wait_for_controllers(client, clock)
         while not wait.over:
             try:
                 await wait_for_nodes(client, wait)
