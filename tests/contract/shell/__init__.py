@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,7 @@ HERE = Path(__file__).parent
 RECORDED = HERE / "recorded.jsonl"
 SHELLS = ("dash", "busybox", "bash")
 SECONDS_MAX = 120
+IGNORABLE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 OUTPUT_CHARACTERS_MAX = 20_000
 
 FILES = {
@@ -98,6 +101,19 @@ def without_usage(err: str) -> str:
     return head + ("(usage)" if banner else "")
 
 
+@contextmanager
+def heeding_signals() -> Iterator[None]:
+    """What is started meanwhile does not inherit that a signal is ignored, as `nohup` would have it."""
+    ignored = [each for each in IGNORABLE if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, lambda *_: None)  # a handler ends with exec, what is ignored stays so
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
+
+
 class RealShells:
     """The shells of this machine, each in a folder of its own."""
 
@@ -145,11 +161,12 @@ class RealShells:
             (work / name).write_bytes(content.encode("utf-8", "surrogateescape"))
         name = "bash" if case.shell == "bash" else "sh"
         path = str(self._bin) if case.shell == "busybox" else "/usr/bin:/bin"
-        done = subprocess.run(
-            [name, "-c", case.script], executable=self.paths[case.shell],
-            cwd=work, input=case.stdin.encode(), capture_output=True, timeout=SECONDS_MAX,
-            env={"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PWD": str(work)},
-        )  # fmt: skip
+        with heeding_signals():
+            done = subprocess.run(
+                [name, "-c", case.script], executable=self.paths[case.shell],
+                cwd=work, input=case.stdin.encode(), capture_output=True, timeout=SECONDS_MAX,
+                env={"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PWD": str(work)},
+            )  # fmt: skip
         texts = [
             data.decode("utf-8", "surrogateescape")[:OUTPUT_CHARACTERS_MAX]
             .replace(str(work), "/work").replace(str(self._bin), "/bin")
