@@ -139,6 +139,7 @@ def _write(
     admission.mutate("update", resource, target.subresource, obj, old, world)
     strategy.prepare_update(obj, old, world)
     _raise(resource, obj, strategy.validate_update(obj, old))
+    admission.validate("update", resource, target.subresource, obj, old, world)
     return obj, [*decoded.warnings, *strategy.warnings(obj, old)]
 
 
@@ -151,6 +152,7 @@ def _created(world: World, resource: kinds.Resource, strategy: Strategy, obj: Js
     meta["creationTimestamp"], meta["uid"] = NOW, "c0ffee00-0000-0000-0000-000000000000"
     strategy.prepare_create(obj, world)
     _raise(resource, obj, strategy.validate_create(obj))
+    admission.validate("create", resource, "", obj, None, world)
     if world.lookup(resource, meta.get("namespace", ""), meta["name"]) is not None:
         raise errors.already_exists(resource, meta["name"])
     return obj

@@ -21,7 +21,6 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("immutable-metadata-uid", 3): "the store compares UIDs before the rules run",
     ("resourceversion-on-create", 2): "resource versions are the store's",
     ("stale-resourceversion", -1): "resource versions are the store's",
-    ("limitrange-violations", -1): "LimitRange is not served",
     ("quota-exceeded", -1): "quotas are charged where objects are written",
     ("quota-scopes", -1): "quotas are charged where objects are written",
     ("vap-deny", -1): "policies are asked beside these rules; test_rest plays it",
