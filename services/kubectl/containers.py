@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 from services.api import kinds
@@ -12,6 +13,10 @@ from services.kubectl.session import Session
 
 Json = dict[str, Any]
 
+SELECTING = (
+    *("Service", "ReplicationController", "ReplicaSet", "Deployment"),
+    *("DaemonSet", "StatefulSet", "Job"),
+)
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -46,25 +51,41 @@ def selector_of(obj: Json) -> str:
     """The label selector of the Pods that belong to an object."""
     selector = (obj.get("spec") or {}).get("selector")
     if not selector:
-        raise Fail(f"invalid service {obj['metadata']['name']!r}: Service is defined without a selector")
+        raise Fail(f"invalid service '{obj['metadata']['name']}': Service is defined without a selector")
     if obj["kind"] in ("Service", "ReplicationController"):
         selector = {"matchLabels": selector}
     return format_selector(selector)
 
 
-async def pods_of(session: Session, found: Found) -> list[Json]:
-    """The Pod itself, or the Pods that an object selects; the ones to look at first come first."""
-    if found.resource.kind == "Pod":
+async def pods_of(session: Session, found: Found, doing: str) -> list[Json]:
+    """The Pod itself, or the Pods that an object selects; the ones to look at first come first.
+
+    Waits for the first Pod as long as --pod-running-timeout says. `doing` begins what is said of a kind
+    that selects none.
+    """
+    kind = found.resource.kind
+    if kind == "Pod":
         return [found.object]
-    if found.resource.kind not in ("Service", "ReplicationController", "ReplicaSet", "Deployment"):
-        raise Fail(
-            f"cannot get the logs from *v1.{found.resource.kind}: selector for {found.resource.kind}"
-            " not implemented"
-        )
+    if kind not in SELECTING:
+        raise Fail(f"{doing} *v1.{kind}: selector for *v1.{kind} not implemented")
     resource = kinds.resource_of_kind("v1", "Pod")
     assert resource is not None
-    pods = await session.client.list(resource, found.namespace, labels=selector_of(found.object))
-    return sorted(pods, key=promise)
+    selector = selector_of(found.object)
+    page = await session.client.list_page(resource, found.namespace, labels=selector, limit=0)
+    if page.items:
+        return sorted(page.items, key=promise)
+    stream = session.client.watch(
+        resource, found.namespace, labels=selector, resource_version=page.resource_version
+    )
+    try:
+        async with session.world.clock.timeout(session.flags["pod-running-timeout"]), aclosing(stream):
+            async for batch in stream:
+                for change in batch:
+                    if change.type in ("ADDED", "MODIFIED"):
+                        return [change.object]
+    except TimeoutError:
+        pass
+    raise Fail("timed out waiting for the condition")
 
 
 def promise(pod: Json) -> tuple[bool, int, bool, str]:

@@ -114,7 +114,11 @@ class ExecStream:
                 elif which:
                     yield which, getattr(message, which)
         except grpc.aio.AioRpcError as error:
-            raise _translate(error) from error
+            refused = _translate(error)
+            if isinstance(refused, ApiError) and refused.reason == "InternalError":
+                # kubectl hears of this on a stream that stands, and does not know who says it.
+                raise Fail(refused.message) from error
+            raise refused from error
         finally:
             self._call.cancel()
 

@@ -64,6 +64,10 @@ async def run(session: Session) -> None:
         )
     if flags["force-conflicts"] and not flags["server-side"]:
         raise Fail("--force-conflicts only works with --server-side")
+    if flags["force"] and flags["server-side"]:
+        raise Fail("--force cannot be used with --server-side")
+    if flags["force"] and dry_run == "server":
+        raise Fail("--dry-run=server cannot be used with --force")
     if flags["prune"]:
         raise Fail("--prune is not supported; delete what is not needed any more by name or label")
     results = Results(session, "", dry_run)
@@ -90,7 +94,9 @@ def _print(session: Session, results: Results, applied: list[tuple[Json, str]]) 
     if len(applied) > 1 and session.flags["output"] != "name":
         items = [resources.without_managed_fields(obj) for obj, _ in applied]
         whole = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
-        session.write(printers.structured(session.flags["output"], session.flags["template"])(whole))
+        session.write(
+            printers.structured(printers.asked_for(session.flags), session.flags["template"])(whole)
+        )
         return
     for obj, operation in applied:
         results.show(obj, operation)

@@ -59,8 +59,10 @@ async def run(session: Session) -> None:
     assert resource is not None
     for item in found:
         if not any(part.name == "scale" for part in item.resource.subresources):
+            where = f"{item.resource.group}/{item.resource.version}, Resource={item.resource.plural}"
             raise Fail(
-                f"cannot autoscale a {item.resource.kind}: the server could not find the requested resource"
+                f"cannot autoscale a {item.resource.kind}: could not find scale subresource for {where}"
+                " in discovery information"
             )
         obj = _autoscaler(session, item, metrics)
         if flags["save-config"]:

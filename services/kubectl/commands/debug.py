@@ -39,6 +39,7 @@ FLAGS: tuple[Flag, ...] = (
     boolean("tty", "Give the container a terminal", short="t"),
 )
 _POLICIES = ("", "Always", "IfNotPresent", "Never")
+_PROFILES = ("legacy", "general", "baseline", "restricted", "netadmin", "sysadmin")
 
 
 async def run(session: Session) -> None:
@@ -69,6 +70,8 @@ def _patch(pod: Json, container: Json) -> bytes:
 
 def _check(session: Session) -> None:
     flags = session.flags
+    if flags["profile"] not in _PROFILES:
+        raise Fail(f"unknown profile: {flags['profile']}")
     if not flags["image"]:
         raise Fail("you must specify --image when not using --copy-to.")
     try:

@@ -1,16 +1,16 @@
 """`describe`: an object told in full, with what belongs to it and what happened to it.
 
-This module gathers (Pods of a controller, events, a node's Lease); the modules beside
-`services.kubectl.describe.writer` turn what was gathered into text.
+`services.kubectl.describe.related` gathers (Pods of a controller, events, a node's Lease); the modules beside
+it turn what was gathered into text. DESCRIBERS says which of them a kind has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
-from services.api import kinds
-from services.api.errors import ApiError
-from services.kubectl import containers, manifests, resources, revisions
+from services.kubectl import manifests, resources
 from services.kubectl.commands.registry import Command
 from services.kubectl.describe import (
     access,
@@ -21,6 +21,8 @@ from services.kubectl.describe import (
     nodes,
     pods,
     quotas,
+    related,
+    signing,
     storage,
     traffic,
     workloads,
@@ -33,7 +35,6 @@ from services.kubectl.session import Session
 
 Json = dict[str, Any]
 
-MIRROR = "kubernetes.io/config.mirror"
 FLAGS: tuple[Flag, ...] = (
     boolean("all-namespaces", "In all namespaces", short="A"),
     integer("chunk-size", "Ask for large lists in pieces of this size", default=500),
@@ -82,185 +83,112 @@ async def _beginning_with(session: Session, error: Exception, with_events: bool)
 
 
 async def describe(session: Session, item: Found, with_events: bool) -> str:
-    now = session.world.clock.now()
-    events = await _events(session, item) if with_events else None
-    obj = item.object
-    match item.resource.kind:
-        case "Pod":
-            return pods.describe(obj, events, now)
-        case "Node":
-            lease = await _lease(session, item.name)
-            return nodes.describe(obj, lease, await _pods_on(session, item.name), events, now)
-        case "Deployment":
-            old, new = await _replica_sets(session, item)
-            return workloads.deployment(obj, old, new, events, now)
-        case "ReplicaSet":
-            return workloads.replica_set(obj, await _owned_pods(session, item), events, now)
-        case "ReplicationController":
-            return workloads.replication_controller(obj, await _owned_pods(session, item), events, now)
-        case "DaemonSet":
-            return batch.daemon_set(obj, await _owned_pods(session, item), events, now)
-        case "StatefulSet":
-            return batch.stateful_set(obj, await _owned_pods(session, item), events, now)
-        case "Job":
-            return batch.job(obj, events, now)
-        case "CronJob":
-            return batch.cron_job(obj, events, now)
-        case "HorizontalPodAutoscaler" if item.resource.version == "v2":
-            return autoscaling.autoscaler(obj, events, now)
-        case "Service":
-            return service_texts.service(obj, await _slices(session, item.name, item.namespace), events, now)
-        case "Endpoints":
-            return service_texts.endpoints(obj, events, now)
-        case "EndpointSlice":
-            return traffic.endpoint_slice(obj, events, now)
-        case "Ingress":
-            return traffic.ingress(obj, await _backends(session, item), events, now)
-        case "IngressClass":
-            return traffic.ingress_class(obj, events, now)
-        case "NetworkPolicy":
-            return traffic.network_policy(obj)
-        case "ConfigMap":
-            return config.config_map(obj, events, now)
-        case "Secret":
-            return config.secret(obj)
-        case "ServiceAccount":
-            return config.service_account(obj, events, now)
-        case "Namespace":
-            amounts = [await _listed(session, kind, item.name) for kind in ("ResourceQuota", "LimitRange")]
-            return config.namespace(obj, *amounts)
-        case "ResourceQuota":
-            return quotas.quota(obj)
-        case "LimitRange":
-            return quotas.limit_range(obj)
-        case "PodDisruptionBudget":
-            return access.budget(obj, events, now)
-        case "PriorityClass":
-            return access.priority_class(obj, events, now)
-        case "Role" | "ClusterRole":
-            return access.role(obj)
-        case "RoleBinding" | "ClusterRoleBinding":
-            return access.binding(obj)
-        case "PersistentVolume":
-            return storage.persistent_volume(obj, events, now)
-        case "PersistentVolumeClaim":
-            everybody = await session.client.list(_resource("v1", "Pod"), item.namespace)
-            users = [pod for pod in everybody if storage.uses(pod, item.name)]
-            return storage.claim(obj, users, events, now)
-        case "CSINode":
-            return storage.csi_node(obj, events, now)
-        case "StorageClass":
-            return storage.storage_class(obj, events, now)
-    return generic.describe(obj, events, now)
+    """The text of the kind's own describer, or of the one for all kinds."""
+    events = await related.events(session, item) if with_events else None
+    describer = DESCRIBERS.get((item.resource.group, item.resource.kind))
+    if describer is None or (item.resource.kind == AUTOSCALER and item.resource.version != "v2"):
+        describer = _alone(generic.describe)
+    return await describer(session, item, events, session.world.clock.now())
 
 
-def _resource(api_version: str, kind: str) -> kinds.Resource:
-    resource = kinds.resource_of_kind(api_version, kind)
-    assert resource is not None
-    return resource
+Events = list[Json] | None
+Describer = Callable[[Session, Found, Events, datetime], Awaitable[str]]
+AUTOSCALER = "HorizontalPodAutoscaler"
 
 
-async def _events(session: Session, item: Found) -> list[Json]:
-    """What happened to an object. A node's kubelet names the node by its name in place of a uid."""
-    metadata = item.object["metadata"]
-    uid = (metadata.get("annotations") or {}).get(MIRROR) or metadata.get("uid", "")
-    found = await _search_events(session, item, uid)
-    if item.resource.kind == "Node":
-        found += await _search_events(session, item, item.name)
-    return found
+def _alone(text: Callable[[Json, Events, datetime], str]) -> Describer:
+    """Of a kind whose objects and their events say it all."""
+
+    async def describer(session: Session, item: Found, events: Events, now: datetime) -> str:
+        return text(item.object, events, now)
+
+    return describer
 
 
-async def _search_events(session: Session, item: Found, uid: str) -> list[Json]:
-    fields = [
-        f"involvedObject.name={item.name}",
-        *([f"involvedObject.namespace={item.namespace}"] if item.namespace else []),
-        f"involvedObject.kind={item.resource.kind}",
-        f"involvedObject.uid={uid}",
-    ]
-    try:
-        return await session.client.list(_resource("v1", "Event"), item.namespace, fields=",".join(fields))
-    except ApiError:
-        return []  # A description without its events is better than none.
+def _without_events(text: Callable[[Json], str]) -> Describer:
+    async def describer(session: Session, item: Found, events: Events, now: datetime) -> str:
+        return text(item.object)
+
+    return describer
 
 
-async def _listed(session: Session, kind: str, namespace: str) -> list[Json]:
-    try:
-        return await session.client.list(_resource("v1", kind), namespace)
-    except ApiError:
-        return []  # who may see a namespace may not see all that is in it
+def _with_pods(text: Callable[[Json, list[Json], Events, datetime], str]) -> Describer:
+    """Of a kind that owns Pods."""
+
+    async def describer(session: Session, item: Found, events: Events, now: datetime) -> str:
+        return text(item.object, await related.owned_pods(session, item), events, now)
+
+    return describer
 
 
-async def _lease(session: Session, name: str) -> Json | str:
-    try:
-        return await session.client.get(_resource("coordination.k8s.io/v1", "Lease"), name, "kube-node-lease")
-    except ApiError as error:
-        return error.message
+async def _node(session: Session, item: Found, events: Events, now: datetime) -> str:
+    lease = await related.lease(session, item.name)
+    return nodes.describe(item.object, lease, await related.pods_on(session, item.name), events, now)
 
 
-async def _pods_on(session: Session, node: str) -> list[Json]:
-    fields = f"spec.nodeName={node},status.phase!=Failed,status.phase!=Succeeded"
-    return await session.client.list(_resource("v1", "Pod"), fields=fields)
+async def _deployment(session: Session, item: Found, events: Events, now: datetime) -> str:
+    old, new = await related.replica_sets(session, item)
+    return workloads.deployment(item.object, old, new, events, now)
 
 
-async def _owned_pods(session: Session, item: Found) -> list[Json]:
-    uid = item.object["metadata"].get("uid")
-    selector = containers.selector_of(item.object)
-    found = await session.client.list(_resource("v1", "Pod"), item.namespace, labels=selector)
-    return [
-        pod
-        for pod in found
-        if any(o.get("controller") and o["uid"] == uid for o in pod["metadata"].get("ownerReferences") or ())
-    ]
+async def _service(session: Session, item: Found, events: Events, now: datetime) -> str:
+    slices = await related.slices(session, item.name, item.namespace)
+    return service_texts.service(item.object, slices, events, now)
 
 
-async def _replica_sets(session: Session, item: Found) -> tuple[list[Json], Json | None]:
-    """The Deployment's ReplicaSets: the old ones, and the one that has its present template."""
-    past = await revisions.of(session, item, numbered=False)
-    template = item.object["spec"]["template"]
-    current = [rs for rs in past if revisions.same_template(rs["spec"]["template"], template)]
-    current.sort(key=lambda rs: rs["metadata"].get("creationTimestamp") or "")
-    new = current[0] if current else None
-    old = sorted((rs for rs in past if rs is not new), key=lambda rs: rs["metadata"]["name"])
-    return old, new
+async def _ingress(session: Session, item: Found, events: Events, now: datetime) -> str:
+    return traffic.ingress(item.object, await related.backends(session, item), events, now)
 
 
-async def _slices(session: Session, service: str, namespace: str) -> list[Json]:
-    try:
-        return await session.client.list(
-            _resource("discovery.k8s.io/v1", "EndpointSlice"),
-            namespace,
-            labels=f"kubernetes.io/service-name={service}",
-        )
-    except ApiError:
-        return []
+async def _namespace(session: Session, item: Found, events: Events, now: datetime) -> str:
+    amounts = [await related.listed(session, kind, item.name) for kind in ("ResourceQuota", "LimitRange")]
+    return config.namespace(item.object, *amounts)
 
 
-async def _backends(session: Session, item: Found) -> dict[str, str]:
-    """What stands behind each backend of an Ingress, by the backend's name."""
-    spec = item.object.get("spec") or {}
-    every = [spec["defaultBackend"]] if spec.get("defaultBackend") else []
-    for rule in spec.get("rules") or ():
-        every += [path["backend"] for path in (rule.get("http") or {}).get("paths") or ()]
-    return {traffic.backend_name(each): await _backend(session, each, item.namespace) for each in every}
+async def _claim(session: Session, item: Found, events: Events, now: datetime) -> str:
+    return storage.claim(item.object, await related.users(session, item), events, now)
 
 
-async def _backend(session: Session, backend: Json, namespace: str) -> str:
-    """`web:80 (10.244.1.5:8080)`: the endpoints behind it beside its name."""
-    name = traffic.backend_name(backend)
-    if not (wanted := backend.get("service")):
-        return name
-    try:
-        service = await session.client.get(_resource("v1", "Service"), wanted["name"], namespace)
-    except ApiError as error:
-        return f"{name} (<error: {error.message}>)"
-    port = wanted.get("port") or {}
-    found = [
-        each.get("name", "")
-        for each in service["spec"].get("ports") or ()
-        if (port.get("number") or None) == each["port"] or (port.get("name") or None) == each.get("name")
-    ]
-    slices = await _slices(session, wanted["name"], namespace)
-    return f"{name} ({traffic.format_slices(slices, found[-1] if found else '')})"
+_NETWORKING, _RBAC = "networking.k8s.io", "rbac.authorization.k8s.io"
+# By group and kind: others may have kinds of the same name.
+DESCRIBERS: dict[tuple[str, str], Describer] = {
+    ("", "ConfigMap"): _alone(config.config_map),
+    ("", "Endpoints"): _alone(service_texts.endpoints),
+    ("", "LimitRange"): _without_events(quotas.limit_range),
+    ("", "Namespace"): _namespace,
+    ("", "Node"): _node,
+    ("", "PersistentVolume"): _alone(storage.persistent_volume),
+    ("", "PersistentVolumeClaim"): _claim,
+    ("", "Pod"): _alone(pods.describe),
+    ("", "ReplicationController"): _with_pods(workloads.replication_controller),
+    ("", "ResourceQuota"): _without_events(quotas.quota),
+    ("", "Secret"): _without_events(config.secret),
+    ("", "Service"): _service,
+    ("", "ServiceAccount"): _alone(config.service_account),
+    ("apps", "DaemonSet"): _with_pods(batch.daemon_set),
+    ("apps", "Deployment"): _deployment,
+    ("apps", "ReplicaSet"): _with_pods(workloads.replica_set),
+    ("apps", "StatefulSet"): _with_pods(batch.stateful_set),
+    ("autoscaling", AUTOSCALER): _alone(autoscaling.autoscaler),
+    ("batch", "CronJob"): _alone(batch.cron_job),
+    ("batch", "Job"): _alone(batch.job),
+    ("certificates.k8s.io", "CertificateSigningRequest"): _alone(signing.request),
+    ("discovery.k8s.io", "EndpointSlice"): _alone(traffic.endpoint_slice),
+    (_NETWORKING, "IPAddress"): _alone(traffic.ip_address),
+    (_NETWORKING, "Ingress"): _ingress,
+    (_NETWORKING, "IngressClass"): _alone(traffic.ingress_class),
+    (_NETWORKING, "NetworkPolicy"): _without_events(traffic.network_policy),
+    (_NETWORKING, "ServiceCIDR"): _alone(traffic.service_cidr),
+    ("policy", "PodDisruptionBudget"): _alone(access.budget),
+    (_RBAC, "ClusterRole"): _without_events(access.role),
+    (_RBAC, "ClusterRoleBinding"): _without_events(access.binding),
+    (_RBAC, "Role"): _without_events(access.role),
+    (_RBAC, "RoleBinding"): _without_events(access.binding),
+    ("scheduling.k8s.io", "PriorityClass"): _alone(access.priority_class),
+    ("storage.k8s.io", "CSINode"): _alone(storage.csi_node),
+    ("storage.k8s.io", "StorageClass"): _alone(storage.storage_class),
+    ("storage.k8s.io", "VolumeAttributesClass"): _alone(storage.volume_attributes_class),
+}
 
 
 DESCRIBE = Command(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
 from typing import Any
 
 from services.api.errors import ApiError
+from services.client.transport import PatchType
 from services.kubectl import manifests, resources, served
 from services.kubectl.commands import apply
 from services.kubectl.commands.create import LAST_APPLIED
 from services.kubectl.commands.registry import Command
-from services.kubectl.errors import Exit, Fail
+from services.kubectl.errors import Exit, Fail, Verbatim, render
 from services.kubectl.flags import Flag, boolean, integer, text, texts
 from services.kubectl.manifests import Manifest
 from services.kubectl.output import printers
@@ -43,6 +45,8 @@ async def run(session: Session) -> None:
             differs = await _compare(session, item) or differs
     except Fail as error:
         raise Fail(str(error), TROUBLE) from error
+    except ApiError as error:
+        raise Verbatim(render(error)[0], TROUBLE) from error
     if differs:
         raise Exit(1)
 
@@ -71,6 +75,18 @@ async def _compare(session: Session, item: Manifest) -> bool:
 
 async def _merged(session: Session, item: Manifest, live: Json | None) -> Json:
     """What the server would store."""
+    if session.flags["server-side"]:
+        answer = await session.client.patch(
+            item.resource,
+            item.name,
+            item.namespace,
+            json.dumps(item.object).encode(),
+            patch_type=PatchType.APPLY,
+            dry_run=True,
+            field_manager=session.flags["field-manager"] or "kubectl",
+            force=session.flags["force-conflicts"],
+        )
+        return session.took(answer)
     manager = session.flags["field-manager"] or apply.MANAGER
     if live is None:
         answer = await session.client.create(

@@ -67,9 +67,7 @@ async def _pod(session: Session, words: list[str]) -> resources.Json:
     found, errors = await resources.fetch(session, wanted)
     if errors:
         raise errors[0]
-    pods = await containers.pods_of(session, found[0])
-    if not pods:
-        raise Fail("timed out waiting for the condition")
+    pods = await containers.pods_of(session, found[0], "cannot attach to")
     return pods[0]
 
 

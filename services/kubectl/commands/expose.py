@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from services.api import kinds
-from services.kubectl import manifests, resources
+from services.kubectl import manifests, overriding, resources
 from services.kubectl.commands.registry import Command
-from services.kubectl.commands.run import _overridden
 from services.kubectl.errors import Fail
 from services.kubectl.flags import Flag, boolean, integer, text, texts
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
@@ -28,8 +27,7 @@ FLAGS: tuple[Flag, ...] = (
     text("labels", "Labels of the Service: key=value,key=value", short="l"),
     text("load-balancer-ip", "The address wanted from the load balancer"),
     text("name", "Name of the Service"),
-    text("override-type", "How --overrides is merged", default="merge"),
-    text("overrides", "JSON that is merged into the Service"),
+    *overriding.FLAGS,
     text("port", "Port of the Service; else those of the containers"),
     text("protocol", "TCP, UDP or SCTP"),
     boolean("recursive", "Read directories with all that is in them", short="R"),
@@ -61,7 +59,7 @@ async def run(session: Session) -> None:
     for item in found:
         if item.resource.kind not in EXPOSABLE:
             raise Fail(f"cannot expose a {item.resource.kind}")
-        obj = _overridden(_service(session, item), session.flags["overrides"])
+        obj = overriding.overridden(_service(session, item), session.flags)
         if dry_run != "client":
             answer = await session.client.create(
                 resource,
@@ -76,6 +74,8 @@ async def run(session: Session) -> None:
 
 def _service(session: Session, item: Found) -> Json:
     flags = session.flags
+    if flags["session-affinity"] not in ("", "None", "ClientIP"):
+        raise Fail(f"unknown session affinity: {flags['session-affinity']}")
     selector = _pairs(flags["selector"]) if flags["selector"] else _selector(item)
     ports = _ports(session, item)
     spec: Json = {"ports": ports, "selector": selector}
@@ -83,10 +83,11 @@ def _service(session: Session, item: Found) -> Json:
         ("type", "type"),
         ("session-affinity", "sessionAffinity"),
         ("cluster-ip", "clusterIP"),
-        ("load-balancer-ip", "loadBalancerIP"),
     ):
         if flags[flag]:
             spec[field] = flags[flag]
+    if flags["type"] == "LoadBalancer" and flags["load-balancer-ip"]:
+        spec["loadBalancerIP"] = flags["load-balancer-ip"]
     if flags["external-ip"]:
         spec["externalIPs"] = [flags["external-ip"]]
     metadata: Json = {"name": flags["name"] or item.name[:NAME_LENGTH_MAX], "namespace": item.namespace}

@@ -75,7 +75,7 @@ def _parse(changes: list[str], notes: Notes) -> Change:
     for change in changes:
         key, equals, value = change.partition("=")
         if equals:
-            if not key:
+            if not key or (notes is LABELS and "=" in value):
                 raise Fail(f"invalid {notes.word} spec: {change}")
             faults = labels.value_faults(value) if notes is LABELS else []
             if faults:
@@ -105,6 +105,9 @@ async def _run(session: Session, notes: Notes) -> None:
     if not changes and not flags["list"]:
         raise Fail(f"at least one {notes.word} update is required")
     found, errors = await _found(session, words)
+    several = len(found) > 1 or flags["all"] or flags["selector"] or flags["field-selector"]
+    if flags["resource-version"] and several:
+        raise Fail("--resource-version may only be used with a single resource")
     for item in found:
         try:
             await _apply(session, item, change, notes, single=len(found) == 1)

@@ -57,6 +57,7 @@ async def run(session: Session) -> None:
             raise session.usage_error("only one of -c or an inline [CONTAINER] arg is allowed")
         flags.values["container"] = session.args.pop()
     _validate(session)
+    options = _options(session)
     pods = await _pods(session)
     streams = _streams(session, pods)
     if flags["follow"] and len(streams) > flags["max-log-requests"]:
@@ -64,7 +65,6 @@ async def run(session: Session) -> None:
             f"you are attempting to follow {len(streams)} log streams, but maximum allowed concurrency is"
             f" {flags['max-log-requests']}, use --max-log-requests to increase the limit"
         )
-    options = _options(session)
     async with node_stream.open(session.address, session.credentials) as nodes:
         if flags["follow"] and len(streams) > 1:
             async with asyncio.TaskGroup() as group:
@@ -95,7 +95,7 @@ def _options(session: Session) -> LogOptions:
         try:
             parse_time(flags["since-time"])
         except ValueError as error:
-            raise Fail(f"parsing time {flags['since-time']!r}: cannot parse") from error
+            raise Fail(f'parsing time "{flags["since-time"]}": cannot parse') from error
     return LogOptions(
         follow=flags["follow"],
         previous=flags["previous"],
@@ -123,9 +123,7 @@ async def _pods(session: Session) -> list[Json]:
     found, errors = await resources.fetch(session, [wanted])
     if errors:
         raise _not_found(errors[0], session)
-    pods = await containers.pods_of(session, found[0])
-    if not pods:
-        raise Fail("timed out waiting for the condition")
+    pods = await containers.pods_of(session, found[0], "cannot get the logs from")
     if len(pods) > 1 and not flags["all-pods"]:
         session.complain(f"Found {len(pods)} pods, using pod/{pods[0]['metadata']['name']}")
         return pods[:1]

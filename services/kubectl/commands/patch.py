@@ -38,6 +38,10 @@ async def run(session: Session) -> None:
     flags = session.flags
     if not flags["patch"] and not flags["patch-file"]:
         raise Fail("must specify --patch or --patch-file containing the contents of the patch")
+    if flags["patch"] and flags["patch-file"]:
+        raise Fail("cannot specify --patch and --patch-file together")
+    if flags["local"] and session.args:
+        raise Fail("cannot specify --local and server resources")
     kind = TYPES.get(flags["type"].lower())
     if kind is None:
         raise Fail(f'--type must be one of [json merge strategic], not "{flags["type"]}"')

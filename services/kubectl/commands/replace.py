@@ -36,6 +36,11 @@ async def run(session: Session) -> None:
     if not flags["filename"] and not flags["kustomize"]:
         raise Fail("must specify one of -f and -k")
     dry_run = session.dry_run()
+    for flag in ("grace-period", "timeout"):
+        if flags.changed(flag) and flags[flag] >= 0 and not flags["force"]:
+            raise Fail(f"--{flag} must have --force specified")
+    if flags["force"] and dry_run != "none":
+        raise Fail("--dry-run can not be used when --force is set")
     results = Results(session, "replaced", dry_run)
     errors: list[Exception] = []
     count = 0

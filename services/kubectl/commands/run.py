@@ -5,11 +5,11 @@ Upstream: kubectl's run command. Waiting and attaching follow the Pod by a watch
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from services.api import kinds
 from services.api.errors import ApiError
+from services.kubectl import overriding
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, quote
 from services.kubectl.flags import Flag, boolean, integer, seconds, text, texts
@@ -29,12 +29,11 @@ FLAGS: tuple[Flag, ...] = (
     boolean("expose", "Make a Service for the Pod as well"),
     integer("grace-period", "Seconds given to the Pod to end, with --rm", default=-1),
     boolean("force", "Delete at once, with --rm"),
-    text("image", "The image of the container"),
+    text("image", "The image of the container", required=True),
     text("image-pull-policy", "Always, IfNotPresent or Never"),
     text("labels", "key=value,key=value", short="l"),
     boolean("leave-stdin-open", "Keep stdin open after the first attach"),
-    text("override-type", "How --overrides is merged: json, merge or strategic", default="merge"),
-    text("overrides", "JSON that is merged into the object"),
+    *overriding.FLAGS,
     seconds("pod-running-timeout", "How long to wait for the Pod to start", default=60),
     text("port", "Port that the container exposes"),
     boolean("privileged", "Run the container privileged"),
@@ -58,8 +57,7 @@ def pod(session: Session) -> Json:
         raise Fail("--image is required")
     if len(flags["image"].split()) != 1:
         raise Fail(f"Invalid image name {quote(flags['image'])}: invalid reference format")
-    if flags["restart"] not in ("Always", "OnFailure", "Never"):
-        raise Fail(f"invalid restart policy: {flags['restart']}")
+    _check(session)
     container: Json = {"name": name, "image": flags["image"], "resources": {}}
     if flags["image-pull-policy"]:
         container["imagePullPolicy"] = flags["image-pull-policy"]
@@ -83,7 +81,32 @@ def pod(session: Session) -> Json:
         metadata["annotations"] = _pairs(flags["annotations"])
     spec = {"containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": flags["restart"]}
     obj: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {}}
-    return _overridden(obj, flags["overrides"])
+    return overriding.overridden(obj, flags)
+
+
+def _check(session: Session) -> None:
+    """Flags that do not go together, or that nothing can be done with."""
+    flags = session.flags
+    attach = _attaches(session)
+    if flags["tty"] and not flags["stdin"]:
+        raise session.usage_error("-i/--stdin is required for containers with -t/--tty=true")
+    if flags["expose"] and not flags["port"]:
+        raise session.usage_error("--port must be set when exposing a service")
+    if flags["restart"] not in ("Always", "OnFailure", "Never"):
+        raise session.usage_error(f"invalid restart policy: {flags['restart']}")
+    if flags["rm"] and not attach:
+        raise session.usage_error("--rm should only be used for attached containers")
+    if attach and session.dry_run() != "none":
+        raise session.usage_error(
+            "--dry-run=[server|client] can't be used with attached containers options"
+            " (--attach, --stdin, or --tty)"
+        )
+    if flags["image-pull-policy"] not in ("", "Always", "IfNotPresent", "Never"):
+        raise session.usage_error(f"invalid image pull policy: {flags['image-pull-policy']}")
+
+
+def _attaches(session: Session) -> bool:
+    return bool(session.flags["attach"] or (session.flags["stdin"] and not session.flags.changed("attach")))
 
 
 def _split(session: Session) -> tuple[list[str], list[str]]:
@@ -114,41 +137,18 @@ def _pairs(entries: Any) -> dict[str, str]:
     return pairs
 
 
-def _overridden(obj: Json, overrides: str) -> Json:
-    if not overrides:
-        return obj
-    try:
-        patch = json.loads(overrides)
-    except ValueError as error:
-        raise Fail(f"Invalid JSON Patch: {error}") from error
-    merged: Json = _merge(obj, patch)
-    return merged
-
-
-def _merge(target: Any, patch: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merge(result.get(key), value)
-    return result
-
-
 def service_for(session: Session, obj: Json) -> Json:
-    port = session.flags["port"]
-    if not port:
-        raise Fail("--port must be set when exposing a service")
+    port, labels = session.flags["port"], session.flags["labels"]
+    metadata: Json = {"name": obj["metadata"]["name"]}
+    if labels:
+        metadata["labels"] = _pairs(labels.split(","))
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": obj["metadata"]["name"]},
+        "metadata": metadata,
         "spec": {
             "ports": [{"port": _port(port), "protocol": "TCP", "targetPort": _port(port)}],
-            "selector": obj["metadata"]["labels"],
+            "selector": metadata.get("labels") or {"run": metadata["name"]},
         },
         "status": {"loadBalancer": {}},
     }
@@ -156,13 +156,9 @@ def service_for(session: Session, obj: Json) -> Json:
 
 async def run(session: Session) -> None:
     flags = session.flags
-    if not session.args and not flags["image"]:
-        raise session.usage_error("NAME is required for run")
     obj = pod(session)
     dry_run = session.dry_run()
-    attach = flags["attach"] or flags["stdin"] or flags["tty"]
-    if flags["rm"] and not attach:
-        raise Fail("--rm should only be used for attached containers")
+    attach = _attaches(session)
     quiet = flags["quiet"] or attach
     results = Results(session, "created", dry_run)
     if flags["expose"]:

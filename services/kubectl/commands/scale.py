@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.api.errors import ApiError
+from services.api.errors import resource_unknown
 from services.kubectl import following, manifests, resources
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, quote, raise_all
@@ -44,11 +44,7 @@ async def run(session: Session) -> None:
         raise Fail("no objects passed to scale")
     for item in found:
         if dry_run != "client":
-            try:
-                await _scale(session, item, dry_run)
-            except ApiError as error:
-                errors.append(error)
-                continue
+            await _scale(session, item, dry_run)
         results.show(item.object)
     raise_all(errors)
 
@@ -65,7 +61,7 @@ async def _targets(session: Session) -> tuple[list[Found], list[Exception]]:
 async def _scale(session: Session, item: Found, dry_run: str) -> None:
     flags, client = session.flags, session.client
     if not any(subresource.name == "scale" for subresource in item.resource.subresources):
-        raise Fail("the server could not find the requested resource")
+        raise resource_unknown()
     patch: Json = {"spec": {"replicas": flags["replicas"]}}
     if flags["current-replicas"] >= 0 or flags["resource-version"]:
         scale = await client.get(item.resource, item.name, item.namespace, subresource="scale")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from services.api.errors import ApiError
@@ -16,6 +16,7 @@ from services.kubectl.flags import Flag, boolean, text, texts
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
 from services.kubectl.resources import Found
 from services.kubectl.session import Session
+from services.machinery import labels
 
 Json = dict[str, Any]
 Edit = Callable[[Json], None]
@@ -40,6 +41,10 @@ COMMON: tuple[Flag, ...] = (
     boolean("recursive", "Read directories with all that is in them", short="R"),
     text("selector", "Only objects whose labels match", short="l"),
 )
+
+
+class Unfit(Fail):
+    """The object has not what is to be set."""
 
 
 async def _targets(session: Session, words: list[str]) -> list[Found]:
@@ -74,14 +79,19 @@ def pod_spec(obj: Json) -> Json:
     if obj["kind"] == "Pod":
         return obj.setdefault("spec", {})  # type: ignore[no-any-return]
     if obj["kind"] not in TEMPLATED:
-        raise Fail(f"the object is not a pod or does not have a pod template: {obj['kind']}")
+        raise Unfit(f"the object is not a pod or does not have a pod template: *v1.{obj['kind']}")
     holder = obj["spec"]["jobTemplate"] if obj["kind"] == "CronJob" else obj
     spec: Json = holder["spec"]["template"].setdefault("spec", {})
     return spec
 
 
-async def change(session: Session, found: list[Found], edit: Edit, operation: str, failing: str) -> None:
-    """Edits each object, sends what differs as a strategic merge patch, and says so."""
+async def change(
+    session: Session, found: list[Found], edit: Edit, operation: str, failing: str, *, always: bool = False
+) -> None:
+    """Edits each object, sends what differs as a strategic merge patch, and says so.
+
+    `failing` begins what is said of a refusal. Without `always`, nothing is said of what stays as it was.
+    """
     dry_run = session.dry_run()
     results = Results(session, operation, dry_run)
     errors: list[Exception] = []
@@ -89,7 +99,7 @@ async def change(session: Session, found: list[Found], edit: Edit, operation: st
         edited = copy.deepcopy(item.object)
         try:
             edit(edited)
-            if edited == item.object:
+            if edited == item.object and not always:
                 continue
             if dry_run != "client" and not session.flags["local"]:
                 answer = await session.client.patch(
@@ -104,7 +114,9 @@ async def change(session: Session, found: list[Found], edit: Edit, operation: st
                 edited = resources.complete(item.resource, session.took(answer))
             results.show(edited)
         except ApiError as error:
-            errors.append(Fail(f"failed to patch {failing}: {error.message}"))
+            errors.append(Fail(f"failed to patch {failing} {error.message}"))
+        except Unfit as error:
+            errors.append(Fail(f"{item.resource.plural}/{item.name} {error}"))
         except Fail as error:
             errors.append(error)
     raise_all(errors)
@@ -167,13 +179,13 @@ async def image(session: Session) -> None:
                 container["image"] = value
 
     await change(
-        session, await _targets(session, words), edit, "image updated", "image update to pod template"
+        session, await _targets(session, words), edit, "image updated", "image update to pod template:"
     )
 
 
 async def service_account(session: Session) -> None:
-    if len(session.args) < 2:
-        raise Fail(resources.NO_RESOURCE)
+    if not session.args:
+        raise Fail("serviceaccount is required")
     *words, name = session.args
 
     def edit(obj: Json) -> None:
@@ -181,7 +193,8 @@ async def service_account(session: Session) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
 
     await change(
-        session, await _targets(session, words), edit, "serviceaccount updated", "ServiceAccountName"
+        *(session, await _targets(session, words), edit, "serviceaccount updated", "ServiceAccountName"),
+        always=True,
     )
 
 
@@ -191,36 +204,46 @@ async def subject(session: Session) -> None:
     accounts = [account.partition(":") for account in flags["serviceaccount"]]
     if not (flags["user"] or flags["group"] or accounts):
         raise Fail("you must specify at least one value of user, group or serviceaccount")
-    for namespace, colon, name in accounts:
-        if not (namespace and colon and name) or ":" in name:
+    for _, colon, name in accounts:
+        if not (colon and name) or ":" in name:
             raise Fail("serviceaccount must be <namespace>:<name>")
     group = "rbac.authorization.k8s.io"
-    wanted: list[Json] = [{"kind": "User", "apiGroup": group, "name": name} for name in flags["user"]]
-    wanted += [{"kind": "Group", "apiGroup": group, "name": name} for name in flags["group"]]
+    wanted: list[Json] = [
+        {"kind": "User", "apiGroup": group, "name": name} for name in sorted({*flags["user"]})
+    ]
+    wanted += [{"kind": "Group", "apiGroup": group, "name": name} for name in sorted({*flags["group"]})]
     wanted += [
-        {"kind": "ServiceAccount", "namespace": namespace, "name": name} for namespace, _, name in accounts
+        {"kind": "ServiceAccount", "namespace": namespace or session.namespace, "name": name}
+        for namespace, _, name in sorted({*accounts})
     ]
 
     def edit(obj: Json) -> None:
+        if obj["kind"] not in ("RoleBinding", "ClusterRoleBinding"):
+            raise Unfit("setting subjects is only supported for RoleBinding/ClusterRoleBinding")
         held = obj.get("subjects") or []
         obj["subjects"] = [*held, *(each for each in wanted if each not in held)]
 
     targets = await _targets(session, session.args)
-    await change(session, targets, edit, "subjects updated", "subjects")
+    if any(item.resource.kind == "ClusterRoleBinding" for item in targets):
+        for namespace, _, _name in accounts:
+            if not namespace:
+                raise Fail("serviceaccount must be <namespace>:<name>, namespace must be specified")
+    await change(session, targets, edit, "subjects updated", "subjects to rolebinding:")
 
 
 async def selector(session: Session) -> None:
-    *words, last = session.args or [""]
-    changes = [last] if last else []
-    if not words:
-        raise Fail(resources.NO_RESOURCE)
+    if not session.args:
+        raise Fail("one selector is required")
+    *words, last = session.args
+    try:
+        requirements = labels.parse(last).requirements
+    except labels.SelectorError as error:
+        raise Fail(str(error)) from error
     found = await _targets(session, words)
-    if not changes or "=" not in last:
-        raise Fail("at least one selector is required")
-    wanted = dict(pair.split("=", 1) for pair in ",".join(changes).split(","))
     for item in found:
         if item.resource.kind != "Service":
             raise Fail("setting a selector is only supported for Services")
+    wanted = _equalities(requirements)
     dry_run = session.dry_run()
     results = Results(session, "selector updated", dry_run)
     for item in found:
@@ -237,22 +260,45 @@ async def selector(session: Session) -> None:
         results.show(item.object)
 
 
+def _equalities(requirements: Iterable[labels.Requirement]) -> dict[str, str]:
+    """What a Service's selector cannot say is refused."""
+    expressions = [each for each in requirements if each.operator not in _EQUAL]
+    if expressions:
+        shown = (
+            f"{{{each.key} {_OPERATORS.get(each.operator, each.operator)} [{' '.join(each.values)}]}}"
+            for each in expressions
+        )
+        raise Fail(f"match expression [{' '.join(shown)}] not supported on this object")
+    return {each.key: each.values[0] for each in requirements}
+
+
+_EQUAL = ("=", "==")
+_OPERATORS = {"in": "In", "notin": "NotIn", "exists": "Exists", "!": "DoesNotExist", "!=": "NotIn"}
+
+
 async def env(session: Session) -> None:
     words, changes = divide(session.args, "environment variable")
-    if not changes and len(words) > 1:
-        resources.parse(session, words)
-    if not words and not session.flags["filename"]:
-        raise Fail(resources.NO_RESOURCE)
+    flags = session.flags
+    if not words and not flags["filename"]:
+        raise Fail("one or more resources must be specified as <resource> <name> or <resource>/<name>")
+    if flags["list"] and flags["output"]:
+        raise Fail("--list and --output may not be specified together")
+    if flags["keys"] and not flags["from"]:
+        raise Fail("when specifying --keys, a configmap or secret must be provided with --from")
+    edit_spec = await set_env.editor(session, changes)
     found = await _targets(session, words)
-    if session.flags["list"]:
+    if flags["list"]:
         for item in found:
-            session.write(set_env.listing(item.resource, item.name, pod_spec(item.object), session))
-        return
-    edit_spec = set_env.editor(session, changes)
-    if edit_spec is None:
+            spec = pod_spec(item.object)
+            edit_spec(item.object, spec)
+            await set_env.show(session, item, spec)
         return
     await change(
-        session, found, lambda obj: edit_spec(pod_spec(obj)), "env updated", "env update to pod template"
+        session,
+        found,
+        lambda obj: edit_spec(obj, pod_spec(obj)),
+        "env updated",
+        "env update to pod template:",
     )
 
 
@@ -269,9 +315,14 @@ async def limits(session: Session) -> None:
 
 
 def _command(
-    name: str, use: str, long: str, run: Callable[[Session], Awaitable[None]], *flags: Flag
+    name: str,
+    use: str,
+    long: str,
+    run: Callable[[Session], Awaitable[None]],
+    *flags: Flag,
+    aliases: tuple[str, ...] = (),
 ) -> Command:
-    return Command(name, f"{name} {use}", long, run=run, flags=(*COMMON, *flags))
+    return Command(name, f"{name} {use}", long, run=run, flags=(*COMMON, *flags), aliases=aliases)
 
 
 SET = Command(
@@ -308,6 +359,7 @@ SET = Command(
             "(-f FILENAME | TYPE NAME) SERVICE_ACCOUNT",
             "Update the service account of a resource",
             service_account,
+            aliases=("sa",),
         ),
         _command(
             "subject",

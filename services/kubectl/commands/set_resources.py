@@ -40,9 +40,8 @@ def editor(session: Session) -> Callable[[Json], None]:
     changes = {"limits": _amounts(flags["limits"]), "requests": _amounts(flags["requests"])}
 
     def edit(spec: Json) -> None:
-        hits = [
-            c for c in spec.get("containers") or () if fnmatch.fnmatchcase(c["name"], flags["containers"])
-        ]
+        everything = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        hits = [each for each in everything if fnmatch.fnmatchcase(each["name"], flags["containers"])]
         if not hits:
             raise Fail(f"unable to find container named {flags['containers']}")
         for container in hits:

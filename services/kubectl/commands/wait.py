@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from services.api.errors import ApiError
@@ -15,6 +16,7 @@ from services.kubectl.output.results import PRINT_FLAGS, Results
 from services.kubectl.resources import Wanted
 from services.kubectl.session import Session
 from services.machinery import jsonpath
+from services.machinery.clock import Clock
 
 Json = dict[str, Any]
 Met = Callable[[Json], bool]
@@ -54,7 +56,10 @@ def condition(word: str) -> Met:
 
 def path(word: str) -> Met:
     expression, equals, value = _split_path(word)
-    nodes = printers.parse_jsonpath(jsonpath.relaxed(expression))
+    try:
+        nodes = printers.parse_jsonpath(jsonpath.relaxed(expression))
+    except jsonpath.JsonPathError as error:
+        raise Fail(str(error)) from error
     wanted = value.strip("'\"")
 
     def met(obj: Json) -> bool:
@@ -92,15 +97,27 @@ async def run(session: Session) -> None:
         else resources.parse(session, session.args, collections=bool(flags["all"] or flags["selector"]))
     )
     limit = flags["timeout"] if flags["timeout"] >= 0 else FOREVER_SECONDS
+    patience = Patience(session.world.clock, limit)
     for word, met in checks:
         lowered = word.lower()
         if lowered == "delete":
-            await _deleted(session, wanted, limit)
+            await _deleted(session, wanted, patience)
         elif lowered == "create":
-            await _created(session, wanted, limit)
-        else:
-            assert met is not None
-            await _until(session, wanted, met, limit)
+            await _created(session, wanted, patience)
+        elif met is not None and limit:
+            await _until(session, wanted, met, patience)
+        elif met is not None:
+            await _at_once(session, wanted, met)
+
+
+class Patience:
+    """One for all that a command waits for: what comes later has only what is left."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._end = clock, clock.monotonic() + seconds
+
+    def left(self) -> AbstractAsyncContextManager[object]:
+        return self._clock.timeout(max(self._end - self._clock.monotonic(), 0.001))
 
 
 def _check_for(word: str) -> Met | None:
@@ -131,14 +148,34 @@ async def _names(
     return items, errors
 
 
-async def _until(session: Session, wanted: list[Wanted], met: Met, limit: float) -> None:
+async def _at_once(session: Session, wanted: list[Wanted], met: Met) -> None:
+    """`--timeout=0`: as it is now."""
+    found, errors = await resources.fetch(
+        session,
+        wanted,
+        labels=session.flags["selector"],
+        fields=session.flags["field-selector"],
+        all_namespaces=session.flags["all-namespaces"],
+    )
+    results = Results(session, "condition met")
+    if not found and not errors:
+        raise Fail("no matching resources found")
+    for item in found:
+        if met(item.object):
+            results.show(item.object)
+        else:
+            errors.append(Fail(f"condition not met for {item.resource.plural}/{item.name}"))
+    raise_all(errors)
+
+
+async def _until(session: Session, wanted: list[Wanted], met: Met, patience: Patience) -> None:
     items, errors = await _names(session, wanted)
     results = Results(session, "condition met")
     if not items and not errors:
         raise Fail("no matching resources found")
     for item, namespace, _ in items:
         try:
-            async with session.world.clock.timeout(limit or 0.001):
+            async with patience.left():
                 async for obj in following.states(session, item.resource, namespace, item.name):
                     if obj is None:
                         errors.append(_gone(item))
@@ -162,13 +199,13 @@ def _timed_out(item: Wanted) -> Fail:
     return Fail(f"timed out waiting for the condition on {item.resource.plural}/{item.name}")
 
 
-async def _deleted(session: Session, wanted: list[Wanted], limit: float) -> None:
+async def _deleted(session: Session, wanted: list[Wanted], patience: Patience) -> None:
     items, errors = await _names(session, wanted)
     errors = [error for error in errors if not (isinstance(error, ApiError) and error.reason == "NotFound")]
     results = Results(session, "condition met")
     for item, namespace, uid in items:
         try:
-            async with session.world.clock.timeout(limit or 0.001):
+            async with patience.left():
                 await following.until_gone(session, item.resource, namespace, item.name, uid)
             results.show(
                 {
@@ -182,12 +219,12 @@ async def _deleted(session: Session, wanted: list[Wanted], limit: float) -> None
     raise_all(errors)
 
 
-async def _created(session: Session, wanted: list[Wanted], limit: float) -> None:
+async def _created(session: Session, wanted: list[Wanted], patience: Patience) -> None:
     results = Results(session, "condition met")
     for item in wanted:
         namespace = resources.namespace_of(session, item.resource)
         try:
-            async with session.world.clock.timeout(limit or 0.001):
+            async with patience.left():
                 async for obj in following.states(session, item.resource, namespace, item.name):
                     if obj is not None:
                         results.show(obj)

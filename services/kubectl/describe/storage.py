@@ -8,6 +8,7 @@ from typing import Any
 
 from services.kubectl.describe import events, volumes
 from services.kubectl.describe.writer import Writer, annotation_lines, labels, lines_below, rfc1123
+from services.kubectl.output.labels import format_labels
 
 Json = dict[str, Any]
 
@@ -174,6 +175,16 @@ def csi_node(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> s
             writer.line(4, "Count:", count)
         if driver.get("topologyKeys"):
             writer.line(3, "Topology Keys:", f"[{' '.join(driver['topologyKeys'])}]")
+    events.describe(writer, found_events, now)
+    return writer.text()
+
+
+def volume_attributes_class(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:
+    writer = Writer()
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    writer.line(0, "Annotations:", format_labels(obj["metadata"].get("annotations")))
+    writer.line(0, "DriverName:", obj.get("driverName", ""))
+    writer.line(0, "Parameters:", format_labels(obj.get("parameters")))
     events.describe(writer, found_events, now)
     return writer.text()
 

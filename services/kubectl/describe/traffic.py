@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.kubectl.describe import events
-from services.kubectl.describe.writer import Writer, annotation_lines, boolean, head, labels, notes
+from services.kubectl.describe.writer import Writer, annotation_lines, boolean, head, labels, notes, rfc1123
 from services.kubectl.output.labels import format_selector
 from services.machinery.clock import parse_time
 
@@ -122,6 +122,40 @@ def backend_name(backend: Json) -> str:
     resource = backend.get("resource") or {}
     group = resource.get("apiGroup") or "<none>"
     return f"APIGroup: {group}, Kind: {resource.get('kind', '')}, Name: {resource.get('name', '')}"
+
+
+def service_cidr(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:
+    writer = Writer()
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    notes(writer, obj)
+    writer.line(0, "CIDRs:", ", ".join((obj.get("spec") or {}).get("cidrs") or ()))
+    if conditions := (obj.get("status") or {}).get("conditions"):
+        writer.write(0, "Status:\n")
+        writer.write(0, "Conditions:\n")
+        writer.line(1, "Type", "Status", "LastTransitionTime", "Reason", "Message")
+        writer.line(1, "----", "------", "------------------", "------", "-------")
+        for each in conditions:
+            words = (each.get("reason", ""), each.get("message", ""))
+            writer.line(1, each["type"], each["status"], rfc1123(each.get("lastTransitionTime")), *words)
+    events.describe(writer, found_events, now)
+    return writer.text()
+
+
+def ip_address(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:
+    writer = Writer()
+    writer.line(0, "Name:", obj["metadata"]["name"])
+    notes(writer, obj)
+    if parent := (obj.get("spec") or {}).get("parentRef"):
+        writer.write(0, "Parent Reference:\n")
+        for title, field in (
+            ("Group:", "group"),
+            ("Resource:", "resource"),
+            ("Namespace:", "namespace"),
+            ("Name:", "name"),
+        ):
+            writer.line(1, title, parent.get(field, ""))
+    events.describe(writer, found_events, now)
+    return writer.text()
 
 
 def ingress_class(obj: Json, found_events: Iterable[Json] | None, now: datetime) -> str:

@@ -7,7 +7,7 @@ Tables are not made here: see `columns`. Upstream: genericclioptions.PrintFlags.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from services.api import kinds
 from services.kubectl.errors import Fail, quote
 
 if TYPE_CHECKING:
+    from services.kubectl.flags import Parsed
     from services.machinery import jsonpath
 
 Json = dict[str, Any]
@@ -81,9 +82,9 @@ def to_names(value: Json) -> str:
     return "".join(f"{name_of(item)}\n" for item in items)
 
 
-def asked_for(flags: Mapping[str, Any]) -> str:
+def asked_for(flags: Parsed) -> str:
     """The word behind `-o`; a template without one is a Go template."""
-    return flags["output"] or ("go-template" if flags["template"] else "")
+    return str(flags["output"]) or ("go-template" if flags["template"] else "")
 
 
 def structured(
