@@ -38,7 +38,19 @@ async def join(
 ) -> web.StreamResponse:
     """Until either side ends. Refused, OSError before anything was passed on."""
     own = [("Host", request.host), ("Connection", "Upgrade"), ("Upgrade", request.headers.get("Upgrade", ""))]
-    writer.write(passing.head(request.method, request.rel_url.raw_path_qs, own + headers))
+    head = passing.head(request.method, request.rel_url.raw_path_qs, own + headers)
+    return await pass_on(request, reader, writer, head, clock)
+
+
+async def pass_on(
+    request: web.Request,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    head: bytes,
+    clock: Clock,
+) -> web.StreamResponse:
+    """The same with that head of the request. Refused, OSError."""
+    writer.write(head)
     try:
         answer = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:

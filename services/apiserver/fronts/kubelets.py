@@ -54,7 +54,7 @@ class KubeletRefusal(ApiError):
 
 class Kubelets:
     def __init__(self, registry: Registry, clock: Clock, credentials: Credentials | None = None) -> None:
-        self._registry, self._clock, self._credentials = registry, clock, credentials
+        self._registry, self.clock, self._credentials = registry, clock, credentials
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
         self._pods = _resource("pods")
         self._nodes = _resource("nodes")
@@ -150,7 +150,7 @@ class Kubelets:
         if len(self._channels) > CHANNELS_MAX:
             await self._channels.popitem(last=False)[1].close(None)
         try:
-            async with self._clock.timeout(CONNECT_SECONDS):
+            async with self.clock.timeout(CONNECT_SECONDS):
                 await self._connected(channel)
         except (TimeoutError, ConnectionError):
             raise unreachable(address) from None

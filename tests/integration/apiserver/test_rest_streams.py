@@ -63,6 +63,10 @@ class Kubelet(node_pb2_grpc.NodeServiceServicer):
                 yield pb.PortForwardResponse(data=body or head.split(b"\r\n")[0])
                 async for further in requests:
                     yield pb.PortForwardResponse(data=further.data, half_close=further.half_close)
+            elif path.startswith("/forbidden"):
+                yield _answer(b"403 Forbidden", b"go away", b"")
+                async for further in requests:
+                    yield pb.PortForwardResponse(data=further.data, half_close=further.half_close)
             elif path.startswith("/moved"):
                 yield _answer(b"302 Found", b"", b"Location: /there?a=b\r\nX-Here: 1\r\n")
             elif not _is_whole(head, body):
@@ -227,3 +231,22 @@ async def redirects_and_upgrades(session: aiohttp.ClientSession, https: Https) -
     writer.transport.abort()  # it would wait for the other side's end of TLS
     with suppress(ConnectionError):
         await writer.wait_closed()
+    await a_pod_that_does_not_agree_gets_nothing_more(https)
+
+
+async def a_pod_that_does_not_agree_gets_nothing_more(https: Https) -> None:
+    """What a client says next on its connection is for the API server: a token may be in it."""
+    host, port = https.base.removeprefix("https://").split(":")
+    for path, said in ((b"plain", b"invalid upgrade response: status code 200"), (b"forbidden", b"go away")):
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=https.context())
+        upgrade = b"Host: x\r\nConnection: Upgrade, close\r\nUpgrade: echo\r\n\r\n"
+        where = PODS.encode() + b"/p:1/proxy/" + path
+        writer.write(b"GET " + where + b" HTTP/1.1\r\n" + upgrade)
+        further = b"Host: x\r\nAuthorization: Bearer mine\r\n\r\n"
+        writer.write(b"GET /secret HTTP/1.1\r\n" + further)
+        answer = await reader.read()
+        assert said in answer
+        assert b"Bearer" not in answer
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

@@ -48,15 +48,19 @@ async def client(
 
 @asynccontextmanager
 async def stream(
-    call: Call, tls: ssl.SSLContext, host: str
+    call: Call, tls: bool | ssl.SSLContext, host: str = ""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """The bytes themselves, within TLS. OSError where the certificate is not one for `host`."""
+    """The bytes themselves, within TLS if so. OSError where the certificate is not one for `host`."""
     ours, theirs = socket.socketpair()
+    context = _unverified() if tls is True else tls or None
     near, into = await asyncio.open_unix_connection(sock=ours)
     try:
         async with alongside(upward(near, call)), alongside(_downward(call, into)):
             reader, writer = await asyncio.open_unix_connection(
-                sock=theirs, ssl=tls, server_hostname=host, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                sock=theirs,
+                ssl=context,
+                server_hostname=host if context else None,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
             )
             try:
                 yield reader, writer

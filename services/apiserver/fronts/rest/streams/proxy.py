@@ -1,7 +1,8 @@
 """The `proxy` subresource: HTTP to a Pod, to a Service's Pods, and what a kubelet tells over HTTP.
 
-Requests and answers are streamed; what concerns one connection only is not passed on; an upgraded connection
-is passed on as bytes. Links within HTML are left as they are. Upstream: `apimachinery/pkg/util/proxy`.
+Requests and answers are streamed; what concerns one connection only is not passed on; a connection that the
+Pod agrees to upgrade is passed on as bytes. Links within HTML are left as they are. Upstream:
+`apimachinery/pkg/util/proxy`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from aiohttp import web
 from yarl import URL
 
 from services.api import errors, kinds
+from services.apiserver.aggregation import passing, upgraded
 from services.apiserver.fronts.kubelets import Call, Kubelets, refusal_of
 from services.apiserver.fronts.rest import documents
 from services.apiserver.fronts.rest.paths import Path
-from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, resource_metrics, sniffing, wires
-from services.apiserver.fronts.rest.streams.commands import alongside, begun
+from services.apiserver.fronts.rest.streams import pod_http, proxy_targets, resource_metrics, sniffing
+from services.apiserver.fronts.rest.streams.commands import begun
 from services.apiserver.fronts.rest.streams.proxy_targets import Backend, headers_to_pass
 from services.apiserver.fronts.rest.verbs import TRUE
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import ListOptions, Target
+from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
 
 BODILESS = (204, 304)
@@ -51,7 +54,7 @@ class Proxy:
         try:
             where = f"/{rest or ''}"
             if upgrades:
-                return await _pass_bytes(request, call, backend, where)
+                return await _pass_bytes(request, call, backend, where, self._kubelets.clock)
             return await _pass_on(request, call, backend, where, prefix)
         finally:
             call.cancel()
@@ -187,29 +190,22 @@ async def _chunks(request: web.Request, answer: aiohttp.ClientResponse) -> Async
             yield chunk
 
 
-async def _pass_bytes(request: web.Request, call: Any, backend: Backend, where: str) -> web.StreamResponse:
-    """The request as it came, and from then on whatever either side says."""
+async def _pass_bytes(
+    request: web.Request, call: Any, backend: Backend, where: str, clock: Clock
+) -> web.StreamResponse:
+    """The request as it came, and from then on, once the Pod has agreed, whatever either side says."""
     query = request.rel_url.raw_query_string
     headers = [("Host", backend.host), ("Connection", "Upgrade")]
     headers.append(("Upgrade", request.headers.get("Upgrade", "")))
     headers += [*headers_to_pass(request.headers.items()), *_forwarded(request)]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    head = f"{request.method} {where}{'?' if query else ''}{query} HTTP/1.1\r\n{lines}\r\n"
-    wire, answer = wires.leave_http(request)
+    head = passing.head(request.method, f"{where}{'?' if query else ''}{query}", headers)
     try:
-        await pod_http.send(call, head.encode("utf-8", "surrogateescape"))
-        async with alongside(_upward(wire, call)):
-            async for data in pod_http.received(call):
-                await wire.write(data)
-    except grpc.aio.AioRpcError as error:
-        raise ConnectionResetError("the backend broke off") from error
-    return answer
-
-
-async def _upward(wire: wires.Wire, call: Any) -> None:
-    while data := await wire.read():
-        await pod_http.send(call, data)
-    await call.write(pb.PortForwardRequest(half_close=True).SerializeToString())
+        async with pod_http.stream(call, backend.tls) as (reader, writer):
+            return await upgraded.pass_on(request, reader, writer, head, clock)
+    except upgraded.Refused as refused:
+        raise errors.failure(500, "", str(refused)) from None
+    except OSError as error:
+        raise errors.unavailable(f"error trying to reach service: {error}") from None
 
 
 def _forwarded(request: web.Request) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", *_OF_PROXIES, "te", "trailer", "transfer-encoding", "upgrade")
 )
 OURS = frozenset(("authorization", "host"))  # for the API server, and nobody behind it
+IMPERSONATION = "impersonate-"  # likewise: whoever is behind hears of the one in whose name it is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,11 @@ def headers_to_pass(headers: Iterable[tuple[str, str]], drop: frozenset[str] = O
         for each in value.split(",")
     }  # fmt: skip
     dropped = HOP_BY_HOP | named | drop
-    return [(name, value) for name, value in pairs if name.lower() not in dropped]
+    return [
+        (name, value)
+        for name, value in pairs
+        if name.lower() not in dropped and not name.lower().startswith(IMPERSONATION)
+    ]
 
 
 def relocated(location: str, host: str, prefix: str) -> str:
