@@ -31,12 +31,18 @@ class Program:
     _run: Run
     _conversions: Mapping[str, Type]
 
-    def evaluate(self, variables: Mapping[str, Any], limit: int = PER_CALL_COST_MAX) -> tuple[Any, int]:
-        """The value, and what it cost. EvaluationError, CostExceeded; TurnOver of `machinery.turns`."""
+    def evaluate(
+        self, variables: Mapping[str, Any], limit: int = PER_CALL_COST_MAX, *, as_declared: bool = False
+    ) -> tuple[Any, int]:
+        """The value, and what it cost. EvaluationError, CostExceeded; TurnOver of `machinery.turns`.
+
+        `as_declared`: the variables are what `value_of` makes of JSON.
+        """
         given = dict(variables)  # a copy: loops write into it
-        for name, kind in self._conversions.items():
-            if name in given:
-                given[name] = value_of(given[name], kind)
+        if not as_declared:
+            for name, kind in self._conversions.items():
+                if name in given:
+                    given[name] = value_of(given[name], kind)
         activation = Activation(given, min(limit, PER_CALL_COST_MAX))
         try:
             found = self._run(activation)

@@ -13,6 +13,7 @@ from typing import Any
 
 from services.apiserver.cel import values
 from services.apiserver.cel.types import Type
+from services.machinery import turns
 
 
 class SetList(list[Any]):
@@ -90,7 +91,8 @@ def value_of(raw: Any, kind: Type) -> Any:
             return _scalar(raw, kind.kind)
         case "list" if isinstance(raw, list):
             return _list(raw, kind)
-        case "map" if isinstance(raw, dict) and kind.args:
+        case "map" if isinstance(raw, dict) and kind.args and needs_values(kind.args[1]):
+            turns.done(len(raw))
             return {key: value_of(each, kind.args[1]) for key, each in raw.items()}
         case "object" if isinstance(raw, dict) and kind.fields is not None:
             return _object(raw, kind)
@@ -98,17 +100,30 @@ def value_of(raw: Any, kind: Type) -> Any:
 
 
 def _object(raw: dict[str, Any], kind: Type) -> dict[str, Any]:
+    differing = _fields_that_differ(kind)
+    if not differing:
+        return raw
+    turns.done(1 + len(differing))
     found = dict(raw)
-    for name, declared in (kind.fields or {}).items():
-        key = declared.key or name
+    for key, declared in differing:
         if key in found:
-            found[key] = value_of(found[key], declared.type)
+            found[key] = value_of(found[key], declared)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _fields_that_differ(kind: Type) -> tuple[tuple[str, Type], ...]:
+    """By their names in JSON."""
+    fields = (kind.fields or {}).items()
+    return tuple((each.key or name, each.type) for name, each in fields if needs_values(each.type))
 
 
 def _list(raw: list[Any], kind: Type) -> list[Any]:
     element = kind.args[0] if kind.args else None
-    found = [value_of(each, element) for each in raw] if element is not None else raw
+    turns.done(len(raw))
+    found = raw
+    if element is not None and needs_values(element):
+        found = [value_of(each, element) for each in raw]
     if kind.name == "set":
         return SetList(found)
     if kind.name.startswith("map:"):

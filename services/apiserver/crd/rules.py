@@ -95,7 +95,7 @@ def compile_rule(given: Json, node: Node, kind: Type) -> Rule:
         rule.fault = "cel expression must evaluate to a bool"
         return rule
     rule.program = program
-    rule.compares = "oldSelf" in _names(program.tree)
+    rule.compares = "oldSelf" in text and "oldSelf" in _names(program.tree)
     if expression := given.get("messageExpression"):
         _compile_message(rule, expression, environment)
     if given.get("fieldPath"):
@@ -213,9 +213,9 @@ class Checker:
             checker._walk(run, item, before.get(name), place, correlated, unchanged=unchanged)
 
     def _evaluate(self, run: _Run, new: Any, old: Any, path: str, unchanged: bool) -> None:
-        variables: dict[str, Any] = {"self": new}
+        variables: dict[str, Any] = {"self": value_of(new, self._kind)}
         if old is not None:
-            variables["oldSelf"] = old
+            variables["oldSelf"] = value_of(old, self._kind)
         kind = self._node.type
         for rule in self._rules:
             if rule.fault:
@@ -224,8 +224,8 @@ class Checker:
                 continue
             given = variables
             if rule.optional:
-                before = NONE if old is None else Optional(value_of(old, self._kind), True)
-                given = {"self": new, "oldSelf": before}
+                before = NONE if old is None else Optional(variables["oldSelf"], True)
+                given = {"self": variables["self"], "oldSelf": before}
             if self._holds(run, rule, given, path):
                 continue
             cause = self._cause(run, rule, given, new, path)
@@ -239,7 +239,7 @@ class Checker:
         if run.budget <= 0:
             run.spend(1, path, kind)
         try:
-            value, cost = rule.program.evaluate(variables)
+            value, cost = rule.program.evaluate(variables, as_declared=True)
         except CostExceeded as error:
             why = (
                 f"'{error}': no further validation rules will be run due to call cost exceeds limit for rule"
@@ -277,7 +277,7 @@ class Checker:
         if rule.message is None:
             return fallback
         try:
-            text, cost = rule.message.evaluate(variables)
+            text, cost = rule.message.evaluate(variables, as_declared=True)
         except EvaluationError:
             return fallback
         except CostExceeded:

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 from services.apiserver.crd import field_paths
 from services.apiserver.crd.structural import META_FIELDS, Node
+from services.machinery import turns
 from services.machinery.field_errors import Causes, forbidden, invalid, not_supported, required
 
 Json = dict[str, Any]
 
+PLACE = 50  # units of work
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
@@ -72,6 +74,7 @@ class Faults:
 
 def check(schema: Json, path: str, place: Place) -> Faults:
     """Everything that is wrong at and under this place of a schema."""
+    turns.done(PLACE)
     out = Faults()
     out.schema += _forbidden_features(schema, path, place)
     _check_children(schema, path, place, out)

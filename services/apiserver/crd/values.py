@@ -12,6 +12,7 @@ from typing import Any
 
 from services.apiserver.crd.number_checks import NIL, composite, go_json, is_json_integer, number_faults
 from services.apiserver.crd.structural import Node
+from services.machinery import turns
 from services.machinery.field_errors import (
     Cause,
     Causes,
@@ -159,6 +160,7 @@ def _enum_texts(node: Node) -> list[str]:
 
 def _check_list(node: Node, value: list[Any], path: str, out: Causes, old: Any) -> int:
     count = 2
+    turns.done(len(value))
     if (items := node.items) is not None:
         former = UNKNOWN
         if old is not UNKNOWN and node.list_type == "map" and type(old) is list:
@@ -196,6 +198,7 @@ def _by_key(node: Node, items: list[Any]) -> Any:
 
 def _check_object(node: Node, value: dict[str, Any], path: str, out: Causes, old: Any) -> int:
     count = 0
+    turns.done(len(value))
     if node.enum:
         _check_enum(node, value, path, out)
     if node.sized:

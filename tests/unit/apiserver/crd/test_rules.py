@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.apiserver.crd import CompiledVersion
+from services.machinery.turns import Turn, limited
 from tests.unit.apiserver.crd.definitions import compiled, spec_schema, thing
 
 Json = dict[str, Any]
@@ -22,6 +23,7 @@ def told(rules: CompiledVersion, spec: Json, old: Json | None = None) -> list[st
     return [f"{cause['reason']} {cause['field']}: {cause['message']}" for cause in found]
 
 
+_MOMENT: Json = {"type": "string", "format": "date-time"}
 _N: Json = {"n": {"type": "integer"}, "m": {"type": "integer"}}
 
 
@@ -160,3 +162,20 @@ def test_all_rules_together_have_a_budget() -> None:
     rules = version({"l": items}, rule)
     (found,) = told(rules, {"l": list(range(200))})
     assert "cost limit exceeded" in found
+
+
+def _work(rules: int, moments: int) -> int:
+    """The units of work that so many rules beside so many moments make."""
+    properties = {"size": {"type": "integer"}, "at": {"type": "array", "items": _MOMENT}}
+    found = version(properties, *({"rule": f"self.size > {-number}"} for number in range(1, rules + 1)))
+    obj = {"size": 0, "at": ["2026-11-21T00:00:00Z"] * moments}
+    assert told(found, obj) == []  # The rules are compiled now.
+    turn = Turn(10**9)
+    with limited(turn):
+        assert told(found, obj) == []
+    return 10**9 - turn.left
+
+
+def test_many_rules_read_a_long_object_once() -> None:
+    assert _work(1, 5000) > 5000
+    assert _work(50, 5000) < 2 * _work(1, 5000)
