@@ -19,6 +19,7 @@ from services.apiserver.cel.library.access import Asked, AuthorizerValue, Decide
 Json = dict[str, Any]
 Authorize = Callable[[Attributes, Asked], tuple[bool, str, str]]
 _NAMESPACE = GroupVersionKind("", "v1", "Namespace")
+CONDITIONS_BUDGET = BUDGET // 4
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
@@ -29,8 +30,8 @@ class Failed(Exception):
 class Budget:
     """What is left to spend."""
 
-    def __init__(self) -> None:
-        self.left = BUDGET
+    def __init__(self, limit: int = BUDGET) -> None:
+        self.left = limit
 
     def evaluate(self, program: Program, variables: Mapping[str, Any]) -> Any:
         """Failed."""
@@ -67,9 +68,10 @@ def compile_conditions(environment: Environment, given: list[Json] | None) -> tu
     return tuple(made)
 
 
-def holds(conditions: tuple[Condition, ...], variables: Mapping[str, Any], budget: Budget) -> bool:
+def holds(conditions: tuple[Condition, ...], variables: Mapping[str, Any]) -> bool:
     """Whether all do. One that does not decides, whatever became of the others. Failed."""
-    faults = []
+    faults: list[str] = []
+    budget = Budget(CONDITIONS_BUDGET)
     for condition in conditions:
         if condition.program is None:
             faults.append(condition.fault)
@@ -122,12 +124,18 @@ def request_of(asked: Attributes) -> Json:
         "requestResource": where,
         "requestSubResource": asked.subresource,
         "name": asked.shown_name if asked.operation != "CREATE" else asked.name,
-        "namespace": asked.namespace,
+        "namespace": asked.name if _is_known_namespace(asked) else asked.namespace,
         "operation": asked.operation,
         "userInfo": asked.user.info(),
     }
     request = {key: value for key, value in found.items() if value}
     return {**request, "dryRun": asked.dry_run, "options": asked.options or None}
+
+
+def _is_known_namespace(asked: Attributes) -> bool:
+    """A Namespace counts as in itself, once it is there."""
+    resource = asked.resource
+    return (resource.group, resource.plural) == ("", "namespaces") and asked.operation != "CREATE"
 
 
 _SEEN = (

@@ -50,16 +50,18 @@ class Mutations:
         self._parameters, self._equivalents = parameters, equivalents
         self._variables, self._now = variables, now
 
-    def mutate(self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]) -> bool:
-        """Changes `asked.obj`; whether there was a change. ApiError (403, 422)."""
+    def mutate(
+        self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]
+    ) -> bool | None:
+        """Changes `asked.obj`; whether there was a change, None where it is not concerned. ApiError."""
         constraints = bound.policy.spec.get("matchConstraints") or {}
         if asked.obj is None or not is_meant(constraints, asked, self._equivalents):
-            return False
+            return None
         before, budget = asked.obj, Budget()
-        for binding in bound.bindings:
-            if binding_matches(binding, asked, self._equivalents):
-                self._bound(bound.policy, binding, asked, schema, settle, budget)
-        return asked.obj != before
+        wanted = [each for each in bound.bindings if binding_matches(each, asked, self._equivalents)]
+        for binding in wanted:
+            self._bound(bound.policy, binding, asked, schema, settle, budget)
+        return asked.obj != before if wanted else None
 
     def _bound(
         self,
@@ -78,8 +80,10 @@ class Mutations:
             asked.obj = before
             if policy.ignores_failure:
                 return
-            why = f"failed to configure binding: {error}" if isinstance(error, Misconfigured) else str(error)
-            raise denied(asked, _KIND, Denial(policy.name, binding["metadata"]["name"], why)) from error
+            name = binding["metadata"]["name"]
+            if isinstance(error, Misconfigured):
+                raise denied(asked, _KIND, error.denial(policy, name)) from error
+            raise denied(asked, _KIND, Denial(policy.name, name, str(error))) from error
 
     def _apply(
         self,
@@ -91,7 +95,7 @@ class Mutations:
         budget: Budget,
     ) -> None:
         seen = with_policy_variables(policy, self._variables(asked), param, budget)
-        if not holds(policy.conditions, seen, budget):
+        if not holds(policy.conditions, seen):
             return
         for mutation in policy.mutations:
             seen = with_policy_variables(policy, self._variables(asked), param, budget)

@@ -7,7 +7,7 @@ those of custom resources too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -15,18 +15,12 @@ from services.api.kinds import Resource
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.policies import Misconfigured
 from services.apiserver.admission.policy_programs import Policy
+from services.apiserver.registry import keys
 from services.apiserver.rules.validation.meta import selects
 from services.apiserver.storage.entries import Selection
 from services.apiserver.storage.watch_cache import WatchCache
 
 Json = dict[str, Any]
-
-
-class Served(Protocol):
-    """What the cluster serves, built in and custom."""
-
-    @property
-    def served(self) -> Iterable[Resource]: ...
 
 
 class Parameters:
@@ -52,7 +46,8 @@ class Parameters:
         for resource in self._served():
             if resource.api_version == api_version and resource.kind == name and "watch" in resource.verbs:
                 return resource
-        raise Misconfigured(f"failed to find resource referenced by paramKind: '{api_version}, Kind={name}'")
+        why = f"failed to find resource referenced by paramKind: '{api_version}, Kind={name}'"
+        raise Misconfigured(why, of_policy=True)
 
     def _namespace(self, resource: Resource, reference: Json, asked: Attributes) -> str:
         given = reference.get("namespace") or ""
@@ -69,10 +64,13 @@ class Parameters:
         return given or asked.namespace
 
     def _found(self, resource: Resource, namespace: str, reference: Json) -> list[Json]:
-        entries = self._cache_of(resource).select(Selection(namespace))
-        name, selector = reference.get("name"), reference.get("selector")
+        cache = self._cache_of(resource)
+        if name := reference.get("name"):
+            entry = cache.get(keys.key(resource, namespace, name))
+            return [orjson.loads(entry.value)] if entry is not None else []
+        selector = reference.get("selector")
         return [
             orjson.loads(entry.value)
-            for entry in entries
-            if (entry.attributes.name == name if name else selects(selector, entry.attributes.labels))
+            for entry in cache.select(Selection(namespace))
+            if selects(selector, entry.attributes.labels)
         ]

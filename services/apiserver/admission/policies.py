@@ -24,12 +24,22 @@ from services.apiserver.strands import Strands
 
 Json = dict[str, Any]
 MESSAGE_BYTES_MAX = 5 * 1024
+ANNOTATION_BYTES_MAX = 10 * 1024
 _CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
 Parameters = Callable[[Policy, Json, Attributes], list[Json | None]]
 
 
 class Misconfigured(Exception):
-    """A binding whose parameters cannot be found."""
+    """A binding whose parameters cannot be found; `of_policy`: no binding of the policy could do better."""
+
+    def __init__(self, why: str, *, of_policy: bool = False) -> None:
+        super().__init__(why)
+        self._of_policy = of_policy
+
+    def denial(self, policy: Policy, binding: str) -> Denial:
+        if self._of_policy:
+            return Denial(policy.name, "", f"failed to configure policy: {self}")
+        return Denial(policy.name, binding, f"failed to configure binding: {self}")
 
 
 @dataclass(slots=True)
@@ -82,25 +92,53 @@ def denied(asked: Attributes, kind: str, denial: Denial) -> ApiError:
     return error
 
 
-def verdicts(
-    policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget
-) -> Iterable[tuple[int, str, str, bool]]:
-    """Index, message, reason and whether the evaluation failed, for each validation that does not hold."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of a validation that does not hold; `reason` is empty where it has no value."""
+
+    index: int
+    message: str
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a policy says of a request with one param: verdicts, and for the audit log what and what not."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    annotations: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def findings_of(policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget) -> Findings:
+    found = Findings()
     variables = with_policy_variables(policy, seen, param, budget)
     try:
-        if not holds(policy.conditions, variables, budget):
-            return
+        if not holds(policy.conditions, variables):
+            return found
     except Failed as error:
-        yield 0, str(error), "", True
-        return
+        found.verdicts.append(Verdict(0, str(error)))
+        return found
     for index, validation in enumerate(policy.validations):
         try:
-            if validation.expression.evaluate(variables, budget) is True:
-                continue
+            if validation.expression.evaluate(variables, budget) is not True:
+                message = _message(validation, variables, budget)
+                found.verdicts.append(Verdict(index, message, validation.reason or "Invalid"))
         except Failed as error:
-            yield index, str(error), "", True
+            found.verdicts.append(Verdict(index, str(error)))
+    _annotate(policy, variables, budget, found)
+    return found
+
+
+def _annotate(policy: Policy, variables: Mapping[str, Any], budget: Budget, found: Findings) -> None:
+    for key, expression in policy.annotations:
+        try:
+            value = expression.evaluate(variables, budget)
+        except Failed as error:
+            found.faults.append(str(error))
             continue
-        yield index, _message(validation, variables, budget), validation.reason or "Invalid", False
+        if isinstance(value, str) and (text := value.strip()):
+            found.annotations.append((key, text.encode()[:ANNOTATION_BYTES_MAX].decode("utf-8", "ignore")))
 
 
 def _message(validation: Validation, variables: Mapping[str, Any], budget: Budget) -> str:
@@ -110,26 +148,9 @@ def _message(validation: Validation, variables: Mapping[str, Any], budget: Budge
         except Failed:
             said = ""
         text = said.strip() if isinstance(said, str) else ""
-        if text and "\n" not in text and len(text) <= MESSAGE_BYTES_MAX:
+        if text and "\n" not in text and len(text.encode()) <= MESSAGE_BYTES_MAX:
             return text
     return validation.message or f"failed expression: {validation.expression.text.strip()}"
-
-
-def annotations_of(
-    policy: Policy, seen: Mapping[str, Any], param: Json | None, budget: Budget
-) -> dict[str, str]:
-    """What the policy has to say to the audit log. Failed."""
-    if not policy.annotations:
-        return {}
-    variables = with_policy_variables(policy, seen, param, budget)
-    if not holds(policy.conditions, variables, budget):
-        return {}
-    found = {}
-    for key, expression in policy.annotations:
-        value = expression.evaluate(variables, budget)
-        if isinstance(value, str) and value.strip():
-            found[f"{policy.name}/{key}"] = value.strip()
-    return found
 
 
 class Policies:
@@ -165,10 +186,15 @@ class Policies:
             constraints = bound.policy.spec.get("matchConstraints") or {}
             if not is_meant(constraints, asked, self._equivalents):
                 continue
-            budget = Budget()
+            annotations: dict[str, list[str]] = {}
             for binding in bound.bindings:
                 if binding_matches(binding, asked, self._equivalents):
-                    self._bound(bound.policy, binding, asked, seen(asked), budget, found)
+                    self._bound(bound.policy, binding, asked, seen(asked), found, annotations)
+            # Of several bindings and params each that says something else is told.
+            found.notes += (
+                (f"{bound.policy.name}/{key}", ", ".join(dict.fromkeys(values)))
+                for key, values in annotations.items()
+            )
         return found
 
     def _bound(
@@ -177,36 +203,42 @@ class Policies:
         binding: Json,
         asked: Attributes,
         seen: Mapping[str, Any],
-        budget: Budget,
         found: Judgement,
+        annotations: dict[str, list[str]],
     ) -> None:
-        name, actions = binding["metadata"]["name"], binding["spec"].get("validationActions") or ()
+        name = binding["metadata"]["name"]
         try:
             parameters = self._parameters(policy, binding, asked)
         except Misconfigured as error:
             if not policy.ignores_failure:
-                found.denials.append(Denial(policy.name, name, f"failed to configure binding: {error}"))
+                found.denials.append(error.denial(policy, name))
             return
-        noted = []
+        noted: list[Json] = []
+        budget = Budget()
         for param in parameters:
-            for index, message, reason, is_failure in verdicts(policy, seen, param, budget):
-                if is_failure and policy.ignores_failure:
-                    continue
-                if "Deny" in actions:
-                    found.denials.append(Denial(policy.name, name, message, reason))
-                if "Warn" in actions:
-                    which = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{name}'"
-                    found.warnings.append(f"Validation failed for {which}: {message}")
-                if "Audit" in actions:
-                    noted.append(_noted(policy.name, name, index, message, actions))
-            try:
-                found.notes += annotations_of(policy, seen, param, budget).items()
-            except Failed as error:
-                if not policy.ignores_failure:
-                    found.denials.append(Denial(policy.name, name, str(error)))
+            findings = findings_of(policy, seen, param, budget)
+            for verdict in findings.verdicts:
+                if verdict.reason or not policy.ignores_failure:
+                    _tell(policy, binding, verdict, found, noted)
+            for key, value in findings.annotations:
+                annotations.setdefault(key, []).append(value)
+            if not policy.ignores_failure:
+                found.denials += [Denial(policy.name, name, fault) for fault in findings.faults]
         if noted:
             key = "validation.policy.admission.k8s.io/validation_failure"
             found.notes.append((key, orjson.dumps(noted).decode()))
+
+
+def _tell(policy: Policy, binding: Json, verdict: Verdict, found: Judgement, noted: list[Json]) -> None:
+    """Whom the binding says to."""
+    name, actions = binding["metadata"]["name"], binding["spec"].get("validationActions") or ()
+    if "Deny" in actions:
+        found.denials.append(Denial(policy.name, name, verdict.message, verdict.reason))
+    if "Warn" in actions:
+        which = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{name}'"
+        found.warnings.append(f"Validation failed for {which}: {verdict.message}")
+    if "Audit" in actions:
+        noted.append(_noted(policy.name, name, verdict.index, verdict.message, actions))
 
 
 def _noted(policy: str, binding: str, index: int, message: str, actions: Sequence[str]) -> Json:

@@ -136,12 +136,14 @@ class Admission:
             for uid, bound in bounds:
                 if first or uid in rounds.wanted:
                     changed = await self._mutated(bound, asked, schema, settle)
-                    rounds.ran(uid, bound.policy.spec.get("reinvocationPolicy"), changed)
+                    if changed is not None:
+                        rounds.ran(uid, bound.policy.spec.get("reinvocationPolicy"), changed)
             for index, (uid, hook) in enumerate(hooks):
                 if first or uid in rounds.wanted:
                     place = f"round_{number}_index_{index}"
                     changed = await self._webhooks.mutate(hook, asked, settle, place)
-                    rounds.ran(uid, hook.spec.get("reinvocationPolicy"), changed)
+                    if changed is not None:
+                        rounds.ran(uid, hook.spec.get("reinvocationPolicy"), changed)
             if not rounds.is_needed or asked.obj is None:
                 return
             before = orjson.loads(orjson.dumps(asked.obj))
@@ -151,10 +153,10 @@ class Admission:
 
     async def _mutated(
         self, bound: Bound, asked: Attributes, schema: Schema, settle: Callable[[Json], Json]
-    ) -> bool:
+    ) -> bool | None:
         given = asked.obj
 
-        def change() -> bool:
+        def change() -> bool | None:
             asked.obj = given  # also where it is begun anew
             return self._mutations.mutate(bound, asked, schema, settle)
 
@@ -174,7 +176,10 @@ class Admission:
 
 
 class _Rounds:
-    """Who is asked a second time: those that want it, if somebody changed the object after them."""
+    """Who is asked a second time: those that want it, if somebody changed the object after them.
+
+    Whoever was not concerned in the first round is not asked for the first time in the second.
+    """
 
     def __init__(self) -> None:
         self._ready: set[str] = set()

@@ -20,7 +20,7 @@ from services.api.errors import ApiError
 from services.api.kinds import Resource
 from services.apiserver.admission import matching, reviews
 from services.apiserver.admission.attributes import Attributes
-from services.apiserver.admission.conditions import Budget, Failed, holds
+from services.apiserver.admission.conditions import Failed, holds
 from services.apiserver.admission.registrations import Webhook
 from services.apiserver.strands import Strands
 
@@ -65,8 +65,8 @@ class Webhooks:
         if not webhook.conditions:
             return found
         try:
-            conditions, seen = webhook.conditions, self._variables(asked)
-            wanted = await self._strands.judge(lambda: holds(conditions, seen, Budget()))
+            conditions, seen = webhook.conditions, self._variables(await self._seen(asked, found))
+            wanted = await self._strands.judge(lambda: holds(conditions, seen))
             return found if wanted else None
         except Failed as error:
             if webhook.ignores_failure:
@@ -83,14 +83,19 @@ class Webhooks:
         if not wanted:
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._validated(each, found, asked)) for each, found in wanted]
+            tasks = [
+                group.create_task(self._validated(each, found, asked, f"round_0_index_{index}"))
+                for index, (each, found) in enumerate(wanted)
+            ]
         refusals = [refusal for task in tasks if (refusal := task.result()) is not None]
         if refusals:
             raise refusals[0]
 
-    async def _validated(self, webhook: Webhook, version: Resource, asked: Attributes) -> ApiError | None:
+    async def _validated(
+        self, webhook: Webhook, version: Resource, asked: Attributes, place: str
+    ) -> ApiError | None:
         try:
-            await self._answer(webhook, version, asked, mutating=False)
+            await self._answer(webhook, version, asked, place, mutating=False)
         except ApiError as refusal:
             return refusal
         return None
@@ -99,29 +104,38 @@ class Webhooks:
 
     async def mutate(
         self, webhook: Webhook, asked: Attributes, settle: Callable[[Json], Json], place: str
-    ) -> bool:
-        """Changes `asked.obj`; whether there was a change. `settle` decodes and defaults. ApiError.
+    ) -> bool | None:
+        """Changes `asked.obj`; whether there was a change, None where the webhook is not concerned.
 
-        `place` is the round and the webhook's number in it, for the audit log.
+        `settle` decodes and defaults; `place` is the round and the webhook's number in it, for the audit
+        log. ApiError.
         """
         version = await self.matched(webhook, asked)
         if version is None:
-            return False
-        changed = await self._mutated(webhook, version, asked, settle)
-        told = {"configuration": webhook.configuration, "webhook": webhook.name, "mutated": changed}
-        self._note(f"mutation.webhook.admission.k8s.io/{place}", orjson.dumps(told).decode())
+            return None
+        changed = False
+        try:
+            changed = await self._mutated(webhook, version, asked, settle, place)
+        finally:
+            told = {"configuration": webhook.configuration, "webhook": webhook.name, "mutated": changed}
+            self._note(f"mutation.webhook.admission.k8s.io/{place}", orjson.dumps(told).decode())
         return changed
 
     async def _mutated(
-        self, webhook: Webhook, version: Resource, asked: Attributes, settle: Callable[[Json], Json]
+        self,
+        webhook: Webhook,
+        version: Resource,
+        asked: Attributes,
+        settle: Callable[[Json], Json],
+        place: str,
     ) -> bool:
-        answer = await self._answer(webhook, version, asked, mutating=True)
-        if answer is None or not answer.patch:
+        answer = await self._answer(webhook, version, asked, place, mutating=True)
+        if answer is None or not answer.patch or not reviews.operations_of(answer.patch):
             return False
-        assert asked.obj is not None or asked.operation == "DELETE"
         if asked.obj is None:
             raise errors.internal(
-                "admission webhook attempted to modify the object, which is not supported for this operation"
+                f'admission webhook "{webhook.name}" attempted to modify the object, which is not supported'
+                " for this operation"
             )
         seen = await self._seen(asked, version)
         try:
@@ -140,7 +154,7 @@ class Webhooks:
     # -- one call --------------------------------------------------------------------------------
 
     async def _answer(
-        self, webhook: Webhook, version: Resource, asked: Attributes, *, mutating: bool
+        self, webhook: Webhook, version: Resource, asked: Attributes, place: str, *, mutating: bool
     ) -> reviews.Answer | None:
         """None where the webhook could not be asked and that does not matter. ApiError."""
         if asked.dry_run and webhook.spec.get("sideEffects") not in ("None", "NoneOnDryRun"):
@@ -150,8 +164,8 @@ class Webhooks:
             answer = await self._asked(webhook, await self._seen(asked, version), asked, mutating=mutating)
         except _Unanswered as error:
             if webhook.ignores_failure:
-                which = "mutating" if mutating else "validating"
-                self._note(f"failed-open.{which}.webhook.admission.k8s.io/{webhook.name}", webhook.name)
+                which = "mutation" if mutating else "validating"
+                self._note(f"failed-open.{which}.webhook.admission.k8s.io/{place}", webhook.name)
                 return None
             raise errors.internal(f'failed calling webhook "{webhook.name}": {error}') from None
         for key, value in (answer.annotations or {}).items():
@@ -175,9 +189,15 @@ class Webhooks:
         except reviews.NotAnswered as error:
             raise _Unanswered(f"failed to call webhook: {error}") from None
         try:
-            return reviews.verified(answer, uid, webhook.review_version, mutating=mutating)
+            found = reviews.verified(answer, uid, webhook.review_version, mutating=mutating)
         except reviews.BadAnswer as error:
             raise _Unanswered(f"received invalid webhook response: {error}") from None
+        try:
+            if found.allowed and found.patch:
+                reviews.operations_of(found.patch)
+        except reviews.BadAnswer as error:
+            raise _Unanswered(f"received undecodable patch in webhook response: {error}") from None
+        return found
 
     async def _seen(self, asked: Attributes, version: Resource) -> Attributes:
         """The request in the version that the webhook's rule names."""
