@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from services.process.healthcheck import SERVING
 T = TypeVar("T", bound=Object)
 
 MANIFESTS = Path(os.environ.get("ORRERY_MANIFESTS") or Path(__file__).parents[3] / "shared" / "manifests")
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 RETRY_SECONDS = 0.1
 
 
@@ -68,7 +69,19 @@ class Cluster:
         return found
 
     def log(self, component: str) -> str:
-        return (self.home / "logs" / f"{component}.log").read_text()
+        """Its whole lines so far; the last one may still be written."""
+        whole, newline, _ = (self.home / "logs" / f"{component}.log").read_bytes().rpartition(b"\n")
+        return (whole + newline).decode(errors="replace")
+
+    def told(self, component: str, *words: str) -> str:
+        """The first line of its log with all those words: it may be written after what it tells of."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            for line in self.log(component).splitlines():
+                if all(word in line for word in words):
+                    return line
+            assert time.monotonic() < deadline, f"{component} never told of {words}"
+            time.sleep(RETRY_SECONDS)  # a file tells nobody that it grows
 
     def pids(self) -> dict[str, int]:
         from services.launcher import control
@@ -152,6 +165,18 @@ class Cluster:
                 f"{module} {' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+
+def eventually(act: Callable[[], Any]) -> Any:
+    """What it gives once it raises neither OSError nor AssertionError any more."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return act()
+        except (OSError, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def server_name(component: str) -> str:

@@ -16,9 +16,9 @@ import pytest
 
 from services.api.core_v1 import Node, Pod, Service
 from services.api.object import ObjectKey
-from services.launcher.ports import free_port
 from services.machinery.pods import is_ready
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import Cluster, eventually
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "orrery-test"
@@ -71,9 +71,8 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeCluster
         if REQUIRED:
             pytest.fail("ORRERY_REQUIRE_DOCKER is set, and no Docker engine answers")
         pytest.skip("no Docker engine runs here: start one to run the compose tests")
-    taken: set[int] = set()
-    ports = free_port(0, taken), free_port(0, taken), free_port(0, taken)
-    cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), *ports)
+    # Not a cluster's spare ones: until the images are built, another cluster could take them.
+    cluster = ComposeCluster(tmp_path_factory.mktemp("compose"), *free_ports(3))
     try:
         cluster.compose("up", "--build", "--detach", "--wait")
         cluster.compose("cp", "apiserver:/keys", str(cluster.home / "keys"))
@@ -121,12 +120,16 @@ def test_a_load_balancer_answers_on_the_host_through_the_tunnel(compose: Compose
     try:
         assert tunnel.stdout is not None
         assert any(f"{ip}:8090 -> service default/web" in line for line in tunnel.stdout)
-        hit = {ask(f"http://{ip}:8090") for _ in range(3)}
-        assert len(hit) == 3  # three Pods, one after the other
+        eventually(lambda: all_answer(f"http://{ip}:8090"))
     finally:
         tunnel.send_signal(signal.SIGINT)
-        tunnel.communicate(timeout=30)
+        tunnel.communicate(timeout=120)
     assert tunnel.returncode == 0
+
+
+def all_answer(url: str) -> None:
+    """Three Pods, one after the other."""
+    assert len({ask(url) for _ in range(3)}) == 3
 
 
 def ask(url: str) -> bytes:

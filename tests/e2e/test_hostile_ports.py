@@ -30,8 +30,7 @@ pytestmark = [pytest.mark.slow]
 SERVICES = {"apiserver": resource_pb2, "node-1": node_pb2, "registry": registry_pb2}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = frame(4, 0, 0)
-CALL_SECONDS = 10.0
-CLOSING_SECONDS = 20.0
+CALL_SECONDS = CLOSING_SECONDS = 60.0
 
 
 def greetings() -> Iterator[bytes]:
@@ -88,7 +87,7 @@ def sockets(pid: int) -> int:
 
 def connected(stack: ExitStack, address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    return stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
+    return stack.enter_context(socket.create_connection((host, int(port)), timeout=CALL_SECONDS))
 
 
 def test_strangers(cluster: Cluster, component: tuple[str, str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from services.api.core_v1 import Pod, Service
 from services.api.networking_v1 import Ingress
 from services.machinery.pods import is_ready
-from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, running
+from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, eventually, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,11 +70,13 @@ class Front:
 
     def until(self, url: str, wanted: str, *words: str) -> str:
         """Rules and endpoints are taken in a moment after they are written."""
-        said = ""
-        for _ in range(200):
-            if wanted in (said := self.get(url, "--retry", "2", "--retry-all-errors", *words)):
-                return said
-        raise AssertionError(f"{url} never answered {wanted!r}: {said}")
+
+        def answered() -> str:
+            said = self.get(url, *words)
+            assert wanted in said, f"{url} never answered {wanted!r}: {said}"
+            return said
+
+        return str(eventually(answered))
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +101,12 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 def test_names_and_paths_lead_to_services(front: Front) -> None:
     assert front.until("http://plain.example.com:32080/", "You've hit kubia-").endswith(" 200 ")
-    hit = {front.get("http://plain.example.com:32080/").split()[2] for _ in range(4)}
-    assert len(hit) == 2  # one after the other
+
+    def all_hit() -> None:
+        hit = {front.get("http://plain.example.com:32080/").split()[2] for _ in range(4)}
+        assert len(hit) == 2  # one after the other
+
+    eventually(all_hit)
     assert "404 Not Found" in front.get("http://plain.example.com:32080/other")
     assert "503 Service Temporarily Unavailable" in front.get("http://plain.example.com:32080/gone")
     assert "404 Not Found" in front.get("http://other.example.com:32080/")

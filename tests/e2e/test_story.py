@@ -15,34 +15,21 @@ import pytest
 
 from services.api.core_v1 import Pod
 from services.machinery.pods import is_ready
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import PATIENCE_SECONDS, Cluster
 
 pytestmark = [pytest.mark.slow]
 
 
 def test_one_trace_tells_the_story_of_one_create(cluster: Cluster, namespace: str) -> None:
     cluster.ok("create", "deployment", "story", "--image=luksa/kubia", "--replicas=1", "-n", namespace)
-    cluster.until(Pod, lambda pods: bool(pods) and all(map(is_ready, pods.values())), namespace)
-    created = re.search(
-        rf"name=story.*namespace={namespace}|namespace={namespace} name=story", cluster.log("apiserver")
-    )
-    assert created
-    line = next(
-        line
-        for line in cluster.log("apiserver").splitlines()
-        if "kind=Deployment" in line and f"namespace={namespace}" in line
-    )
-    trace = re.search(r"trace=([0-9a-f]{8})", line)
+    pods = cluster.until(Pod, lambda pods: bool(pods) and all(map(is_ready, pods.values())), namespace)
+    line = cluster.told("apiserver", "kind=Deployment", "name=story", f"namespace={namespace}")
+    trace = re.search(r"trace=[0-9a-f]{8}", line)
     assert trace
-    told = {
-        component: [row for row in cluster.log(component).splitlines() if f"trace={trace[1]}" in row]
-        for component in ("apiserver", "scheduler", "controller-manager", "node-1", "node-2", "node-3")
-    }
-    assert told["apiserver"]
-    assert any("kind=Deployment" in row for row in told["controller-manager"])
-    assert any("kind=ReplicaSet" in row for row in told["controller-manager"])
-    assert any("kind=Pod" in row for row in told["scheduler"])
-    assert any("kind=Pod" in row for name in ("node-1", "node-2", "node-3") for row in told[name])
+    for kind in ("Deployment", "ReplicaSet"):
+        cluster.told("controller-manager", trace[0], f"kind={kind}")
+    for component in ("scheduler", next(iter(pods.values())).spec.node_name or ""):
+        cluster.told(component, trace[0], "kind=Pod")
 
 
 def test_an_idle_cluster_says_nothing(cluster: Cluster) -> None:
@@ -70,7 +57,7 @@ def test_ending_the_foreground_leaves_no_process_behind(number: signal.Signals) 
             process.send_signal(number)
             process.stdout.read()
         # The kernel ends the children of a killed supervisor, an instant after it.
-        psutil.wait_procs(children, timeout=10)
+        psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
         assert processes_of(folder) == set()
 
 

@@ -25,7 +25,7 @@ from services.api.discovery_v1 import EndpointSlice
 from services.api.object import ObjectKey
 from services.kube_proxy.table import SERVICE_NAME
 from services.machinery.pods import is_ready
-from tests.e2e.cluster import MANIFESTS, PATIENCE_SECONDS, Cluster, running
+from tests.e2e.cluster import MANIFESTS, PATIENCE_SECONDS, Cluster, eventually, running
 from tests.e2e.load import ask, load, one
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -34,6 +34,7 @@ CALLS = 30
 REPLICAS = 3
 PORT = 8080
 UNREADY = "/tmp/unready"
+DRAIN_SECONDS = 10  # as long as the nodes of a slow machine need to hear that a Pod ends
 
 APP: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -56,7 +57,7 @@ APP: dict[str, Any] = {
                             "periodSeconds": 1,
                             "failureThreshold": 1,
                         },
-                        "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
+                        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
                     }
                 ]
             },
@@ -152,18 +153,6 @@ def settled(cluster: Cluster, nodes: set[str] | None = None) -> None:
         if nodes is None or node in nodes:
             eventually(lambda ip=ip: ask(ip, port))  # type: ignore[misc]
     cluster.ok("delete", "service", name)
-
-
-def eventually(act: Callable[[], Any]) -> Any:
-    """What it gives once it raises no OSError any more."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return act()
-        except (OSError, AssertionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def calls(host: str, port: int = PORT, count: int = CALLS) -> set[str]:

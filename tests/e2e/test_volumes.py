@@ -38,7 +38,7 @@ def user(name: str, volume: str) -> str:
 
 def run(cluster: Cluster, namespace: str, manifest: str, name: str) -> None:
     cluster.ok("create", "-f", "-", "-n", namespace, stdin=manifest)
-    cluster.ok("wait", "--for=condition=Ready", "pod", name, "-n", namespace, "--timeout=60s")
+    cluster.ok("wait", "--for=condition=Ready", "pod", name, "-n", namespace, "--timeout=150s")
 
 
 def test_data_outlives_its_pod(cluster: Cluster, namespace: str) -> None:

@@ -47,7 +47,7 @@ def test_nodes_are_ready(cluster: Cluster) -> None:
 def test_run_one_pod(cluster: Cluster, namespace: str) -> None:
     said = cluster.ok("run", "kubia", "--image=luksa/kubia", "--port=8080", "-n", namespace)
     assert said == "pod/kubia created\n"
-    cluster.ok("wait", "--for=condition=Ready", "pod", "kubia", "-n", namespace, "--timeout=60s")
+    cluster.ok("wait", "--for=condition=Ready", "pod", "kubia", "-n", namespace, "--timeout=150s")
     row = cluster.ok("get", "pod", "kubia", "-n", namespace).splitlines()[1].split()
     assert row[:4] == ["kubia", "1/1", "Running", "0"]
     assert "Kubia server starting..." in cluster.ok("logs", "kubia", "-n", namespace)
@@ -60,7 +60,7 @@ def test_run_one_pod(cluster: Cluster, namespace: str) -> None:
 
 def test_look_at_a_running_pod(cluster: Cluster, namespace: str) -> None:
     cluster.ok("run", "kubia", "--image=luksa/kubia", "--port=8080", "-n", namespace)
-    cluster.ok("wait", "--for=condition=Ready", "pod", "kubia", "-n", namespace, "--timeout=60s")
+    cluster.ok("wait", "--for=condition=Ready", "pod", "kubia", "-n", namespace, "--timeout=150s")
     pod = cluster.get("pod", "kubia", "-n", namespace)
     status = pod["status"]
     columns = "NAME:metadata.name,NODE_IP:status.hostIP,POD_IP:status.podIP"
