@@ -20,7 +20,6 @@ HEADER_SECONDS = 32.0  # as upstream's ReadHeaderTimeout
 IDLE_SECONDS = 90.0  # and its IdleTimeout
 SHUTDOWN_SECONDS = 2.0
 TOLD = "told"  # where a request keeps the headers that its answer is to have
-BEGUN = "begun"  # in a request whose answer has begun to go out: it cannot become another any more
 
 
 class Connection(web.RequestHandler):
@@ -59,12 +58,27 @@ class Server(web.Server):
 
 
 class Request(web.Request):
+    """`begun`: its answer has begun to go out, and cannot become another any more."""
+
+    ATTRS = web.Request.ATTRS | {"begun"}
+    begun = False
+
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Headers that every answer has, streams too, or (the server's software) has not: as upstream's."""
         response.headers.popall(hdrs.SERVER, None)
         response.headers.setdefault(hdrs.CACHE_CONTROL, "no-cache, private")
         response.headers.update(self.get(TOLD, {}))
-        self[BEGUN] = True
+        self.begun = True
+
+
+def begin(request: web.Request) -> None:
+    """What goes out from now on is no longer the library's to say."""
+    if isinstance(request, Request):
+        request.begun = True
+
+
+def has_begun(request: web.Request) -> bool:
+    return isinstance(request, Request) and request.begun
 
 
 def runner(handle: Callable[[Any], Awaitable[web.StreamResponse]]) -> web.ServerRunner:

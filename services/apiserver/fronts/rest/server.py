@@ -137,7 +137,7 @@ class RestFront:
         except Exception as error:  # the edge: whatever happened, the caller gets a Status
             self._log.error("A request met a fault of ours", exc_info=error, path=request.path)
             refused = errors.internal("the server met a fault of its own; its log says more")
-        if request.get(connections.BEGUN):  # a second head within the first answer would pass for its body
+        if connections.has_begun(request):  # a second head within the first answer would pass for its body
             raise ConnectionResetError(refused.message)
         return refusal(request, refused)
 

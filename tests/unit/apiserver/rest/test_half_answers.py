@@ -13,9 +13,6 @@ from services.apiserver.fronts.rest import connections
 from services.apiserver.fronts.rest.server import RestFront
 from services.process.logging import get_logger
 
-# What it recommends is not there in the oldest aiohttp that we run with.
-pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
-
 
 class Front(RestFront):
     """Only what happens to faults."""

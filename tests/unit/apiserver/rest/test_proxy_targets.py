@@ -83,6 +83,7 @@ def test_what_concerns_one_connection_is_not_passed_on() -> None:
         ("A", "c"),
     ]
     assert proxy_targets.headers_to_pass(headers) == [("A", "c")]
+    assert not proxy_targets.headers_to_pass([("Impersonate-User", "eve"), ("impersonate-extra-x", "y")])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from services.apiserver.fronts.rest.connections import BEGUN
+from services.apiserver.fronts.rest import connections
 
 BUFFERED_BYTES_MAX = 512 * 1024
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # one write of a client that tunnels is one message
@@ -120,7 +120,7 @@ def leave_http(request: web.Request) -> tuple[RawWire, web.StreamResponse]:
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the peer is gone")
-    request[BEGUN] = True
+    connections.begin(request)
     wire = RawWire(transport, request.protocol)
     transport.set_protocol(wire)
     answer = _Left()
