@@ -98,30 +98,25 @@ async def generated(session: Session, obj: Json) -> None:
                 field_manager=session.flags["field-manager"] or "kubectl-create",
             )
         except ApiError as error:
-            raise _failed(obj["kind"], error) from error
+            raise failed(obj, error) from error
         obj = session.took(answer)
     results.show(obj)
 
 
-# For these, kubectl wraps what the server said into a sentence of its own.
-_WRAPPED = {
-    "ConfigMap": "configmap",
-    "Deployment": "deployment",
-    "Secret": "secret",
-    "ServiceAccount": "serviceaccount",
-    "Service": "{type} service",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-}
+# What kubectl calls a kind where it wraps what the server said into a sentence of its own.
+_WRAPPED = {"PodDisruptionBudget": "poddisruptionbudgets:", "ResourceQuota": "quota:", "Secret": "secret"}
+_BARE = ("Namespace", "Role", "ClusterRole")  # where it wraps nothing
 
 
-_ALWAYS_WRAPPED = ("CronJob", "Job")
-
-
-def _failed(kind: str, error: ApiError) -> Exception:
-    if kind in ("Namespace", "Service") or (error.reason == "Invalid" and kind not in _ALWAYS_WRAPPED):
+def failed(obj: Json, error: ApiError) -> Exception:
+    """What is said where the server refused an object that was made from flags."""
+    kind: str = obj["kind"]
+    if kind in _BARE:
         return error
-    word = _WRAPPED.get(kind, kind.lower())
-    return Fail(f"failed to create {word}: {error.message}")
+    word = _WRAPPED.get(kind, f"{kind.lower()}:")
+    if kind == "Service":
+        word = f"{obj['spec']['type']} service:"
+    return Fail(f"failed to create {word} {error.message}")
 
 
 def name_of(session: Session) -> str:

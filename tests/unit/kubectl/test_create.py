@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from services.api.errors import failure
 from services.kubectl.commands import create_batch, create_budget
+from services.kubectl.commands.create import failed
 from services.kubectl.errors import Fail
 from services.kubectl.flags import parse
 
@@ -75,3 +77,24 @@ async def test_what_stands_after_the_dashes_runs() -> None:
     made = await create_batch.job(session(create_batch.JOB_FLAGS, "j", "--image=a", "--", "date", "-u"))
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert (container["name"], container["command"]) == ("j", ["date", "-u"])
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        ({"kind": "Deployment"}, "failed to create deployment: no"),
+        ({"kind": "ConfigMap"}, "failed to create configmap: no"),
+        ({"kind": "Secret"}, "failed to create secret no"),
+        ({"kind": "PodDisruptionBudget"}, "failed to create poddisruptionbudgets: no"),
+        ({"kind": "ResourceQuota"}, "failed to create quota: no"),
+        ({"kind": "ClusterRoleBinding"}, "failed to create clusterrolebinding: no"),
+        ({"kind": "Service", "spec": {"type": "NodePort"}}, "failed to create NodePort service: no"),
+        ({"kind": "Role"}, None),
+        ({"kind": "Namespace"}, None),
+    ],
+)
+@pytest.mark.parametrize("reason", ["Forbidden", "Invalid"])
+def test_a_refusal_is_told_as_kubectl_tells_it(obj: dict[str, Any], said: str | None, reason: str) -> None:
+    error = failure(403, reason, "no")
+    told = failed(obj, error)
+    assert told is error if said is None else str(told) == said
