@@ -117,6 +117,12 @@ def method_not_supported(resource: Resource, verb: str) -> ApiError:
     return failure(405, "MethodNotAllowed", message, details)
 
 
+def method_not_allowed() -> ApiError:
+    """It does not say which are allowed: upstream's router knows them, and its server leaves them out."""
+    message = "the server does not allow this method on the requested resource"
+    return failure(405, "MethodNotAllowed", message, {})
+
+
 def resource_unknown() -> ApiError:
     return failure(404, "NotFound", "the server could not find the requested resource", {})
 

@@ -70,9 +70,8 @@ class About:
         if f"/{parts[1]}" not in _ROOTS or (parts[1] in ("api", "apis") and len(parts) > 4):
             return None
         found = await self._find(request, path, parts)
-        if found is not None and request.method not in ("GET", "HEAD"):
-            raise errors.failure(405, "MethodNotAllowed", "the server does not allow this method on the"
-                                 " requested resource", {})  # fmt: skip
+        if found is not None and request.method != "GET" and is_routed(parts):
+            raise errors.method_not_allowed()
         return found
 
     async def _find(self, request: web.Request, path: str, parts: list[str]) -> web.Response | None:
@@ -164,6 +163,12 @@ class About:
             found = health.judge(self._checks, asked, verbose="verbose" in query, excluded=excluded)
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache, private"}
         return web.Response(text=found.text, status=found.status, headers=headers)
+
+
+def is_routed(parts: list[str]) -> bool:
+    """Whether the path is one of those that upstream routes by method; the others answer to any."""
+    first = parts[1]
+    return first in ("version", "api", ".well-known", "openid") or (first == "apis" and len(parts) > 3)
 
 
 def root_paths(served: tuple[Resource, ...] = SERVED) -> list[str]:

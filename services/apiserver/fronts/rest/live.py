@@ -47,8 +47,7 @@ class Live:
         if resource.kind == "Binding" and request.method == "POST" and not path.name:
             return await self._bind(request, path)
         if resource.kind != "ComponentStatus" or request.method not in ("GET", "HEAD") or path.subresource:
-            message = "the server does not allow this method on the requested resource"
-            raise errors.failure(405, "MethodNotAllowed", message, {})
+            raise errors.method_not_allowed()
         return await self._statuses(request, path, resource)
 
     async def _bind(self, request: web.Request, path: Path) -> web.Response:

@@ -18,8 +18,7 @@ async def handle(reviews: Reviews, request: web.Request, path: Path, resource: R
     """ApiError 400, 405, 415, 422."""
     written = negotiate(request.headers.get("Accept", ""))
     if request.method != "POST" or path.name:
-        message = "the server does not allow this method on the requested resource"
-        raise errors.failure(405, "MethodNotAllowed", message, {})
+        raise errors.method_not_allowed()
     options = write_options(request)
     body = await bodies.read_object(request, resource.kind)
     review, warnings = await reviews.answer(resource, path.namespace, body.json, options)

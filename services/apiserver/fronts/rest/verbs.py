@@ -43,7 +43,7 @@ class Verbs:
         """ApiError for what is refused."""
         method, named = request.method, bool(target.name)
         if path.watches:  # what is to be watched is got
-            raise _not_allowed()
+            raise errors.method_not_allowed()
         match method:
             case "GET":
                 written = negotiate(request.headers.get("Accept", ""))
@@ -60,7 +60,7 @@ class Verbs:
                 if named:
                     return await self._delete(request, target)
                 return await self._delete_collection(request, target)
-        raise _not_allowed()
+        raise errors.method_not_allowed()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Verbs:
     async def _create(self, request: web.Request, target: Target) -> web.Response:
         written = negotiate(request.headers.get("Accept", ""))
         if target.name and not target.subresource:
-            raise _not_allowed()
+            raise errors.method_not_allowed()
         body = await bodies.read_object(request, target.resource.kind)
         options = write_options(request)
         bodies.check_repeated(body, options.field_validation, target.resource)
@@ -222,11 +222,6 @@ def at_version(body: bytes, written: Written) -> bytes:
 
 def _warnings(body: bodies.Body, answer: Answer, options: WriteOptions) -> Iterable[str]:
     return (*(body.repeated if options.field_validation == "Warn" else ()), *answer.warnings)
-
-
-def _not_allowed() -> errors.ApiError:
-    message = "the server does not allow this method on the requested resource"
-    return errors.failure(405, "MethodNotAllowed", message, {})
 
 
 def not_a_list(kind: str) -> errors.ApiError:

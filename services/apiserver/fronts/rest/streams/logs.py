@@ -20,9 +20,7 @@ _INT64_MAX = 2**63 - 1
 async def handle(request: web.Request, kubelets: Kubelets, namespace: str, pod: str) -> web.StreamResponse:
     """ApiError."""
     if request.method not in ("GET", "HEAD"):
-        raise errors.failure(
-            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-        )
+        raise errors.method_not_allowed()
     call = await kubelets.logs(options_of(request, namespace, pod))
     response = web.StreamResponse(
         headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"}
