@@ -118,6 +118,18 @@ def test_what_is_asked_is_what_is_decided_about(https: Https) -> None:
     assert "cannot watch" in refused("POST", "/api/v1/watch/namespaces/default/configmaps", {})
 
 
+def test_who_may_only_read_opens_no_terminal(https: Https) -> None:
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+    make(https, f"{RBAC}/clusterroles", "ClusterRole", "reader-of-all", rules=[rule])
+    role, subjects = {"kind": "ClusterRole", "name": "reader-of-all"}, [{"kind": "User", "name": "reader"}]
+    make(https, f"{RBAC}/clusterrolebindings", "ClusterRoleBinding", "rd", roleRef=role, subjects=subjects)
+    for part in ("exec?command=sh&stdout=1", "attach?stdout=1", "portforward?ports=1"):
+        path, reader = f"/api/v1/namespaces/default/pods/p/{part}", {"Impersonate-User": "reader"}
+        status, answer = ask(https, "GET", path, headers=reader)
+        assert (status, "cannot create resource" in answer["message"]) == (403, True)
+    assert ask(https, "GET", "/api/v1/namespaces/default/pods/p/log", headers=reader)[0] == 404
+
+
 def test_one_object_is_got_whatever_the_query_says(https: Https) -> None:
     status, answer = ask(https, "GET", "/api/v1/namespaces/default?watch=true")
     assert (status, answer["kind"]) == (200, "Namespace")

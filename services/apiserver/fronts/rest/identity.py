@@ -7,6 +7,7 @@ who brings neither is `system:anonymous`. Whether he may, `fronts.gate` decides,
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
@@ -29,6 +30,7 @@ _VERBS = {
     "GET": "get",
     "HEAD": "get",
 }
+_CREATED = [("", "pods", part) for part in ("exec", "attach", "portforward")]
 _SELECTING = ("list", "watch", "deletecollection")
 
 
@@ -52,6 +54,9 @@ class HttpGate:
     def require(self, asked: Attributes) -> None:
         """ApiError (403)."""
         self._gate.require(asked)
+        if asked.verb == "get" and (asked.group, asked.resource, asked.subresource) in _CREATED:
+            # A WebSocket begins with a GET: who may only read shall not type in a Pod's terminal by that.
+            self._gate.require(replace(asked, verb="create"))
 
     def _by_certificate(self, request: web.Request) -> User | None:
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
