@@ -13,7 +13,7 @@ import orjson
 
 from services.api.core_v1 import Service
 from services.api.discovery_v1 import EndpointSlice
-from services.api.kinds import SERVED, Resource, resource_named, resource_of
+from services.api.kinds import MEASURED, SERVED, Resource, resource_named, resource_of
 from services.apiserver.aggregation import local
 from services.apiserver.aggregation.availability import PASSED, verdict
 from services.apiserver.aggregation.elsewhere import Told
@@ -34,6 +34,8 @@ MANAGER = "kube-apiserver"
 OPTIONS = WriteOptions(field_manager=MANAGER)
 RECHECK_SECONDS = 30.0
 SERVICE_NAME = "kubernetes.io/service-name"
+# What nobody else can serve instead, not even who brings metrics.k8s.io along.
+BUILT_IN = frozenset((resource.group, resource.version) for resource in SERVED + MEASURED)
 
 
 class ApiServices:
@@ -141,13 +143,13 @@ class ApiServices:
         self._said.pop(name, None)
 
     async def _judge(self, held: Json) -> float:
-        reference = held["spec"].get("service")
-        if reference is None:
-            self._forget(held["metadata"]["name"])
-            if not held["status"].get("conditions"):
+        name, reference = held["metadata"]["name"], held["spec"].get("service")
+        is_ours = (held["spec"].get("group", ""), held["spec"]["version"]) in BUILT_IN
+        if reference is None or is_ours:
+            self._forget(name)
+            if is_ours or not held["status"].get("conditions"):
                 await self._say(held, "True", "Local", "Local APIServices are always available")
             return 0
-        name = held["metadata"]["name"]
         self._remote[name] = held["spec"]
         service = self._registry.lookup(self._services, reference["namespace"], reference["name"])
         found = verdict(reference, service, self._slices_of(reference))

@@ -184,13 +184,13 @@ async def register(server: ApiServer, bundle: str, *, endpoints: bool = True) ->
     await create(server, "apiregistration.k8s.io/v1", "APIService", "", body)
 
 
-async def condition(server: ApiServer, reason: str) -> Json:
+async def condition(server: ApiServer, reason: str, name: str = NAME) -> Json:
     """The condition, once it has that reason."""
     resource = kinds.resource_of_kind("apiregistration.k8s.io/v1", "APIService")
     assert resource is not None
     store, found = server.registry.store(resource), None
     for _ in range(1200):
-        entry = store.find("", NAME)
+        entry = store.find("", name)
         status = orjson.loads(entry.value)["status"] if entry else {}
         found = next(iter(status.get("conditions") or ()), None)
         if found and found["reason"] == reason:
@@ -345,6 +345,22 @@ async def test_a_certificate_of_somebody_else_is_no_answer(
     found = await condition(server, "FailedDiscoveryCheck")
     assert "certificate verify failed" in found["message"]
     assert other.asked == []
+
+
+async def test_what_is_built_in_stays_ours(server: ApiServer) -> None:
+    spec = {
+        "group": "metrics.k8s.io",
+        "version": "v1beta1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+        "service": {"name": "metrics-server", "namespace": "kube-system"},
+        "insecureSkipTLSVerify": True,
+    }
+    body = {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": spec}
+    await create(server, "apiregistration.k8s.io/v1", "APIService", "", body)
+    found = await condition(server, "Local", "v1beta1.metrics.k8s.io")
+    assert found["status"] == "True"
+    assert server._api_services.remote("metrics.k8s.io") == []
 
 
 async def test_what_is_unregistered_is_forgotten(server: ApiServer, other: Other) -> None:
