@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from services.apiserver.rules.validation import names
-from services.apiserver.rules.warnings_pods import pod_spec
+from services.apiserver.rules.warnings_pods import OLD_VOLUMES, claim_spec, node_selector, pod_spec
 from services.machinery import quantity
 
 Json = dict[str, Any]
@@ -30,9 +30,7 @@ def of(kind: str, obj: Json, old: Json | None) -> list[str]:
         return list(_WORKLOADS[kind](obj, old))
     if kind == "Endpoints":
         return [ENDPOINTS_DEPRECATED]
-    if kind == "Service" and old is None:
-        return list(_service(obj["spec"]))
-    return []
+    return list(_OTHERS[kind](obj, old)) if kind in _OTHERS else []
 
 
 def _hostname(meta: Json) -> Iterator[str]:
@@ -143,11 +141,70 @@ _WORKLOADS: dict[str, Callable[[Json, Json | None], Iterator[str]]] = {
 }
 
 
-def _service(spec: Json) -> Iterator[str]:
-    if (spec.get("clusterIPs") or [spec.get("clusterIP")])[0] == "None":
+def _service(obj: Json, old: Json | None) -> Iterator[str]:
+    spec, kind = obj["spec"], obj["spec"].get("type")
+    if _TOPOLOGY_HINTS in obj["metadata"].get("annotations", {}):
+        yield f"annotation {_TOPOLOGY_HINTS} is deprecated, please use {_TOPOLOGY_MODE} instead"
+    if kind == "ClusterIP" and (spec.get("clusterIPs") or [spec.get("clusterIP")])[0] == "None":
         if spec.get("loadBalancerIP"):
             yield "spec.loadBalancerIP is ignored for headless services"
         if spec.get("externalIPs"):
             yield "spec.externalIPs is ignored for headless services"
         if spec.get("sessionAffinity") == "ClientIP":
             yield "spec.SessionAffinity is ignored for headless services"
+    if kind == "ExternalName" and spec.get("externalIPs"):
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if kind != "ExternalName" and spec.get("externalName"):
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
+
+
+def _ingress(obj: Json, old: Json | None) -> Iterator[str]:
+    named = obj["spec"].get("ingressClassName") is not None
+    if old is None and not named and _INGRESS_CLASS in obj["metadata"].get("annotations", {}):
+        yield f"annotation \"{_INGRESS_CLASS}\" is deprecated, please use 'spec.ingressClassName' instead"
+
+
+def _beta_class(obj: Json) -> Iterator[str]:
+    if _STORAGE_CLASS in obj["metadata"].get("annotations", {}):
+        why = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        yield f"metadata.annotations[{_STORAGE_CLASS}]: {why}"
+
+
+def _volume(obj: Json, old: Json | None) -> Iterator[str]:
+    spec = obj["spec"]
+    yield from _beta_class(obj)
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        yield (
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the"
+            " recommended approach is to use dynamic provisioning."
+        )
+    needed = (spec.get("nodeAffinity") or {}).get("required") or {}
+    yield from node_selector(needed, "spec.nodeAffinity.required")
+    for kind, shown in _OLD_SOURCES.items():
+        if spec.get(kind) is not None:
+            yield f"spec.{shown}: {OLD_VOLUMES[kind]}"
+
+
+def _claim(obj: Json, old: Json | None) -> Iterator[str]:
+    yield from _beta_class(obj)
+    yield from claim_spec(obj["spec"], "spec")
+
+
+_INGRESS_CLASS = "kubernetes.io/ingress.class"
+_STORAGE_CLASS = "volume.beta.kubernetes.io/storage-class"
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+_TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+# Of volumes that no Pod can have any more, and as warnings call them.
+_OLD_SOURCES = {
+    **{kind: kind for kind in ("cephfs", "photonPersistentDisk", "scaleIO")},
+    "storageos": "storageOS",
+    **{kind: kind for kind in ("glusterfs", "rbd")},
+}
+_OTHERS: dict[str, Callable[[Json, Json | None], Iterator[str]]] = {
+    "Ingress": _ingress,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
+    "Service": _service,
+}
