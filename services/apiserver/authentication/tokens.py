@@ -12,7 +12,7 @@ import binascii
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -26,6 +26,7 @@ from services.apiserver.authentication.users import (
     account_name,
 )
 from services.apiserver.token_issuer import TokenIssuer
+from services.machinery.clock import parse_time
 
 Json = dict[str, Any]
 # Resource, namespace, name: the object as last seen, or None.
@@ -33,6 +34,7 @@ Lookup = Callable[[kinds.Resource, str, str], Json | None]
 
 TOKENS_REMEMBERED_MAX = 1024
 TOKEN_BYTES_MAX = 16 * 1024
+DELETED_LEEWAY = timedelta(minutes=1)  # what is to end may use its token until then, and a moment longer
 _EXTRA = "authentication.kubernetes.io"
 _BOUND = {"pod": "Pod", "secret": "Secret", "node": "Node"}
 
@@ -122,7 +124,7 @@ class TokenAuthenticator:
         if found is None or found["metadata"].get("uid") != reference.get("uid", ""):
             raise BadToken(f"the {kind} {namespace}/{reference['name']} of the token is gone")
         deleted = found["metadata"].get("deletionTimestamp")
-        if deleted and kind != "Pod" and deleted <= self._now().strftime("%Y-%m-%dT%H:%M:%SZ"):
+        if deleted and parse_time(deleted) < self._now() - DELETED_LEEWAY:
             raise BadToken(f"the {kind} {namespace}/{reference['name']} of the token is being deleted")
 
 

@@ -82,6 +82,20 @@ async def test_times_audiences_and_bound_objects_count_each_time() -> None:
         await world.tokens.user_of(token)
 
 
+@pytest.mark.parametrize("bound", [("ServiceAccount", "default", "robot"), ("Pod", "default", "p")])
+async def test_what_is_long_deleted_and_still_there_bears_no_token(bound: tuple[str, str, str]) -> None:
+    """Finalizers may keep a Pod for as long as they like; its grace has ended."""
+    world = World()
+    token = await world.token()
+    world.objects[bound]["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:30Z"
+    for seconds in (0, 30, 90):
+        world.now = NOW + timedelta(seconds=seconds)
+        await world.tokens.user_of(token)
+    world.now = NOW + timedelta(seconds=91)
+    with pytest.raises(BadToken, match="is being deleted"):
+        await world.tokens.user_of(token)
+
+
 async def test_a_foreign_signature_issuer_or_form_is_none() -> None:
     world = World()
     foreign = await World().token()
