@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.api import core_v1
+from services.api import core_v1, storage_v1
 from services.api.kinds import resource_of
 from services.apiserver.authentication.users import NODE_PREFIX, NODES
 from services.apiserver.authorization.attributes import Attributes, Decision
@@ -87,6 +87,8 @@ class NodeRule:
                     why = "can only access node lease with the same name as the requesting node"
                     return Decision(False, why)
                 return None
+            case "storage.k8s.io", "volumeattachments":
+                return self._attachment(asked, node)
             case "storage.k8s.io", "csinodes":
                 if asked.verb not in ("create", *_READS) and asked.name != node:
                     why = "can only access CSINode with the same name as the requesting node"
@@ -137,6 +139,15 @@ class NodeRule:
             return Decision(False, "can only create tokens for individual service accounts")
         users = (pod.account for pod in self._bound(node) if pod.namespace == asked.namespace)
         if asked.name and asked.name in users:
+            return ALLOWED
+        return Decision(False, f"no relationship found between node '{node}' and this object")
+
+    def _attachment(self, asked: Attributes, node: str) -> Decision:
+        if asked.verb != "get" or asked.subresource:
+            return Decision(False, "can only get individual resources of this type")
+        cache = self._cache_of(resource_of(storage_v1.VolumeAttachment))
+        entry = cache.get(f"{cache.prefix}{asked.name}") if asked.name else None
+        if entry is not None and orjson.loads(entry.value)["spec"].get("nodeName") == node:
             return ALLOWED
         return Decision(False, f"no relationship found between node '{node}' and this object")
 

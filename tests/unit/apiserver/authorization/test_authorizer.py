@@ -166,6 +166,14 @@ async def test_a_node_reaches_what_is_its_own() -> None:
         assert world.may(NODE, "get", "nodes", "", "n1")
         refused = world.authorizer.decide(Attributes(NODE, "list", "", "", "v1", "nodes"))
         assert refused == (False, "node 'n1' cannot read all nodes, only its own Node object")
+        source = {"attacher": "x.example.com", "source": {"persistentVolumeName": "pv"}}
+        for node in ("n1", "n2"):
+            spec = {**source, "nodeName": node}
+            await world.put("VolumeAttachment", f"of-{node}", api="storage.k8s.io/v1", spec=spec)
+        attachment = ("storage.k8s.io", "v1", "volumeattachments", "")
+        for verb, name, allowed in (("get", "of-n1", True), ("get", "of-n2", False), ("list", "", False)):
+            decision = world.authorizer.decide(Attributes(NODE, verb, "", *attachment, name))
+            assert decision.allowed is allowed
 
 
 async def test_default_roles_are_made_and_given_back() -> None:
