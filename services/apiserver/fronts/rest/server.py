@@ -37,7 +37,8 @@ from services.apiserver.fronts.rest.metrics import Metrics
 from services.apiserver.fronts.rest.negotiation import Written, negotiate
 from services.apiserver.fronts.rest.paths import Path, parse, watched
 from services.apiserver.fronts.rest.streams.front import Streams
-from services.apiserver.fronts.rest.verbs import Verbs, encode, warning_header
+from services.apiserver.fronts.rest.verbs import Verbs, encode
+from services.apiserver.fronts.rest.warning_headers import headers_of
 from services.apiserver.fronts.rest.watching import Watching
 from services.apiserver.fronts.reviews import Reviews
 from services.apiserver.openapi.documents import Documents
@@ -258,6 +259,6 @@ def refusal(request: web.Request, error: ApiError) -> web.Response:
     headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
     body = encode(orjson.dumps(error.status), written)
     response = web.Response(body=body, status=error.code, content_type=written.media, headers=headers)
-    for warning in dict.fromkeys(error.warnings):
-        response.headers.add("Warning", warning_header(warning))
+    for header in headers_of(error.warnings):
+        response.headers.add("Warning", header)
     return response

@@ -26,6 +26,7 @@ from services.apiserver.fronts.rest.options import (
 )
 from services.apiserver.fronts.rest.paths import Path
 from services.apiserver.fronts.rest.pieces import Pieces, gzipped
+from services.apiserver.fronts.rest.warning_headers import headers_of
 from services.apiserver.registry.registry import Registry
 from services.apiserver.registry.request import Answer, Item, Target, WriteOptions
 from services.machinery.clock import Clock
@@ -187,19 +188,14 @@ def _respond_long(
 
 
 def _warned(response: web.Response, warnings: Iterable[str]) -> web.Response:
-    for warning in dict.fromkeys(warnings):
-        response.headers.add("Warning", warning_header(warning))
+    for header in headers_of(warnings):
+        response.headers.add("Warning", header)
     return response
 
 
 def _takes_gzip(request: web.Request) -> bool:
     offered = request.headers.get("Accept-Encoding", "").split(",")
     return any(each.strip().partition(";")[0] == "gzip" for each in offered)
-
-
-def warning_header(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'299 - "{escaped}"'
 
 
 def encode(body: bytes, written: Written) -> bytes:
