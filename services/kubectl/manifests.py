@@ -16,7 +16,7 @@ from services.api import kinds
 from services.kubectl import served
 from services.kubectl.decoding import documents, kind_of
 from services.kubectl.errors import Fail, quote
-from services.kubectl.resources import Wanted
+from services.kubectl.resources import Found, Wanted
 from services.kubectl.session import Session
 
 Json = dict[str, Any]
@@ -71,6 +71,13 @@ def objects(session: Session) -> list[Manifest]:
 def references(session: Session) -> list[Wanted]:
     """The objects that files name, to be read from the server."""
     return [Wanted(item.resource, item.name) for item in objects(session)]
+
+
+def local(session: Session) -> list[Found]:
+    """The objects as files have them (`--local`): the server is not asked."""
+    if not session.flags["filename"]:
+        raise Fail("--local wants files: -f FILENAME")
+    return [Found(item.resource, item.object) for item in objects(session)]
 
 
 def _sources(session: Session) -> Iterator[tuple[str, bytes]]:

@@ -118,6 +118,8 @@ async def _run(session: Session, notes: Notes) -> None:
 
 async def _found(session: Session, words: list[str]) -> tuple[list[Found], list[Exception]]:
     flags = session.flags
+    if flags["local"]:
+        return manifests.local(session), []
     selecting = bool(flags["all"] or flags["selector"] or flags["field-selector"])
     wanted = (
         manifests.references(session)

@@ -25,7 +25,7 @@ FLAGS: tuple[Flag, ...] = (
     FIELD_MANAGER,
     texts("filename", "Files that name the objects", short="f"),
     text("kustomize", "Not supported", short="k"),
-    boolean("local", "Only change what the files hold"),
+    boolean("local", "Not supported"),
     text("patch", "The patch, as JSON or YAML", short="p"),
     text("patch-file", "A file with the patch"),
     boolean("recursive", "Read directories with all that is in them", short="R"),
@@ -42,6 +42,8 @@ async def run(session: Session) -> None:
         raise Fail("cannot specify --patch and --patch-file together")
     if flags["local"] and session.args:
         raise Fail("cannot specify --local and server resources")
+    if flags["local"]:
+        raise Fail(f"{session.world.program} cannot do this with --local")
     kind = TYPES.get(flags["type"].lower())
     if kind is None:
         raise Fail(f'--type must be one of [json merge strategic], not "{flags["type"]}"')

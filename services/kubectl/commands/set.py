@@ -49,6 +49,8 @@ class Unfit(Fail):
 
 async def _targets(session: Session, words: list[str]) -> list[Found]:
     flags = session.flags
+    if flags["local"]:
+        return manifests.local(session)
     selecting = bool(flags["all"] or flags["selector"])
     wanted = (
         manifests.references(session)

@@ -29,7 +29,7 @@ FLAGS: tuple[Flag, ...] = (
     text("field-selector", "Only objects whose fields match"),
     texts("filename", "Files that name the objects", short="f"),
     texts("for", "create, delete, condition=NAME[=VALUE], or jsonpath='{PATH}'[=VALUE]", split=False),
-    boolean("local", "Only look at the files"),
+    boolean("local", "Not supported"),
     boolean("recursive", "Read directories with all that is in them", short="R"),
     text("selector", "Only objects whose labels match", short="l"),
     seconds("timeout", "How long; negative: a week, 0: look once", default=30),
@@ -89,6 +89,8 @@ def _split_path(word: str) -> tuple[str, str, str]:
 
 async def run(session: Session) -> None:
     flags = session.flags
+    if flags["local"]:
+        raise Fail(f"{session.world.program} cannot do this with --local")
     words = flags["for"] or ("",)
     checks = [(word, _check_for(word)) for word in words]
     wanted = (
