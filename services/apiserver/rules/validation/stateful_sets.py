@@ -166,10 +166,10 @@ def stateful_set_status(new: Json, old: Json, out: Causes) -> None:
         not_negative(status, field, "status", out)
     replicas, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
     for field in _COUNTS[1:5]:
-        if status.get(field, 0) > replicas:
-            out.append(invalid(f"status.{field}", status[field], "cannot be greater than status.replicas"))
-    if status.get("availableReplicas", 0) > ready:
+        if (count := status.get(field, 0)) > replicas:
+            out.append(invalid(f"status.{field}", count, "cannot be greater than status.replicas"))
+    if (available := status.get("availableReplicas", 0)) > ready:
         why = "cannot be greater than status.readyReplicas"
-        out.append(invalid("status.availableReplicas", status["availableReplicas"], why))
+        out.append(invalid("status.availableReplicas", available, why))
     object_meta_update(new["metadata"], old["metadata"], out)
     collisions_only_grow(status, old["status"], out)

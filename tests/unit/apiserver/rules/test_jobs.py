@@ -205,6 +205,18 @@ def test_lists_of_indexes() -> None:
             intervals(text, 9)
 
 
+@pytest.mark.parametrize("field", ["replicas", "readyReplicas"])
+def test_a_count_below_zero_is_refused_whatever_else_is_said(field: str) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {**POD, "restartPolicy": "Always"}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    old = made("apps/v1", "StatefulSet", spec)
+    new = copy(old)
+    new["status"] = {field: -1}
+    assert faults(new, old, "status")[0] == (
+        f"status.{field}: Invalid value: -1: must be greater than or equal to 0"
+    )
+
+
 def test_daemon_sets_count_the_changes_of_their_template() -> None:
     spec = {"selector": {"matchLabels": {"a": "b"}}}
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {**POD, "restartPolicy": "Always"}}
