@@ -9,6 +9,7 @@ from services.apiserver.cel.types import NULL
 # Name and number of arguments -> how many of them are variables; then come the condition and the result.
 _PREDICATES = ("all", "exists", "exists_one", "existsOne", "filter")
 _WITH_TWO = ("all", "exists", "existsOne")
+_SORTED, SORT_BY = "@__sortBy_input__", "@sortByAssociatedKeys"  # no names that anybody could write
 _TRANSFORMS = ("transformList", "transformMap", "transformMapEntry")
 
 
@@ -26,6 +27,8 @@ def expand(call: Call, faults: Faults, *, binds: bool = False) -> Node:
         return _of_one(call, target, condition=condition, result=call.args[-1], faults=faults)
     if name in ("optMap", "optFlatMap") and count == 2:
         return _of_one(call, target, result=call.args[1], faults=faults)
+    if name == "sortBy" and count == 2:
+        return _sorted_by(call, target, faults)
     if name in _WITH_TWO and count == 3:
         return _of_two(call, target, condition=call.args[2], faults=faults)
     if name in _TRANSFORMS and count in (3, 4):
@@ -56,6 +59,19 @@ def _of_one(
     kind = "existsOne" if call.function == "exists_one" else call.function
     variable = _variable(call.args[0], faults)
     return Macro(at=call.at, kind=kind, range=target, variable=variable, condition=condition, result=result)
+
+
+def _sorted_by(call: Call, target: Node, faults: Faults) -> Macro:
+    """The list has a name, since it is needed twice: to be sorted, and for what it is sorted by."""
+    keys = Macro(
+        at=call.at,
+        kind="map",
+        range=Ident(at=target.at, name=_SORTED),
+        variable=_variable(call.args[0], faults),
+        result=call.args[1],
+    )
+    sort = Call(at=call.at, function=SORT_BY, target=Ident(at=target.at, name=_SORTED), args=[keys])
+    return Macro(at=call.at, kind="bind", range=target, variable=_SORTED, result=sort)
 
 
 def _of_two(

@@ -25,23 +25,23 @@ class SetList(list[Any]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list) or len(self) != len(other):
             return False
-        return set(map(_hashable, self)) <= set(map(_hashable, other))
+        return set(map(hashable, self)) <= set(map(hashable, other))
 
     def joined(self, other: list[Any]) -> SetList:
         """With those of the other that are not in here."""
-        seen = set(map(_hashable, self))
-        return SetList([*self, *(each for each in other if _hashable(each) not in seen)])
+        seen = set(map(hashable, self))
+        return SetList([*self, *(each for each in other if hashable(each) not in seen)])
 
 
-def _hashable(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     """The same for equal values, and for no others, as `values.equal` has it."""
     kind = type(value)
     if kind is str or kind is int:
         return value
     if isinstance(value, list):
-        return list, tuple(map(_hashable, value))
+        return list, tuple(map(hashable, value))
     if isinstance(value, dict):
-        return dict, frozenset((key, _hashable(each)) for key, each in value.items())
+        return dict, frozenset((key, hashable(each)) for key, each in value.items())
     return value if isinstance(value, float | values.UInt) else (kind, value)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple, Protocol
 
-from services.apiserver.cel.tree import Call, Node
+from services.apiserver.cel.tree import Call, Literal, Node
 
 ENDLESS = (1 << 64) - 1
 _TRAVERSAL, _REGEX = 0.1, 0.25  # for each letter of a text, of a pattern
@@ -38,6 +38,8 @@ _NOMINAL = frozenset((
     "isLessThan", "compareTo", "add", "sub", "serviceAccount", "path", "group", "resource", "subresource",
     "namespace", "name", "allowed", "reason", "error", "errored",
 ))  # fmt: skip
+_LIST = 10  # what it costs to make one
+_NEW_LISTS = frozenset(("distinct", "flatten", "reverse", "slice", "sort", "@sortByAssociatedKeys"))
 _OF_LISTS = frozenset(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"))
 _SAME_SIZE = frozenset(("lowerAscii", "upperAscii", "substring", "trim"))
 _READS_ARGUMENT = frozenset(("url", "cidr", "isIP", "isCIDR", "ip", "quantity", "isQuantity"))
@@ -57,6 +59,8 @@ def estimate(sizes: Sizes, call: Call) -> Found | None:
     if call.target is None:
         return _global(sizes, name, args)
     target = sizes.size(call.target)
+    if name in _NEW_LISTS:
+        return _new_list(sizes, call, call.target, target)
     if name in _OF_LISTS:
         return _of_list(sizes, call.target, target)
     if name in _SAME_SIZE:
@@ -89,7 +93,36 @@ def _product(one: int, factor: float, other: int, other_factor: float) -> int:
     return min(scaled(one, factor) * scaled(other, other_factor), ENDLESS)
 
 
+def _whole(node: Node, unknown: int) -> int:
+    """A number that is written there."""
+    return max(0, node.value) if isinstance(node, Literal) and isinstance(node.value, int) else unknown
+
+
+def _allocated(factor: float, size: Size, element: Size | None) -> Found:
+    return Found(min(scaled(size.most, factor) + 1 + _LIST, ENDLESS), size, element)
+
+
+def _new_list(sizes: Sizes, call: Call, target: Node, size: Size) -> Found:
+    args, element = call.args, sizes.element_size(target)
+    match call.function:
+        case "slice" if len(args) == 2:
+            length = max(0, _whole(args[1], size.most) - _whole(args[0], 0))
+            return _allocated(1, Size(length, length), element)
+        case "flatten" if args:
+            return _allocated(_whole(args[0], ENDLESS), size, None)
+        case "flatten" | "reverse":
+            return _allocated(1, size, element if call.function == "reverse" else None)
+    compared = args[0] if args else target  # by which it is sorted
+    size, kind = sizes.size(compared), compared.type
+    is_text = bool(kind.args) and kind.args[0].kind in ("string", "bytes") and call.function != "distinct"
+    squared = Size(size.least**2, min(size.most**2, ENDLESS))
+    return _allocated(2.1 if is_text else 2, squared, element)
+
+
 def _global(sizes: Sizes, name: str, args: list[Node]) -> Found | None:
+    if name == "lists.range" and args:
+        length = _whole(args[0], ENDLESS)
+        return _allocated(1, Size(length, length), ONE)
     if name == "bytes" and args and args[0].type.kind == "string":
         size = sizes.size(args[0])
         return Found(scaled(size.most, _TRAVERSAL), Size(size.least, min(size.most * 4, ENDLESS)))

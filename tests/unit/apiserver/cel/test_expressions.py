@@ -213,3 +213,46 @@ def test_finding_stops_where_enough_is_found() -> None:
     assert value("object.findAll('a', 2)", object=text) == ["a", "a"]
     assert value("object.findAll('a', 0)", object=text) == []
     assert len(value("object.findAll('a')", object=text)) == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2, 3, 4].slice(1, 3) == [2, 3] && [1, 2].slice(2, 2) == []",
+        "[[1], [], [2, 3]].flatten() == [1, 2, 3]",
+        "object.flatten(2).size() == 4 && object.flatten(3) == [1, 2, 3, 4]",
+        "lists.range(4) == [0, 1, 2, 3] && lists.range(-1).size() == 0",
+        "[5, 3, 1, 2].reverse() == [2, 1, 3, 5]",
+        "['b', 'b', 'c', 'a', 'c'].distinct() == ['b', 'c', 'a']",
+        "[{'x': 1}, {'x': 1}].distinct().size() == 1",
+        "[3, 2, 1].sort() == [1, 2, 3] && ['b', 'c', 'a'].sort() == ['a', 'b', 'c']",
+        "[{'n': 1, 's': 3}, {'n': 2, 's': 1}].sortBy(e, e.s).map(e, e.n) == [2, 1]",
+        "[2, 3, 1].sortBy(x, -x).sortBy(x, [x].sortBy(y, x + y)[0]) == [1, 2, 3]",
+    ],
+)
+def test_lists_in_another_shape(text: str) -> None:
+    assert value(text, object=[1, [2, [3, [4]]]]) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[1, 2].slice(1, 3).size() == 1", "cannot slice(1, 3), list is length 2"),
+        ("[1, 2].slice(2, 1).size() == 1", "start index must be less than or equal to end index"),
+        ("[1, 2].slice(-1, 1).size() == 1", "negative indexes not supported"),
+        ("[[1]].flatten(-1).size() == 1", "level must be non-negative"),
+        ("dyn([1, dyn('b')]).sort().size() == 2", "list elements must have the same type"),
+        ("dyn([[1]]).sort().size() == 1", "list elements must be comparable"),
+    ],
+)
+def test_what_lists_cannot_be_made_into(text: str, why: str) -> None:
+    with pytest.raises(EvaluationError) as caught:
+        value(text)
+    assert why in str(caught.value)
+
+
+def test_sorting_costs_by_the_square() -> None:
+    with pytest.raises(CostExceeded):
+        value("object.sort().size() > 0", object=list(range(800)))
+    with pytest.raises(CostExceeded):
+        value("lists.range(1000000000).size() > 0")

@@ -130,6 +130,12 @@ CASES: list[tuple[Make, str, int, int, int]] = [
     (mapped(_item("date-time")), 'self["a"] == self["b"]', 8, 7, 8),
     (mapped(_item("duration")), 'self["c"] == self["d"]', 8, 42, 8),
     (text(enum=["A", "B", "C", "LongValue"]), "self.contains('A')", 2, 1000, 401),
+    (array(_item("number")), "self.sort() == self", 0, 10, 214),
+    (array(_item("number")), "self.sortBy(x, x) == self", 0, 10, 367),
+    (array(_item("number")), "self.distinct() == self", 0, 10, 214),
+    (array(_item("number")), "self.reverse() == self", 1730163, 10, 24),
+    (array(_item("number")), "self.slice(1, 3).size() == 2", 16, 10, 16),
+    (array(_item("number")), "lists.range(5).size() == 2", 18, 10, 18),
     (lambda most: _bound(_item("int-or-string"), "maxLength", most), "isQuantity(self)", 314574, 20, 9),
 ]
 
