@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import errno
 import ssl
-from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -23,7 +21,7 @@ from yarl import URL
 
 from services.api import errors
 from services.apiserver.admission.reviews import NotAnswered
-from services.apiserver.custom.calling import Dial
+from services.apiserver.custom.calling import Dial, trusting
 from services.machinery.clock import Clock
 
 Json = dict[str, Any]
@@ -82,7 +80,9 @@ class Caller:
         if self._dial is None:
             self._dial = self._make_dial()
         port = int(service.get("port", 443))
-        async with self._dial(service["namespace"], service["name"], port, tls_of(config)) as session:
+        async with self._dial(
+            service["namespace"], service["name"], port, trusting(config.get("caBundle") or "")
+        ) as session:
             yield session
 
     @asynccontextmanager
@@ -114,7 +114,7 @@ class _Kept:
 
 def _new_session(config: Json) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        ssl=tls_of(config), limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_SECONDS
+        ssl=trusting(config.get("caBundle") or ""), limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_SECONDS
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -132,18 +132,6 @@ def url_of(config: Json, seconds: int) -> str:
     # With its port even where that is the usual one, as upstream writes it.
     host = f"{service['name']}.{service['namespace']}.svc:{service.get('port', 443)}"
     return f"https://{host}{path}?timeout={seconds}s"
-
-
-def tls_of(config: Json) -> ssl.SSLContext:
-    """Whom to trust: who signed with the CA that was registered, else those whom the machine trusts."""
-    return _trusting(config.get("caBundle") or "")
-
-
-@lru_cache(maxsize=SESSIONS_MAX)
-def _trusting(bundle: str) -> ssl.SSLContext:
-    """Kept: what a machine trusts takes long to read, and each call to a Service is a new connection."""
-    found = b64decode(bundle).decode()
-    return ssl.create_default_context(cadata=found if found.strip() else None)
 
 
 async def _post(session: aiohttp.ClientSession, url: str, review: Json) -> Json:

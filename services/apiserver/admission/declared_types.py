@@ -29,7 +29,7 @@ class DeclaredTypes:
         """The type of its objects; None where nothing is known of them."""
         try:
             return self._declared(self._types.reference(type_of_objects(resource)), resource.kind, ())
-        except KeyError:
+        except (KeyError, RecursionError):  # a custom kind may be nested as deeply as somebody likes
             return None
 
     def _declared(self, schema: Json, name: str, within: tuple[str, ...]) -> Type | None:

@@ -7,9 +7,7 @@ to prove itself here is not passed on. A group whose Service is not available is
 from __future__ import annotations
 
 import ssl
-from base64 import b64decode
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -22,7 +20,7 @@ from services.apiserver.aggregation import elsewhere, passing, upgraded
 from services.apiserver.aggregation.api_services import ApiServices
 from services.apiserver.aggregation.second import SecondDocuments
 from services.apiserver.authentication.users import User
-from services.apiserver.custom.calling import Dial
+from services.apiserver.custom.calling import Dial, trusting
 from services.machinery.clock import Clock
 from services.process.logging import Logger
 
@@ -165,19 +163,8 @@ def _inside(reference: Json, path: str) -> URL:
 
 
 def tls_of(spec: Json) -> ssl.SSLContext:
-    """Checks the certificate by the bundle that was registered, or not at all where that was asked for."""
-    return _context(spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify")))
-
-
-@lru_cache(maxsize=32)
-def _context(bundle: str, anybody: bool) -> ssl.SSLContext:
-    """SSLError for a bundle that is none."""
-    decoded = b64decode(bundle).decode("ascii", "replace")
-    context = ssl.create_default_context(cadata=decoded if decoded.strip() else None)
-    if anybody:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    """Checks the certificate by the bundle that was registered, or not at all. NoCertificates."""
+    return trusting(spec.get("caBundle") or "", anybody=bool(spec.get("insecureSkipTLSVerify")))
 
 
 def _document(body: bytes) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -345,6 +346,13 @@ async def test_a_certificate_of_somebody_else_is_no_answer(
     found = await condition(server, "FailedDiscoveryCheck")
     assert "certificate verify failed" in found["message"]
     assert other.asked == []
+
+
+@pytest.mark.parametrize("bundle", ["ä", "garbage"])
+async def test_a_bundle_without_certificates_is_told_of(server: ApiServer, bundle: str) -> None:
+    await register(server, base64.b64encode(bundle.encode()).decode())
+    found = await condition(server, "FailedDiscoveryCheck")
+    assert found["message"].endswith("unable to load root certificates: unable to parse bytes as PEM block")
 
 
 async def test_what_is_built_in_stays_ours(server: ApiServer) -> None:

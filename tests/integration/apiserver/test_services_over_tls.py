@@ -214,6 +214,9 @@ async def test_a_webhook_behind_a_service(world: World, tmp_path: Path) -> None:
     await world.register(bundle=certificate(stranger, ("hook.default.svc",))[1])
     unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
     assert await world.config_map() == f'{FAILED}Post "{HOOK}": {unknown}'
+    for bundle in ("w6Q=", "Z2FyYmFnZQ=="):
+        await world.register(bundle=bundle)
+        assert (await world.config_map()).endswith("unable to parse bytes as PEM block")
     await world.register(failurePolicy="Ignore", bundle=certificate(stranger)[1])
     assert await world.config_map() == "made"
 
