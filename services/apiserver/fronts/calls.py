@@ -8,7 +8,8 @@ once with its stack, and the caller gets a 500 that says nothing of the inside.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -138,6 +139,30 @@ class Calls:
             named.name,
         )  # fmt: skip
         return self._audit.begin(asked, uri=_uri(named), user_agent=caller.user_agent)
+
+    @contextmanager
+    def let_in(self, asked: Attributes, caller: Caller) -> Iterator[None]:
+        """A stream to a Pod, while the block runs, of one who may; it is put on record. ApiError (403)."""
+        record = None
+        if self._audit is not None:
+            record = self._audit.begin(asked, uri=_uri(asked), user_agent=caller.user_agent)
+        code, answered = 500, b""
+        try:
+            with record.current() if record is not None else nullcontext():
+                self.gate.require(asked)
+            if record is not None:
+                record.stage("ResponseStarted")
+            code = 200
+            yield
+        except ApiError as error:
+            code, answered = error.code, orjson.dumps(error.status)
+            raise
+        except Exception:
+            code = 500
+            raise
+        finally:
+            if record is not None:
+                record.complete(code, b"", answered)
 
     async def _guard(self, work: Awaitable[T], context: Context) -> T | None:
         """The one place where what went wrong becomes an answer; None then."""

@@ -7,6 +7,7 @@ is handed on as it came.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 
 import grpc
 import grpc.aio
@@ -39,14 +40,16 @@ class NodeFront:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
     async def _logs(self, request: pb.LogsRequest, caller: Caller, context: Context) -> None:
-        self._require(caller, "get", "log", request.container)
-        call = await self._kubelets.logs(request)
-        if call is not None:
-            await _pass_on(call, context)
+        with self._let_in(caller, "get", "log", request.container):
+            call = await self._kubelets.logs(request)
+            if call is not None:
+                await _pass_on(call, context)
 
-    def _require(self, caller: Caller, verb: str, part: str, of: pb.ContainerReference) -> None:
+    def _let_in(
+        self, caller: Caller, verb: str, part: str, of: pb.ContainerReference
+    ) -> AbstractContextManager[None]:
         asked = Attributes(caller.user, verb, of.namespace, "", "v1", "pods", part, of.pod)
-        self._calls.gate.require(asked)
+        return self._calls.let_in(asked, caller)
 
     async def _exec(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
         await self._command("Exec", messages, caller, context)
@@ -60,19 +63,19 @@ class NodeFront:
         first = parse(pb.ExecRequest, await _first(messages))
         if first.WhichOneof("message") != "start":
             raise errors.bad_request("the first message must say what to start")
-        self._require(caller, "create", method.lower(), first.start.container)
         interactive = first.start.stdin or first.start.tty
-        call = await self._kubelets.command(method, first.start, messages)
-        if await _pass_on(call, context, _says_exit) and interactive:
-            # The client hangs up. If we did, what it still types would break its call, and with it the
-            # answers that it has not read yet.
-            await self._clock.sleep(LINGER_SECONDS)
+        with self._let_in(caller, "create", method.lower(), first.start.container):
+            call = await self._kubelets.command(method, first.start, messages)
+            if await _pass_on(call, context, _says_exit) and interactive:
+                # The client hangs up. If we did, what it still types would break its call, and with it the
+                # answers that it has not read yet.
+                await self._clock.sleep(LINGER_SECONDS)
 
     async def _port_forward(self, messages: AsyncIterator[bytes], caller: Caller, context: Context) -> None:
         first = parse(pb.PortForwardRequest, await _first(messages))
-        self._require(caller, "create", "portforward", first.pod)
-        await self._kubelets.check_port_forward(first.pod.namespace, first.pod.pod)
-        await _pass_on(await self._kubelets.port_forward(first, messages), context)
+        with self._let_in(caller, "create", "portforward", first.pod):
+            await self._kubelets.check_port_forward(first.pod.namespace, first.pod.pod)
+            await _pass_on(await self._kubelets.port_forward(first, messages), context)
 
     async def _stats(self, request: pb.StatsRequest, caller: Caller) -> pb.StatsResponse:
         asked = Attributes(caller.user, "get", "", "", "v1", "nodes", "stats", request.node)

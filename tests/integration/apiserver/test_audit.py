@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc.aio
 import orjson
 import pytest
 
 from services.api.core_v1 import ConfigMap
+from services.api.errors import ApiError
 from services.api.meta_v1 import ObjectMeta
 from services.client.client import connect
+from services.kubectl.node_stream import LogOptions, NodeStreams
 from tests.support.apiserver import Https, https_apiserver
 
 pytestmark = pytest.mark.slow  # needs etcd and an API server of its own
@@ -130,3 +133,18 @@ async def test_components_are_on_record_too(https: Https) -> None:
     assert event["requestURI"] == CONFIG_MAPS
     assert event["requestObject"]["data"] == {"k": "v"}
     assert event["responseObject"]["metadata"]["name"] == "b"
+
+
+async def test_what_a_component_reads_of_a_pod_is_on_record(https: Https) -> None:
+    options = (("grpc.primary_user_agent", "reader"),)
+    async with (
+        https.client() as session,
+        grpc.aio.insecure_channel(https.grpc, options=options) as channel,
+    ):
+        with pytest.raises(ApiError):
+            await anext(NodeStreams(channel).logs("default", "none", LogOptions()))
+        uri = "/api/v1/namespaces/default/pods/none/log"
+        event = await found(https, session, requestURI=uri, stage="ResponseComplete")
+    assert event["userAgent"].startswith("reader")
+    assert event["responseStatus"]["code"] == 404
+    assert event["annotations"]["authorization.k8s.io/decision"] == "allow"
