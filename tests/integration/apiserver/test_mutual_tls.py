@@ -263,7 +263,6 @@ async def test_tokens_that_are_worth_nothing(server: Server) -> None:
         f"{header}.{claims}.{signature[:-4]}AAAA",
         elsewhere,
         "x" * 20_000,
-        "",
     ]
     for token in bad:
         async with server.as_("admin", ("authorization", f"Bearer {token}")) as nobody:
@@ -273,6 +272,9 @@ async def test_tokens_that_are_worth_nothing(server: Server) -> None:
             *(401, "Unauthorized"),
             "Unauthorized",
         ), token[:40]
+    async with server.as_("admin", ("authorization", "Bearer ")) as nobody:  # no token at all
+        with pytest.raises(ApiError, match='User "system:anonymous" cannot list'):
+            await nobody.list(ConfigMap, "default")
 
 
 async def test_in_another_s_name(server: Server) -> None:
