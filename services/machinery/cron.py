@@ -23,6 +23,7 @@ _NAMED = {
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _EVERY = "@every "
+_INTEGER_CHARACTERS_MAX = 4000  # Python reads no longer ones; the value is out of range long before.
 
 
 class CronError(ValueError):
@@ -142,7 +143,7 @@ def _number_or_name(text: str, bounds: _Bounds) -> int:
 def _number(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]+", text, re.A):
         raise CronError(f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax')
-    if not -(2**63) <= int(text) < 2**63:
+    if len(text) > _INTEGER_CHARACTERS_MAX or not -(2**63) <= int(text) < 2**63:
         raise CronError(
             f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": value out of range'
         )

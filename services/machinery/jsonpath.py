@@ -83,8 +83,8 @@ class Range:
 
 Node = Text | Literal | Field | Index | Wildcard | Recursive | Alternatives | Filter | Action | Range
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_SLICE = re.compile(r"\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?(?::\s*(-?\d*)\s*)?")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d+)?", re.A)
+_SLICE = re.compile(r"\s*(-?\d{0,18})\s*(?::\s*(-?\d{0,18})\s*)?(?::\s*(-?\d{0,18})\s*)?", re.A)
 _WORD_END = set(" \t\n.[]{}()|,=!<>\"'")
 _FILTER = re.compile(r"^(.*?)(==|!=|<=|>=|<|>|=~)(.*)$", re.DOTALL)
 

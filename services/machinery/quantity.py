@@ -19,6 +19,7 @@ _EXPONENT = re.compile(r"[eE][-+]?[0-9]+")
 _MAX = (1 << 63) - 1  # Upstream caps a quantity at the largest int64, without an error.
 
 Exact = int | Fraction
+_CHARACTERS_MAX = 4000  # Python reads no longer numbers.
 
 
 def parse(text: str) -> Exact:
@@ -30,7 +31,7 @@ def parse(text: str) -> Exact:
 def _parse(text: str) -> tuple[Exact, str]:
     """The value and the format it was written in: "decimal", "binary" or "exponent"."""
     match = _FORM.fullmatch(text)
-    if not match or not (match[2] or match[3]):
+    if not match or not (match[2] or match[3]) or len(text) > _CHARACTERS_MAX:
         raise ValueError(INVALID)
     sign, whole, part, suffix = match.groups()
     number = Fraction(int((whole or "0") + (part or "")), 10 ** len(part or ""))

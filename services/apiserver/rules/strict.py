@@ -274,7 +274,7 @@ def time_fault(text: str, kind: str) -> str:
             rest = rest[1:]
             continue
         number = rest[: len(part)]
-        if not (number.isdigit() and len(number) == len(part)):
+        if not (number.isascii() and number.isdigit() and len(number) == len(part)):
             return _parse_error(text, layout, rest, part)
         if out_of_range := _out_of_range(part, int(number)):
             return f'parsing time "{text}": {out_of_range} out of range'

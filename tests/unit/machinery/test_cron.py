@@ -65,3 +65,8 @@ def test_any_text_is_a_schedule_or_refused(text: str) -> None:
     except cron.CronError:
         return
     assert found.minute.values <= set(range(60))
+
+
+def test_a_number_longer_than_python_reads() -> None:
+    with pytest.raises(cron.CronError, match="value out of range"):
+        cron.parse("9" * 5000 + " * * * *")

@@ -87,3 +87,8 @@ def test_relaxed(expression: str) -> None:
 def test_any_text_is_read_or_refused(template: str) -> None:
     with contextlib.suppress(jsonpath.JsonPathError):
         jsonpath.render(jsonpath.parse(template), OBJECT)
+
+
+def test_a_number_longer_than_python_reads() -> None:
+    with pytest.raises(jsonpath.JsonPathError, match="invalid array index"):
+        jsonpath.parse("{.items[" + "9" * 5000 + "]}")

@@ -53,3 +53,8 @@ def test_the_canonical_form_means_the_same(number: int, suffix: str) -> None:
 def test_the_exact_value() -> None:
     assert quantity.parse("1m") == Fraction(1, 1000)
     assert quantity.parse("0.5Gi") == 536870912
+
+
+def test_a_number_longer_than_python_reads() -> None:
+    with pytest.raises(ValueError, match="quantities must match"):
+        quantity.parse("9" * 5000)

@@ -12,7 +12,7 @@ from services.apiserver.rules.validation.meta import (
     shown_selector,
 )
 from services.apiserver.rules.validation.names import path_segment
-from services.apiserver.rules.validation.workloads import count_or_percent
+from services.apiserver.rules.validation.workloads import count_or_percent, percent
 from services.machinery.field_errors import Causes, invalid, not_supported
 
 Json = dict[str, Any]
@@ -52,7 +52,7 @@ def _spec(spec: Json, out: Causes) -> None:
 def _share(value: int | str, path: str, out: Causes) -> None:
     before = len(out)
     count_or_percent(value, path, out)
-    if len(out) == before and isinstance(value, str) and int(value[:-1]) > 100:
+    if len(out) == before and (percent(value) or 0) > 100:
         out.append(invalid(path, value, "must not be greater than 100%"))
 
 

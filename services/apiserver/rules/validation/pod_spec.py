@@ -212,4 +212,4 @@ def _is_int32(text: str) -> bool:
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or (len(digits) > 1 and digits[0] == "0") or text == "-0":
         return False
-    return -(1 << 31) <= int(text) <= _INT32_MAX
+    return len(digits) <= 10 and -(1 << 31) <= int(text) <= _INT32_MAX

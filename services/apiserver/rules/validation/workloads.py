@@ -24,6 +24,7 @@ Json = dict[str, Any]
 
 _NOT_SELECTED = "`selector` does not match template `labels`"
 _PERCENT = re.compile(r"[0-9]+%")
+_INT64_MAX, _DIGITS_MAX = (1 << 63) - 1, 19
 
 
 def deployment(obj: Json, out: Causes) -> None:
@@ -149,7 +150,8 @@ def number(value: int | str) -> int:
 
 def percent(value: int | str) -> int | None:
     if isinstance(value, str) and _PERCENT.fullmatch(value):
-        return int(value[:-1])
+        digits = value[:-1].lstrip("0")
+        return int(digits or "0") if len(digits) < _DIGITS_MAX else _INT64_MAX
     return None
 
 

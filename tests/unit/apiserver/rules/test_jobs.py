@@ -217,6 +217,28 @@ def test_a_count_below_zero_is_refused_whatever_else_is_said(field: str) -> None
     )
 
 
+LONG = "9" * 5000  # longer than any number that Python reads
+
+
+def test_numbers_of_any_length_are_refused_in_words() -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {**POD, "restartPolicy": "Always"}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    rolling = {"rollingUpdate": {"maxUnavailable": f"{LONG}%"}}
+    for found in (
+        made("apps/v1", "Deployment", {**spec, "strategy": rolling}),
+        made("apps/v1", "DaemonSet", {**spec, "updateStrategy": rolling}),
+        made("policy/v1", "PodDisruptionBudget", {"minAvailable": f"{LONG}%"}),
+    ):
+        assert [each.rpartition(": ")[2] for each in faults(found)] == ["must not be greater than 100%"]
+    costly = made("v1", "Pod", POD, annotations={"controller.kubernetes.io/pod-deletion-cost": LONG})
+    assert [each.rpartition(": ")[2] for each in faults(costly)] == ["must be a 32bit integer"]
+    for bad in ({"firstTimestamp": "\u00b2026-11-21T12:00:00Z"},):
+        event = resource_of_kind("v1", "Event")
+        assert event is not None
+        with pytest.raises(ApiError, match="cannot parse"):
+            strategy_for(event).decode(orjson.dumps(bad))
+
+
 def test_daemon_sets_count_the_changes_of_their_template() -> None:
     spec = {"selector": {"matchLabels": {"a": "b"}}}
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {**POD, "restartPolicy": "Always"}}
