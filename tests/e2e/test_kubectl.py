@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,22 +18,12 @@ from services.client.credentials import of_administrator
 from services.pb.resource.v1 import resource_pb2 as pb
 from services.pb.resource.v1 import resource_pb2_grpc
 from tests.e2e.cluster import Cluster, running
+from tests.support import kubectl as real
 
 PATIENCE_SECONDS = 90.0
 # The oldest that is meant to work, and newer ones; they lie side by side where the Cloud SDK is installed.
 VERSIONS = ("1.27", "1.32", "1.33")
-
-
-def found() -> dict[str, str]:
-    """Paths by version; what is on PATH counts as the newest."""
-    folder = Path(os.environ.get("ORRERY_KUBECTL_FOLDER", "/usr/lib/google-cloud-sdk/bin"))
-    paths = {version: str(folder / f"kubectl.{version}") for version in VERSIONS}
-    there = {version: path for version, path in paths.items() if Path(path).exists()}
-    on_path = shutil.which("kubectl")
-    return there or ({"any": on_path} if on_path else {})
-
-
-FOUND = found()
+FOUND = {version: path for version, path in real.FOUND.items() if version in VERSIONS} or real.ENDS
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FOUND, reason="no kubectl here")]
 
 
@@ -87,7 +76,7 @@ def kubectl(
 @pytest.fixture(scope="module")
 def newest(kubectl_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """The newest version, for what takes its time and does not depend on the version."""
-    each = Kubectl(FOUND[max(FOUND)], kubectl_cluster, tmp_path_factory.mktemp("newest"))
+    each = Kubectl(FOUND[next(reversed(FOUND))], kubectl_cluster, tmp_path_factory.mktemp("newest"))
     each("create", "namespace", "newest")
     each.namespace = "newest"
     yield each

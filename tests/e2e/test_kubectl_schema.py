@@ -7,7 +7,6 @@ cluster behind the API server: nothing here needs Pods to run.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,19 @@ from pathlib import Path
 import pytest
 
 from services.launcher import kubeconfig
+from tests.support import kubectl as real
 from tests.support.apiserver import Https, https
 
 __all__ = ["https"]
 
-FOLDERS = ("/usr/lib/google-cloud-sdk/bin", *os.environ.get("PATH", "").split(":"))
-KUBECTLS = sorted({p.name: p for folder in FOLDERS for p in Path(folder).glob("kubectl.1.*")}.values())
-CHOSEN = sorted({KUBECTLS[0], KUBECTLS[len(KUBECTLS) // 2], KUBECTLS[-1]}) if KUBECTLS else []
+VERSIONS = list(real.FOUND)
+CHOSEN = sorted({VERSIONS[0], VERSIONS[len(VERSIONS) // 2], VERSIONS[-1]}) if VERSIONS else []
 SECONDS_MAX = 90
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not CHOSEN, reason="no kubectl.1.N is installed"),
+    pytest.mark.skipif(not CHOSEN, reason="no kubectl here"),
 ]
 
 DEPLOYMENT = """
@@ -69,17 +68,18 @@ class Kubectl:
         return done.stdout
 
 
-@pytest.fixture(scope="module", params=CHOSEN, ids=lambda path: str(path.name))
+@pytest.fixture(scope="module", params=CHOSEN)
 def kubectl(
     request: pytest.FixtureRequest, https: Https, tmp_path_factory: pytest.TempPathFactory
 ) -> Kubectl:
     home = tmp_path_factory.mktemp("kubectl")
     config = home / "config"
     kubeconfig.write(config, https.keys, int(https.base.rpartition(":")[2]))
-    found = Kubectl(request.param, config, "default")
-    name = request.param.name.replace(".", "-")
+    path = Path(real.FOUND[request.param])
+    found = Kubectl(path, config, "default")
+    name = f"v{request.param.replace('.', '-')}"
     found("create", "namespace", name)
-    return Kubectl(request.param, config, name)
+    return Kubectl(path, config, name)
 
 
 def test_explain_at_every_depth(kubectl: Kubectl) -> None:

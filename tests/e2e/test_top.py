@@ -12,7 +12,7 @@ import pytest
 from services.api.core_v1 import Pod
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import PATIENCE_SECONDS, Cluster
-from tests.e2e.test_kubectl_streams import KUBECTLS
+from tests.support import kubectl as real
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 API = "/apis/metrics.k8s.io/v1beta1"
@@ -47,9 +47,9 @@ def test_what_is_used(cluster: Cluster, namespace: str) -> None:
     for words in ("pods", "pods --containers --sort-by=cpu --sum", "pod web", "pods -l a=b --no-headers"):
         shown = cluster.ok("top", *words.split(), "-n", namespace)
         assert "web" in shown
-        if KUBECTLS:
+        if real.NEWEST:
             done = subprocess.run(
-                (KUBECTLS[-1], "top", *words.split(), "-n", namespace),
+                (real.NEWEST, "top", *words.split(), "-n", namespace),
                 env=environment(cluster), capture_output=True, text=True, timeout=PATIENCE_SECONDS,
             )  # fmt: skip
             assert without_numbers(done.stdout) == without_numbers(shown), done.stderr

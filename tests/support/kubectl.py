@@ -1,8 +1,8 @@
 """Real kubectl for tests: which versions are here, and one of them run against a server.
 
 Versions lie side by side where the Cloud SDK is installed, named `kubectl.1.NN` (another folder is named by
-ORRERY_KUBECTL_FOLDER); elsewhere the one on PATH counts, such as that of Debian's `kubernetes-client`. Tests
-skip where there is none.
+ORRERY_KUBECTL_FOLDER, or stands on PATH); elsewhere the one called `kubectl` on PATH counts, such as that of
+Debian's package `kubectl`, by the version that it says it has. Tests skip where there is none.
 """
 
 from __future__ import annotations
@@ -25,16 +25,30 @@ CLOUD_SDK = "/usr/lib/google-cloud-sdk/bin"
 
 
 def found() -> dict[str, str]:
-    """Paths by version, oldest first; what is on PATH counts where no version is known."""
-    folder = Path(os.environ.get("ORRERY_KUBECTL_FOLDER", CLOUD_SDK))
-    paths = {path.name.removeprefix("kubectl."): str(path) for path in folder.glob("kubectl.1.*")}
+    """Paths by version (`1.32`), oldest first; what is on PATH counts where there are none side by side."""
+    own = os.environ.get("ORRERY_KUBECTL_FOLDER")
+    folders = [own] if own else [CLOUD_SDK, *os.environ.get("PATH", "").split(os.pathsep)]
+    paths = {path.name.removeprefix("kubectl."): str(path)
+             for folder in reversed(folders) if folder for path in Path(folder).glob("kubectl.1.*")
+             if path.name.removeprefix("kubectl.1.").isdigit()}  # fmt: skip
     there = dict(sorted(paths.items(), key=lambda each: [int(part) for part in each[0].split(".")]))
     on_path = shutil.which("kubectl")
-    return there or ({"any": on_path} if on_path else {})
+    return there or ({version_of(on_path): on_path} if on_path else {})
+
+
+def version_of(path: str) -> str:
+    """`1.32`, as it says itself; `any` when it does not."""
+    done = subprocess.run((path, "version", "--client", "-o", "json"), capture_output=True, text=True)
+    try:
+        told = json.loads(done.stdout)["clientVersion"]
+        return f"{told['major']}.{told['minor'].rstrip('+')}"
+    except (ValueError, KeyError):
+        return "any"
 
 
 FOUND = found()
 NEWEST = next(reversed(FOUND.values()), "")
+ENDS = dict([*FOUND.items()][:1] + [*FOUND.items()][-1:])  # the oldest and the newest
 
 
 def asked_for(request: pytest.FixtureRequest, name: str) -> list[Any]:
