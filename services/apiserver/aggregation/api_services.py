@@ -13,7 +13,7 @@ import orjson
 
 from services.api.core_v1 import Service
 from services.api.discovery_v1 import EndpointSlice
-from services.api.kinds import MEASURED, SERVED, Resource, resource_named, resource_of
+from services.api.kinds import MEASURED, SERVED, resource_named, resource_of
 from services.apiserver.aggregation import local
 from services.apiserver.aggregation.availability import PASSED, verdict
 from services.apiserver.aggregation.elsewhere import Told
@@ -106,9 +106,11 @@ class ApiServices:
         conditions = orjson.loads(entry.value)["status"].get("conditions") or () if entry else ()
         return any(each.get("type") == "Available" and each.get("status") == "True" for each in conditions)
 
-    def _every(self, resource: Resource) -> Iterator[Json]:
-        for entry in list(self._registry.store(resource).cache.entries.values()):
-            yield orjson.loads(entry.value)
+    def _defining(self, group: str) -> Iterator[Json]:
+        """The CustomResourceDefinitions of a group. They may be many and long: only its own are read."""
+        for entry in list(self._registry.store(self._definitions).cache.entries.values()):
+            if entry.attributes.name.partition(".")[2] == group:
+                yield orjson.loads(entry.value)
 
     def _of_service(self, entry: Entry) -> Iterable[str]:
         return self._that_name(entry.attributes.namespace, entry.attributes.name)
@@ -125,7 +127,7 @@ class ApiServices:
 
     async def _reconcile(self, name: str) -> float:
         entry = self._store.find("", name)
-        wanted = local.defined_service(name, self._every(self._definitions))
+        wanted = local.defined_service(name, self._defining(name.partition(".")[2]))
         if entry is None:
             self._forget(name)
             if wanted is not None:
