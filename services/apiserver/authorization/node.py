@@ -47,7 +47,7 @@ class Bound(NamedTuple):
 def _bound(pod: Json) -> Bound:
     kinds = ("secrets", "configmaps", "persistentvolumeclaims")
     account = pod["spec"].get("serviceAccountName", "")
-    return Bound(pod["metadata"]["namespace"], account, *(_references(pod, kind) for kind in kinds))
+    return Bound(pod["metadata"]["namespace"], account, *(references(pod, kind) for kind in kinds))
 
 
 class NodeRule:
@@ -179,7 +179,7 @@ def _own_node(asked: Attributes, node: str) -> Decision | None:
     return Decision(False, why)
 
 
-def _references(pod: Json, what: str) -> set[str]:
+def references(pod: Json, what: str) -> set[str]:
     """The names of Secrets, ConfigMaps or claims that a Pod speaks of."""
     spec, found = pod["spec"], set[str]()
     one = {"secrets": "secret", "configmaps": "configMap"}.get(what)

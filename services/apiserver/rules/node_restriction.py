@@ -11,6 +11,7 @@ from typing import Any
 
 from services.api import core_v1, errors, kinds
 from services.apiserver.authentication.users import NODE_PREFIX, NODES, User
+from services.apiserver.authorization.node import references
 from services.apiserver.rules.context import Context
 from services.machinery.field_errors import quoted
 
@@ -148,10 +149,12 @@ def _mirror(pod: Json, node: str, ctx: Context) -> str | None:
         return f"node {node} UID mismatch: expected {uid} got {owner.get('uid', '')}"
     if spec.get("serviceAccountName"):
         return f"node {shown} can not create pods that reference a service account"
-    for kind in ("secret", "configMap", "persistentVolumeClaim"):
-        plural = f"{kind.lower()}s"
-        if any(kind in volume for volume in spec.get("volumes") or ()):
+    # What a Pod names in any way, its node may read: it must not be the node that says what that is.
+    for plural in ("secrets", "configmaps", "persistentvolumeclaims"):
+        if references(pod, plural):
             return f"node {shown} can not create pods that reference {plural}"
+    if spec.get("resourceClaims"):
+        return f"node {shown} can not create pods that reference resourceclaims"
     return None
 
 

@@ -43,6 +43,10 @@ def mirror(**owner: Any) -> Json:
     return pod(annotations={"kubernetes.io/config.mirror": "x"}, ownerReferences=[reference])
 
 
+def with_spec(**spec: Any) -> Json:
+    return {**mirror(), "spec": {"nodeName": "n1", **spec}}
+
+
 def node(labels: Json | None = None, name: str = "n1", **spec: Any) -> Json:
     return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}
 
@@ -64,7 +68,22 @@ def test_who_is_no_kubelet_is_not_restricted() -> None:
         (mirror(uid="other"), "node n1 UID mismatch: expected u1 got other"),
         ({**mirror(), "spec": {"nodeName": "n2"}}, "with spec.nodeName set to itself"),
         ({**mirror(), "spec": {"nodeName": "n1", "serviceAccountName": "x"}}, "reference a service account"),
-        ({**mirror(), "spec": {"nodeName": "n1", "volumes": [{"secret": {}}]}}, "that reference secrets"),
+        (with_spec(volumes=[{"secret": {"secretName": "s"}}]), "that reference secrets"),
+        (with_spec(volumes=[{"projected": {"sources": [{"secret": {"name": "s"}}]}}]), "reference secrets"),
+        (with_spec(imagePullSecrets=[{"name": "s"}]), "that reference secrets"),
+        (with_spec(containers=[{"envFrom": [{"secretRef": {"name": "s"}}]}]), "that reference secrets"),
+        (
+            with_spec(
+                initContainers=[{"env": [{"valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]}]
+            ),
+            "that reference configmaps",
+        ),
+        (
+            with_spec(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+            "that reference persistentvolumeclaims",
+        ),
+        (with_spec(volumes=[{"name": "v", "ephemeral": {}}]), "that reference persistentvolumeclaims"),
+        (with_spec(resourceClaims=[{"name": "r"}]), "that reference resourceclaims"),
     ],
 )
 def test_a_kubelet_creates_mirror_pods_only(made: Json, words: str) -> None:
