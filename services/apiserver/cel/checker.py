@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.apiserver.cel import types
+from services.apiserver.cel import patterns, types, values
 from services.apiserver.cel.faults import Faults
 from services.apiserver.cel.functions import Library, Overload
 from services.apiserver.cel.parser import dotted
@@ -31,6 +31,10 @@ _TYPE_NAMES = {
     "map": types.map_of(DYN, DYN), "type": types.type_of(DYN), "optional_type": types.optional_of(DYN),
     "google.protobuf.Timestamp": types.TIMESTAMP, "google.protobuf.Duration": types.DURATION,
 }  # fmt: skip
+# Functions whose texts are looked at where they are written.
+_READS = {
+    "duration": values.is_duration, "matches": patterns.is_pattern, "timestamp": values.is_timestamp,
+}  # fmt: skip
 TYPE_VALUES = {name: types.type_of(kind) for name, kind in _TYPE_NAMES.items()}
 
 
@@ -47,10 +51,15 @@ class Checker:
         self._bound: Bindings = {}
         self._fresh = 0
         self._mixing = False
+        self._unreadable: list[tuple[int, str]] = []  # texts that cannot be what they are written for
 
     def check(self, tree: Node) -> Type:
         """What the whole expression answers."""
-        return self.final(self._check(tree))
+        found = self.final(self._check(tree))
+        if not self._faults:
+            for at, message in self._unreadable:
+                self._faults.add(at, message)
+        return found
 
     def final(self, kind: Type) -> Type:
         return types.substitute(self._bound, kind, free_is_dyn=True)
@@ -165,12 +174,20 @@ class Checker:
             message = f"found no matching overload for '{node.function}' applied to '{signature}'"
             self._faults.add(node.at, message)
             return ERROR
+        self._read(node)
         node.overloads = tuple(fitting)
         node.exact = len(fitting) == 1 and all(
             types.is_known(self._seen(one)) or wanted.kind in ("dyn", "param")
             for one, wanted in zip(given, fitting[0].args)
         )
         return result
+
+    def _read(self, node: Call) -> None:
+        reads, text = _READS.get(node.function), node.args[0] if node.args else None
+        if reads is None or not isinstance(text, Literal) or not isinstance(text.value, str):
+            return
+        if not reads(text.value):
+            self._unreadable.append((text.at, f"invalid {node.function} argument"))
 
     def _instantiated(self, overload: Overload) -> tuple[tuple[Type, ...], Type]:
         if not overload.generic:

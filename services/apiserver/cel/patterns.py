@@ -16,6 +16,14 @@ def found(text: str, pattern: str, most: int = -1) -> list[str]:
     return _compiled(pattern).found(text, most)
 
 
+def is_pattern(text: str) -> bool:
+    try:
+        regexp.compiled(text)
+    except regexp.RegexpError:
+        return False
+    return True
+
+
 def _compiled(pattern: str) -> regexp.Regexp:
     try:
         return regexp.compiled(pattern)

@@ -8,6 +8,7 @@ unequal.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -171,6 +172,22 @@ def parse_duration(text: str) -> Duration:
     if at != len(rest) or not rest or total > _NS_MAX:
         raise ValueError(text)
     return Duration(sign * total)
+
+
+def is_duration(text: str) -> bool:
+    return _reads(parse_duration, text)
+
+
+def is_timestamp(text: str) -> bool:
+    return _reads(parse_timestamp, text)
+
+
+def _reads(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def duration_text(value: Duration) -> str:

@@ -29,6 +29,11 @@ def at(column: int, text: str, message: str) -> str:
 
 NO_RANGE = "cannot be range of a comprehension (must be list, map, or dynamic)"
 FAULTS = [
+    ("object.matches(')')", 16, "invalid matches argument"),
+    ("object.matches('x++') || true", 16, "invalid matches argument"),
+    ("duration('1d') == null", 10, "invalid duration argument"),
+    ("duration('1us') < duration('1nns')", 28, "invalid duration argument"),
+    ("timestamp('2026') == null", 11, "invalid timestamp argument"),
     ("object.", 8, "Syntax error: no viable alternative at input '.'"),
     ("number number", 8, "Syntax error: extraneous input 'number' expecting <EOF>"),
     ("nothing", 1, "undeclared reference to 'nothing' (in container '')"),
