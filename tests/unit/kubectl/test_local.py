@@ -17,7 +17,7 @@ from services.kubectl.__main__ import execute
 from services.kubectl.session import World
 from tests.support.clock import ManualClock
 
-POD = b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"a","image":"x"}]}}'
+POD = b"{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: x}]}}"
 
 
 @asynccontextmanager
