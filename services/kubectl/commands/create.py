@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from services.api import kinds
@@ -18,7 +19,7 @@ from services.kubectl.commands import (
     create_token,
     create_workload,
 )
-from services.kubectl.commands.registry import Command
+from services.kubectl.commands.registry import Command, Run
 from services.kubectl.errors import Fail, raise_all, with_source
 from services.kubectl.flags import boolean, text, texts
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, VALIDATE, Results
@@ -141,36 +142,21 @@ FILE_FLAGS = (
 )
 
 
-async def _configmap(session: Session) -> None:
-    await generated(session, create_config.configmap(session, name_of(session)))
+def _made(make: Callable[[Session, str], Json]) -> Run:
+    """What creates the object that a function makes of the line and the one name in it."""
+
+    async def run(session: Session) -> None:
+        await generated(session, make(session, name_of(session)))
+
+    return run
 
 
-async def _secret_generic(session: Session) -> None:
-    await generated(session, create_config.generic_secret(session, name_of(session)))
+def _namespace(session: Session, name: str) -> Json:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}, "status": {}}
 
 
-async def _secret_docker(session: Session) -> None:
-    await generated(session, create_config.docker_secret(session, name_of(session)))
-
-
-async def _secret_tls(session: Session) -> None:
-    await generated(session, create_config.tls_secret(session, name_of(session)))
-
-
-async def _namespace(session: Session) -> None:
-    obj = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name_of(session)},
-        "spec": {},
-        "status": {},
-    }
-    await generated(session, obj)
-
-
-async def _service_account(session: Session) -> None:
-    obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name_of(session)}}
-    await generated(session, obj)
+def _service_account(session: Session, name: str) -> Json:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
 
 
 async def _deployment(session: Session) -> None:
@@ -183,36 +169,6 @@ async def _job(session: Session) -> None:
 
 async def _cron_job(session: Session) -> None:
     await generated(session, create_batch.cron_job(session))
-
-
-async def _access(session: Session) -> None:
-    make = _ACCESS[session.command.rpartition(" ")[2]]
-    await generated(session, make(session, name_of(session)))
-
-
-_ACCESS = {
-    "role": create_access.role,
-    "clusterrole": create_access.cluster_role,
-    "rolebinding": create_access.role_binding,
-    "clusterrolebinding": create_access.cluster_role_binding,
-    "priorityclass": create_access.priority_class,
-}
-
-
-async def _quota(session: Session) -> None:
-    await generated(session, create_quota.quota(session, name_of(session)))
-
-
-async def _budget(session: Session) -> None:
-    await generated(session, create_budget.budget(session, name_of(session)))
-
-
-async def _ingress(session: Session) -> None:
-    await generated(session, create_ingress.ingress(session, name_of(session)))
-
-
-async def _service(session: Session) -> None:
-    await generated(session, create_service.service(session, name_of(session)))
 
 
 _COMMON = (
@@ -228,21 +184,21 @@ _SECRETS = (
         "docker-registry",
         "docker-registry NAME --docker-username=user --docker-password=password [--docker-server=server]",
         "Create a secret for use with a Docker registry.",
-        run=_secret_docker,
+        run=_made(create_config.docker_secret),
         flags=(*_COMMON, *create_config.DOCKER_FLAGS),
     ),
     Command(
         "generic",
         "generic NAME [--type=string] [--from-file=[key=]source] [--from-literal=key1=value1]",
         "Create a secret from a local file, directory, or literal value.",
-        run=_secret_generic,
+        run=_made(create_config.generic_secret),
         flags=(*_COMMON, *create_config.SOURCE_FLAGS, text("type", "The type of the secret")),
     ),
     Command(
         "tls",
         "tls NAME --cert=path/to/cert/file --key=path/to/key/file",
         "Create a TLS secret.",
-        run=_secret_tls,
+        run=_made(create_config.tls_secret),
         flags=(*_COMMON, *create_config.TLS_FLAGS),
     ),
 )
@@ -258,21 +214,21 @@ CREATE = Command(
             "clusterrole",
             "clusterrole NAME --verb=verb --resource=resource.group [--resource-name=resourcename]",
             "Create a cluster role.",
-            run=_access,
+            run=_made(create_access.cluster_role),
             flags=(*_COMMON, *create_access.CLUSTER_ROLE_FLAGS),
         ),
         Command(
             "clusterrolebinding",
             "clusterrolebinding NAME --clusterrole=NAME [--user=username] [--group=groupname]",
             "Create a cluster role binding for a particular cluster role.",
-            run=_access,
+            run=_made(create_access.cluster_role_binding),
             flags=(*_COMMON, *create_access.CLUSTER_BINDING_FLAGS),
         ),
         Command(
             "configmap",
             "configmap NAME [--from-file=[key=]source] [--from-literal=key1=value1]",
             "Create a config map from a local file, directory or literal value.",
-            run=_configmap,
+            run=_made(create_config.configmap),
             flags=(*_COMMON, *create_config.SOURCE_FLAGS),
             aliases=("cm",),
         ),
@@ -296,7 +252,7 @@ CREATE = Command(
             "ingress",
             create_ingress.USE,
             create_ingress.SENTENCE,
-            run=_ingress,
+            run=_made(create_ingress.ingress),
             flags=(*_COMMON, *create_ingress.FLAGS),
             aliases=("ing",),
         ),
@@ -311,7 +267,7 @@ CREATE = Command(
             "namespace",
             "namespace NAME",
             "Create a namespace with the specified name.",
-            run=_namespace,
+            run=_made(_namespace),
             flags=_COMMON,
             aliases=("ns",),
         ),
@@ -319,7 +275,7 @@ CREATE = Command(
             "poddisruptionbudget",
             create_budget.USE,
             create_budget.SENTENCE,
-            run=_budget,
+            run=_made(create_budget.budget),
             flags=(*_COMMON, *create_budget.FLAGS),
             aliases=("pdb",),
         ),
@@ -327,7 +283,7 @@ CREATE = Command(
             "priorityclass",
             "priorityclass NAME --value=VALUE --global-default=BOOL [--dry-run=server|client|none]",
             "Create a priority class with the specified name, value, globalDefault and description.",
-            run=_access,
+            run=_made(create_access.priority_class),
             flags=(*_COMMON, *create_access.PRIORITY_FLAGS),
             aliases=("pc",),
         ),
@@ -335,7 +291,7 @@ CREATE = Command(
             "quota",
             create_quota.USE,
             create_quota.SENTENCE,
-            run=_quota,
+            run=_made(create_quota.quota),
             flags=(*_COMMON, *create_quota.FLAGS),
             aliases=("resourcequota",),
         ),
@@ -343,14 +299,14 @@ CREATE = Command(
             "role",
             "role NAME --verb=verb --resource=resource.group/subresource [--resource-name=resourcename]",
             "Create a role with single rule.",
-            run=_access,
+            run=_made(create_access.role),
             flags=(*_COMMON, *create_access.ROLE_FLAGS),
         ),
         Command(
             "rolebinding",
             "rolebinding NAME --clusterrole=NAME|--role=NAME [--user=username] [--group=groupname]",
             "Create a role binding for a particular role or cluster role.",
-            run=_access,
+            run=_made(create_access.role_binding),
             flags=(*_COMMON, *create_access.BINDING_FLAGS),
         ),
         Command(
@@ -366,7 +322,7 @@ CREATE = Command(
             "service [flags]",
             "Create a service using a specified subcommand.",
             children=tuple(
-                Command(kind, use, long, run=_service, flags=(*_COMMON, *flags))
+                Command(kind, use, long, run=_made(create_service.service), flags=(*_COMMON, *flags))
                 for kind, use, long, flags in create_service.COMMANDS
             ),
             aliases=("svc",),
@@ -375,7 +331,7 @@ CREATE = Command(
             "serviceaccount",
             "serviceaccount NAME",
             "Create a service account with the specified name.",
-            run=_service_account,
+            run=_made(_service_account),
             flags=_COMMON,
             aliases=("sa",),
         ),
