@@ -20,7 +20,7 @@ from services.machinery.owners import controller_of
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REPLICAS = 100
 

@@ -16,7 +16,7 @@ from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, eventually, running
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not shutil.which("curl"), reason="asks with curl"),
 ]
 NAMESPACE = "ingress-nginx"

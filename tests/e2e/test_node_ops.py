@@ -12,7 +12,7 @@ from services.api.object import ObjectKey
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import Cluster, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STATIC = """
 apiVersion: v1

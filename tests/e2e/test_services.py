@@ -19,7 +19,7 @@ from services.api.core_v1 import Endpoints, Pod, Service
 from services.machinery.pods import is_ready
 from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, eventually, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DNS_PORT = 30053
 PAUSE_SECONDS = 0.2

@@ -28,7 +28,7 @@ from services.machinery.pods import is_ready
 from tests.e2e.cluster import MANIFESTS, PATIENCE_SECONDS, Cluster, eventually, running
 from tests.e2e.load import ask, load, one
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CALLS = 30
 REPLICAS = 3

@@ -18,7 +18,7 @@ from tests.e2e.cluster import PATIENCE_SECONDS, Cluster, eventually, running
 from tests.e2e.load import ask, one
 from tests.e2e.test_traffic import node_ips
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TIMED_OUT, REFUSED = 28, 7  # curl's exit codes
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"

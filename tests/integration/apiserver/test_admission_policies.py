@@ -290,7 +290,7 @@ async def test_the_status_tells_of_expressions_that_cannot_fit(world: World) -> 
             cache.watchers.leave(watcher)
 
     await world.policy(validations=says("object.dada['x'] == 'a'"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         found = await status()
     assert found["observedGeneration"] == 1
     (warning,) = found["typeChecking"]["expressionWarnings"]
@@ -300,7 +300,7 @@ async def test_the_status_tells_of_expressions_that_cannot_fit(world: World) -> 
     merge: PatchType = "application/merge-patch+json"
     await world.registry.patch(Target(resource, "", "p-0"), change, merge, WriteOptions())
     await cache.catch_up()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         found = await status()
     assert found["observedGeneration"] == 2
     assert not found.get("typeChecking")
