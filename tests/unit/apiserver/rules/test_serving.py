@@ -143,7 +143,7 @@ def test_what_is_served_elsewhere_is_told_or_stale() -> None:
         {"name": "nobody/status", "kind": "Thing", "verbs": ["get"]},
         "nonsense",
     ]
-    told, stale = elsewhere.aggregated(specs, {"v2": {"resources": resources}})["versions"]
+    told, stale = elsewhere.aggregated(specs, {"v2": elsewhere.Told({"resources": resources})})["versions"]
     assert [told["freshness"], stale["freshness"], stale["resources"]] == ["Current", "Stale", []]
     (thing,) = told["resources"]
     assert (thing["resource"], thing["scope"], thing["shortNames"]) == ("things", "Namespaced", ["th"])
