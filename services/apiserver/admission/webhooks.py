@@ -23,11 +23,23 @@ from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.conditions import Failed, holds
 from services.apiserver.admission.registrations import Webhook
 from services.apiserver.strands import Strands
+from services.process.logging import get_logger
 
 Json = dict[str, Any]
 Variables = Callable[[Attributes], Mapping[str, Any]]
 Convert = Callable[[Json, Resource, Resource], Awaitable[Json]]
 Note = Callable[[str, str], None]
+
+
+FAILING_MAX = 1000
+
+
+def _place(webhook: Webhook) -> str:
+    return f"{webhook.configuration}/{webhook.name}"
+
+
+def _names(webhook: Webhook) -> dict[str, str]:
+    return {"webhook": webhook.name, "configuration": webhook.configuration}
 
 
 class _Unanswered(Exception):
@@ -50,6 +62,8 @@ class Webhooks:
         self._ask, self._random, self._variables = ask, chance, variables
         self._equivalents, self._convert, self._note = equivalents, convert, note
         self._strands = strands
+        self._log = get_logger("apiserver")
+        self._failing: dict[str, str] = {}  # in which way each of them fails now: told once
 
     async def matched(self, webhook: Webhook, asked: Attributes) -> Resource | None:
         """The version in which the webhook is to see the request; None: not at all. ApiError (403)."""
@@ -163,11 +177,14 @@ class Webhooks:
         try:
             answer = await self._asked(webhook, await self._seen(asked, version), asked, mutating=mutating)
         except _Unanswered as error:
+            self._tell(webhook, str(error))
             if webhook.ignores_failure:
                 which = "mutation" if mutating else "validating"
                 self._note(f"failed-open.{which}.webhook.admission.k8s.io/{place}", webhook.name)
                 return None
             raise errors.internal(f'failed calling webhook "{webhook.name}": {error}') from None
+        if self._failing.pop(_place(webhook), None) is not None:
+            self._log.info("The webhook answers again", **_names(webhook))
         for key, value in (answer.annotations or {}).items():
             self._note(f"{webhook.name}/{key}", str(value))
         for warning in answer.warnings:
@@ -175,6 +192,17 @@ class Webhooks:
         if not answer.allowed:
             raise reviews.refused(webhook.name, answer.status)
         return answer
+
+    def _tell(self, webhook: Webhook, why: str) -> None:
+        """One line for as long as it fails in one way, however many requests there are."""
+        way = why.partition(":")[0]  # what follows may differ each time, as the uid of a request does
+        if self._failing.get(_place(webhook)) == way:
+            return
+        if len(self._failing) >= FAILING_MAX:
+            self._failing.clear()
+        self._failing[_place(webhook)] = way
+        how = "open" if webhook.ignores_failure else "closed"
+        self._log.warning(f"Failed calling webhook, failing {how}", **_names(webhook), reason=why)
 
     async def _asked(
         self, webhook: Webhook, seen: Attributes, asked: Attributes, *, mutating: bool

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog.testing
 
 from services.api.errors import ApiError
 from services.api.kinds import Resource
@@ -98,6 +99,25 @@ async def test_a_patch_that_cannot_be_read_counts_by_the_failure_policy() -> Non
     assert hooks.notes[f"{OPEN}.{MUTATION}/round_0_index_3"] == "w"
     with pytest.raises(ApiError, match='failed calling webhook "w": received undecodable patch'):
         await hooks.mutate(asked(obj=POD))
+
+
+async def test_a_webhook_that_fails_is_told_once_until_it_answers_again() -> None:
+    hooks = Hooks(uid="another")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await hooks.mutate(asked(obj=POD), failurePolicy="Ignore")
+        del hooks.response["uid"]
+        await hooks.mutate(asked(obj=POD))
+        hooks.response["uid"] = "another"
+        with pytest.raises(ApiError):
+            await hooks.mutate(asked(obj=POD))
+    assert [line["event"] for line in lines] == [
+        "Failed calling webhook, failing open",
+        "The webhook answers again",
+        "Failed calling webhook, failing closed",
+    ]
+    assert lines[0]["webhook"] == "w"
+    assert lines[0]["reason"].startswith("received invalid webhook response: ")
 
 
 async def test_a_patch_of_nothing_is_none_and_of_something_that_goes_is_refused() -> None:
