@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.client.transport import PatchType
@@ -10,6 +11,7 @@ from services.kubectl.commands.create import LAST_APPLIED
 from services.kubectl.commands.registry import Command
 from services.kubectl.errors import Fail, quote, raise_all
 from services.kubectl.flags import Flag, boolean, integer, seconds, text, texts
+from services.kubectl.output import printers
 from services.kubectl.output.results import DRY_RUN, FIELD_MANAGER, PRINT_FLAGS, Results
 from services.kubectl.resources import Found
 from services.kubectl.session import Session
@@ -149,8 +151,21 @@ async def history(session: Session) -> None:
         revision = session.flags["revision"]
         if revision < 0:
             raise Fail("revision must be a positive integer: " + str(revision))
+        if printers.asked_for(session.flags) and item.resource.kind == "Deployment":
+            _show_sets(session, past, revision)
+            continue
         operation = f"with revision #{revision}" if revision > 0 else ""
         Results(session, f"{operation}\n{revisions.show(past, revision)}").show(item.object)
+
+
+def _show_sets(session: Session, past: Sequence[Json], revision: int) -> None:
+    """With -o, the ReplicaSets themselves: all of them, or that of one revision."""
+    chosen = [each for each in past if revision in (0, revisions.number(each))]
+    if revision and not chosen:
+        raise Fail("unable to find the specified revision")
+    results = Results(session, "")
+    for each in chosen:
+        results.show({"apiVersion": "apps/v1", "kind": "ReplicaSet", **each})
 
 
 def _group_kind(item: Found) -> str:

@@ -216,6 +216,10 @@ async def test_what_does_not_go_together(ok: Ok) -> None:
         ("label cm conf a=b=c", "invalid label spec: a=b=c"),
         ("label cm --all a=b --resource-version=1",
          "--resource-version may only be used with a single resource"),
+        ("create cm x --from-literal=a=b --from-literal=a=c",
+         'cannot add key "a", another key by that name already exists in Data for ConfigMap "x"'),
+        ("create secret generic x --from-literal=a=b --from-literal=a=c",
+         "cannot add key a, another key by that name already exists"),
         ("autoscale cm/conf --max=2", "cannot autoscale a ConfigMap: could not find scale subresource for"
          " /v1, Resource=configmaps in discovery information"),
         ("logs cm/conf",
