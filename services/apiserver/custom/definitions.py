@@ -40,6 +40,8 @@ from services.process.logging import Logger
 Json = dict[str, Any]
 
 MANAGER = "kube-apiserver"
+# What a definition comes to that nobody checked, or that is nested as deeply as JSON may be.
+SENSELESS = (KeyError, TypeError, ValueError, RecursionError)
 OPTIONS = WriteOptions(field_manager=MANAGER)
 
 
@@ -61,7 +63,7 @@ class Definitions:
         for definition in self._all():
             try:
                 await self._serve(definition)
-            except (KeyError, TypeError, ValueError) as error:  # It is looked at again, and told then.
+            except SENSELESS as error:  # It is looked at again, and told then.
                 self._log.debug("Passing over a definition", reason=repr(error))
 
     async def run(self) -> None:
@@ -95,7 +97,7 @@ class Definitions:
                 if not errors.is_conflict(error) and not errors.is_not_found(error):
                     self._log.warning("Cannot serve a definition yet", name=name, reason=error.message)
                 self._queue.add_rate_limited(name)
-            except (KeyError, TypeError, ValueError) as error:  # Stored by somebody who did not check it.
+            except SENSELESS as error:
                 self._log.error("A definition makes no sense", name=name, reason=repr(error))
                 self._withdraw(name)
             else:

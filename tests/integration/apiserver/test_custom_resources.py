@@ -329,6 +329,13 @@ async def test_a_definition_that_nobody_checked_does_no_harm(etcd: Etcd) -> None
         }
         key = "/registry/apiextensions.k8s.io/customresourcedefinitions/x.example.com"
         await server.storage.create(key, orjson.dumps(broken))
+        deep: Json = {"type": "string"}
+        for _ in range(240):
+            deep = {"type": "array", "items": deep}
+        nested = definition("deep", "Deep", version("v1", storage=True, schema=deep))
+        nested["metadata"]["uid"] = "v"
+        key = key.replace("x.example", "deep.example")
+        await server.storage.create(key, orjson.dumps({**nested, "status": {"storedVersions": ["v1"]}}))
         custom = Custom(server.registry)
         await custom.define(definition())
     async with apiserver_here(etcd) as (server, _):
