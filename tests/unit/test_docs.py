@@ -156,6 +156,17 @@ def test_the_variables_of_the_environment() -> None:
 INTERNAL = {"ORRERY_ETCD_ADDRESS"}  # set by compose for its own container
 
 
+def test_every_folder_is_on_the_map() -> None:
+    """Of `services`, and of the API server, which is the largest of them."""
+    layout = (ROOT / "ARCHITECTURE.md").read_text().partition("## Layout")[2]
+    packages = [path.parent.name for path in ROOT.glob("services/*/__init__.py")]
+    for name in packages:
+        assert re.search(rf"`(services/)?{name}`", layout), name
+    row = next(line for line in layout.splitlines() if line.startswith("| `services/apiserver`"))
+    for path in ROOT.glob("services/apiserver/*/__init__.py"):
+        assert re.search(rf"\b{path.parent.name}\b", row), path.parent.name
+
+
 def test_every_command_of_ok_is_in_its_reference() -> None:
     page = (ROOT / "docs/reference/ok.md").read_text()
     has, _, has_not = page.partition("## What it has not")
