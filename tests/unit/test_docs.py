@@ -10,6 +10,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def test_what_orrery_is_told_it_understands(line: str) -> None:
     make_parser().parse_args(words)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_flags_of_orrery_that_a_sentence_names(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"`(orrery [^`…\[\]|]+)`", text):
+        with suppress(SystemExit):  # half a command is fine in a sentence, a flag that is none is not
+            make_parser().parse_args(shlex.split(line)[1:])
+        assert "unrecognized" not in capsys.readouterr().err, line
+
+
 @pytest.mark.parametrize("line", commands("ok"))
 def test_what_ok_is_told_it_understands(line: str) -> None:
     world: Any = argparse.Namespace(program="ok", environ={})
@@ -154,6 +164,14 @@ def test_the_variables_of_the_environment() -> None:
 
 
 INTERNAL = {"ORRERY_ETCD_ADDRESS"}  # set by compose for its own container
+
+
+def test_node_ports_that_pages_name_are_those_of_the_addons() -> None:
+    manifests = "".join(file.read_text() for file in (ROOT / "config/addons").glob("*.yaml"))
+    known = {*re.findall(r"nodePort: (\d+)", manifests), "30000", "32767"}  # and the ends of the range
+    for page in PAGES:
+        for port in re.findall(r"\b3[0-2]\d{3}\b", page.read_text()):
+            assert port in known, (named(page), port)
 
 
 def test_every_folder_is_on_the_map() -> None:
