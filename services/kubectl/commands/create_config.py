@@ -79,18 +79,20 @@ def _environment(session: Session) -> Iterator[tuple[str, bytes]]:
                 yield key, (value if equals else session.world.environ.get(key, "")).encode()
 
 
+_KEY_WORDS = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or"
+    " 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
 def _content(session: Session, config_map: str = "") -> dict[str, bytes]:
     """What the keys hold; `config_map` is the name of the one that they are for, and empty for a Secret."""
     content: dict[str, bytes] = {}
     into = f' in Data for ConfigMap "{config_map}"' if config_map else ""
     for key, value in (*_files(session), *_literals(session), *_environment(session)):
         if not _KEY.fullmatch(key):
-            raise Fail(
-                f'"{key}" is not a valid key name{" for a ConfigMap" if into else ""}: a valid config key must'
-                " consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex"
-                " used for"
-                " validation is '[-._a-zA-Z0-9]+')"
-            )
+            of_what = " for a ConfigMap" if into else ""
+            raise Fail(f'"{key}" is not a valid key name{of_what}: {_KEY_WORDS}')
         if key in content:
             shown = f'"{key}"' if into else key
             raise Fail(f"cannot add key {shown}, another key by that name already exists{into}")

@@ -59,7 +59,7 @@ def _divide(args: list[str], notes: Notes) -> tuple[list[str], list[str]]:
     words: list[str] = []
     changes: list[str] = []
     for arg in args:
-        is_change = "=" in arg or (arg.endswith("-") and arg != "-")
+        is_change = ("=" in arg and not arg.startswith("=")) or (arg.endswith("-") and arg != "-")
         if is_change:
             changes.append(arg)
         elif changes:
