@@ -16,6 +16,7 @@ Several clusters run side by side, each with a home of its own.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -28,6 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.process.clock import SystemClock
+
+LEAVING_SECONDS, RETRY_SECONDS = 5.0, 0.1
 SOCKET_PATH_BYTES_MAX = 60  # leaves room for file names below it, of the 104 that macOS allows
 
 
@@ -122,7 +126,13 @@ class Home:
 
 
 def _take(lock: int) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise Taken from error
+    """A supervisor that has just said goodbye has the lock until its process is gone: that long is waited."""
+    clock, waited = SystemClock(), 0.0
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if waited >= LEAVING_SECONDS:
+                raise Taken from error
+        asyncio.run(clock.sleep(RETRY_SECONDS))
+        waited += RETRY_SECONDS

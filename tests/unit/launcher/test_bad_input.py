@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from services.launcher import home as place
 from services.launcher.__main__ import main
 from services.launcher.home import Home, Taken
 
@@ -37,7 +41,10 @@ def test_an_audit_policy_that_is_not_there(home: Path, capsys: pytest.CaptureFix
     assert not home.exists()
 
 
-def test_two_starts_of_one_home(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_starts_of_one_home(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "LEAVING_SECONDS", 0.0)
     first = Home(home)
     first.create()
     with first.alone():
@@ -48,3 +55,26 @@ def test_two_starts_of_one_home(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert said == f"orrery: the cluster under {home} is running already; see `orrery status`\n"
     with first.alone():
         pass  # it is free again
+
+
+def test_a_start_waits_for_the_end_before_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a supervisor that has ended its cluster and whose process is not gone yet."""
+    monkeypatch.setattr(place, "LEAVING_SECONDS", 300.0)
+    home.mkdir()
+    program = (
+        "import fcntl, sys\nfile = open(sys.argv[1], 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('mine', flush=True)\nsys.stdin.readline()"
+    )
+    leaving = subprocess.Popen(
+        [sys.executable, "-c", program, str(home / "cluster.lock")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert leaving.stdout is not None
+    assert leaving.stdin is not None
+    with leaving, leaving.stdout, leaving.stdin:
+        assert leaving.stdout.readline() == "mine\n"
+        timer = threading.Timer(0.3, leaving.stdin.close)
+        timer.start()
+        with Home(home).alone():
+            assert leaving.wait(60) == 0
+        timer.join()
