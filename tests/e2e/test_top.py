@@ -18,9 +18,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 API = "/apis/metrics.k8s.io/v1beta1"
 
 
-def until_measured(cluster: Cluster, namespace: str) -> None:
-    top = (sys.executable, "-m", "services.kubectl", "top", "pod", "web", "-n", namespace)
-    until = ("bash", "-c", 'until "$@" >/dev/null 2>&1; do sleep 1; done', "until", *top)
+def until_measured(cluster: Cluster, *words: str, lines: int) -> None:
+    """`top` shows so many: each kubelet has been asked twice by then."""
+    top = (sys.executable, "-m", "services.kubectl", "top", *words, "--no-headers")
+    loop = 'want=$1; shift; until [ "$("$@" 2>/dev/null | wc -l)" = "$want" ]; do sleep 1; done'
+    until = ("bash", "-c", loop, "until", str(lines), *top)
     subprocess.run(until, env=environment(cluster), timeout=PATIENCE_SECONDS, check=True)
 
 
@@ -33,7 +35,8 @@ def test_what_is_used(cluster: Cluster, namespace: str) -> None:
     cluster.ok("run", "never", "--image=doesnotexist", "-n", namespace, "--labels=never=runs")
     assert "etrics not available" in cluster.ok_refused("top", "pods", "-n", namespace, "-l", "never=runs")
     cluster.until(Pod, lambda pods: any(map(is_ready, pods.values())), namespace=namespace)
-    until_measured(cluster, namespace)
+    until_measured(cluster, "pod", "web", "-n", namespace, lines=1)
+    until_measured(cluster, "nodes", lines=3)
     measured = json.loads(cluster.ok("get", "--raw", f"{API}/namespaces/{namespace}/pods"))
     assert (measured["kind"], [each["metadata"]["name"] for each in measured["items"]]) == (
         "PodMetricsList",
