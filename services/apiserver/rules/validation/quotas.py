@@ -10,8 +10,8 @@ from typing import Any
 
 from services.apiserver.rules.validation import names, resources
 from services.apiserver.rules.validation.meta import (
-    generic_object_meta,
     immutable,
+    object_meta,
     object_meta_update,
 )
 from services.machinery import quantity
@@ -61,7 +61,7 @@ _ONLY_EXISTS = (
 
 
 def limit_range(obj: Json, out: Causes) -> None:
-    generic_object_meta(obj["metadata"], True, names.path_segment, out)
+    object_meta(obj["metadata"], True, names.dns1123_subdomain, out)
     seen: set[str] = set()
     for index, limit in enumerate(obj["spec"].get("limits") or ()):
         path, kind = f"spec.limits[{index}]", limit.get("type", "")
@@ -139,7 +139,7 @@ def _ratio(name: str, ratio: str, given: dict[str, str | None], path: str, out: 
 
 
 def quota(obj: Json, out: Causes) -> None:
-    generic_object_meta(obj["metadata"], True, names.path_segment, out)
+    object_meta(obj["metadata"], True, names.dns1123_subdomain, out)
     _spec(obj["spec"], out)
     _amounts(obj["status"], out)
 

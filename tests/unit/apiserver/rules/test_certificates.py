@@ -94,11 +94,11 @@ def test_requests_of_another_form(blocks: list[bytes], said: str) -> None:
     assert fault.startswith(said) if said else fault == ""
 
 
-@pytest.mark.parametrize("at", range(0, len(REQUEST_DER), 7))
-def test_a_damaged_request_is_refused(at: int) -> None:
-    damaged = bytearray(REQUEST_DER)
-    damaged[at] ^= 0x55
-    assert certificates.request_fault(base64_of(pem("CERTIFICATE REQUEST", bytes(damaged))))
+def test_a_damaged_request_is_refused() -> None:
+    for at in range(0, len(REQUEST_DER), 7):
+        damaged = bytearray(REQUEST_DER)
+        damaged[at] ^= 0x55
+        assert certificates.request_fault(base64_of(pem("CERTIFICATE REQUEST", bytes(damaged)))), at
 
 
 @pytest.mark.parametrize(
