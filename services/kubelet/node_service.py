@@ -32,7 +32,7 @@ from services.pb.node.v1 import node_pb2 as pb
 from services.pb.node.v1.node_pb2_grpc import NodeServiceServicer
 
 NAME = "node.v1.NodeService"
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 10.0  # for a caller to hang up after the last message
 STATUS_KEY = "kubernetes-status-bin"
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

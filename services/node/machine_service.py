@@ -33,7 +33,7 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 Context = grpc.aio.ServicerContext[Any, Any]
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 10.0  # for a caller to hang up after the last message
 MEBIBYTE = 1024 * 1024
 MEMORY_LEFT_BELOW_THRESHOLD = 5 * MEBIBYTE  # so that the end of one Pod is enough
 PERCENT_LEFT = 5  # of disk and process numbers: below every default threshold

@@ -34,7 +34,7 @@ from services.runtime.streams import Pipe
 from services.runtime.terminal import Terminal, cooked, signal_family
 
 READ_BYTES = 256 * 1024
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 10.0  # for a caller to hang up after the last message
 BODY_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -90,7 +90,7 @@ class StreamingService(StreamingServiceServicer):
             await refuse(context, fault)
 
         def over() -> None:
-            outbox.put(None)
+            outbox.put(pb.StreamResponse(exit_code=0))  # to have been attached went well
 
         container.ended.on_done(over)
         async with asyncio.TaskGroup() as group:
@@ -101,6 +101,10 @@ class StreamingService(StreamingServiceServicer):
             try:
                 while (answer := await outbox.get()) is not None:
                     yield answer
+                    if answer.WhichOneof("message") == "exit_code":
+                        if feeding is not None:  # as above
+                            await container.kernel.clock.sleep(LINGER_SECONDS)
+                        return
             finally:
                 container.attached.discard(sink)
                 container.ended.forget(over)

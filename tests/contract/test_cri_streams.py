@@ -69,6 +69,8 @@ class Client:
             self.seen += answer.stdout + answer.stderr
             if answer.WhichOneof("message") == "exit_code":
                 self.exit_code = answer.exit_code
+                self.leave()
+                break
         return self.seen
 
     def leave(self) -> None:
@@ -127,6 +129,16 @@ class TestAttach:
         assert status.exit_code == 0
         log = await asyncio.to_thread(Path(status.log_path).read_bytes)
         assert log.endswith(b"stdout F over\n")
+
+    async def test_the_last_word_is_heard_however_much_is_still_typed(self, endpoint: Cri) -> None:
+        """An end of the call itself would break what is written, and lose what is not read yet."""
+        container = await start(endpoint, "sh", "-c", "read line; echo got $line", stdin=True)
+        client = await attach(endpoint, container)
+        await client.send(stdin=b"a\n")
+        await endpoint.ended(container)
+        for _ in range(50):
+            await client.send(stdin=b"more\n")
+        assert (await client.end(), client.exit_code) == (b"got a\n", 0)
 
     async def test_a_terminal_echoes_edits_and_interrupts(self, endpoint: Cri) -> None:
         script = "read line; echo got $line; sleep 1000; echo code $?"

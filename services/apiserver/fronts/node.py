@@ -19,7 +19,7 @@ from services.apiserver.fronts.kubelets import SERVICE, Call, Kubelets
 from services.machinery.clock import Clock
 from services.pb.node.v1 import node_pb2 as pb
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 10.0  # for a caller to hang up after the last message
 EXIT_BYTES_MAX = 16  # of a message that says how a command ended: only short ones are looked into
 
 

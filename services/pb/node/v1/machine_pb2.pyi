@@ -89,7 +89,7 @@ class ShellResponse(_message.Message):
     stdout: _builtins.bytes
     stderr: _builtins.bytes
     exit_code: _builtins.int
-    """the last message"""
+    """the last message: the caller hangs up"""
     def __init__(
         self,
         *,

@@ -226,7 +226,7 @@ class ExecResponse(_message.Message):
     stdout: _builtins.bytes
     stderr: _builtins.bytes
     exit_code: _builtins.int
-    """the last message"""
+    """the last message: the caller hangs up"""
     def __init__(
         self,
         *,

@@ -94,7 +94,7 @@ class StreamResponse(_message.Message):
     stdout: _builtins.bytes
     stderr: _builtins.bytes
     exit_code: _builtins.int
-    """the last message of an Exec"""
+    """the last message: the caller hangs up"""
     def __init__(
         self,
         *,
