@@ -21,6 +21,7 @@ from services.client import codec
 from services.client.credentials import Credentials
 from services.client.log import Logger, default_logger
 from services.client.options import PAGE_OBJECTS_MAX, Propagation, delete_options
+from services.client.outage import Outage
 from services.client.token_bucket import RateLimiter
 from services.client.transport import (
     EventType,
@@ -87,6 +88,7 @@ class Client:
         self.transport = transport
         self.component = component
         self.log = log or default_logger(component)
+        self.outage = Outage()
         self._write = WriteOptions(field_manager=field_manager)
 
     async def get(self, kind: type[T], name: str, namespace: str = "", *, resource_version: str = "") -> T:

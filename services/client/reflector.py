@@ -195,22 +195,25 @@ class Reflector(Generic[T]):
 
     def _recovered(self) -> None:
         self._backoff.forget()
+        if self._client.outage.over(self):
+            self._log.info("The API server can be reached again")
         if self._complained:
             self._complained = False
             self._log.info("Watching again", watched=self._kind.kind)
 
     def _say(self, error: ApiError) -> None:
-        """One line for an outage, not one for each attempt."""
+        """One line for an outage, not one for each attempt, nor for each kind that is watched."""
+        if isinstance(error, Unavailable):
+            if self._client.outage.met(self):
+                self._log.warning("Cannot reach the API server; trying again", reason=error.message)
+            return
         if is_expired(error) or self._complained:
             self._log.debug("Lost the watch", watched=self._kind.kind, reason=error.message)
             return
         self._complained = True
-        what = (
-            "Cannot reach the API server"
-            if isinstance(error, Unavailable)
-            else "The API server refused a watch"
+        self._log.warning(
+            "The API server refused a watch; trying again", watched=self._kind.kind, reason=error.message
         )
-        self._log.warning(f"{what}; trying again", watched=self._kind.kind, reason=error.message)
 
     async def _pause(self) -> None:
         seconds = self._backoff.next()

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog.testing
 
 from services.api import errors
-from services.api.core_v1 import Pod, PodSpec
+from services.api.core_v1 import Node, Pod, PodSpec, Service
 from services.api.meta_v1 import ManagedFieldsEntry, ObjectMeta
 from services.api.object import ObjectKey
 from services.client.client import Client, Page, WatchEvent
@@ -133,6 +134,25 @@ async def test_a_broken_watch_resumes_where_it_was(api: FakeApi, client: Client,
         await clock.advance(30)
         assert seen.calls == [("add", "missed")]
         assert [verb for verb, _ in api.requests].count("list") == 1
+
+
+async def test_an_outage_is_told_once_however_many_kinds_are_watched(
+    api: FakeApi, client: Client, clock: ManualClock
+) -> None:
+    factory = InformerFactory(client, clock)
+    informers = [factory.informer(kind) for kind in (Pod, Node, Service)]
+    with structlog.testing.capture_logs() as lines:
+        async with running(factory):
+            for _ in range(2):
+                for informer in informers:
+                    await informer.wait_synced()
+                await settle()
+                api.set_down(True)
+                await clock.advance(30)
+                api.set_down(False)
+                await clock.advance(30)
+    told = [line["event"] for line in lines if line["log_level"] != "debug"]
+    assert told == ["Cannot reach the API server; trying again", "The API server can be reached again"] * 2
 
 
 async def test_after_expiry_the_new_list_gives_the_missing_deletes(
