@@ -26,16 +26,21 @@ class Callers:
         self.anybody = True  # until a port with TLS is opened
         self._peers, self._users = Peers(), dict[Peer, User]()
 
-    async def of(self, context: Any, metadata: Mapping[str, str | bytes], entries: Any) -> User:
-        """`entries`: the same metadata, with what is there more than once. ApiError (400, 401, 403)."""
+    async def of(
+        self, context: Any, metadata: Mapping[str, str | bytes], entries: Any
+    ) -> tuple[User, User | None]:
+        """As whom one asks, and who one is where that is another. ApiError (400, 401, 403).
+
+        `entries`: the same metadata, with what is there more than once.
+        """
         if self.anybody:
-            return ADMINISTRATOR
+            return ADMINISTRATOR, None
         authorization = str(metadata.get("authorization", ""))
         peer = None if authorization else self._peers.of(context)
         user = self._user(peer) if peer is not None else await self.gate.bearer(authorization)
         if any(key.startswith("impersonate-") for key in metadata):
-            user = self.gate.impersonated(user, _impersonation(metadata, entries))
-        return user
+            return self.gate.impersonated(user, _impersonation(metadata, entries)), user
+        return user, None
 
     def _user(self, peer: Peer) -> User:
         found = self._users.get(peer)

@@ -43,6 +43,7 @@ class Caller:
 
     user_agent: str
     user: User
+    impersonator: User | None = None  # who asks in the name of that user
 
     @property
     def field_manager(self) -> str:
@@ -138,14 +139,14 @@ class Calls:
             caller.user, verb, named.namespace, named.group, named.version, named.resource, named.subresource,
             named.name,
         )  # fmt: skip
-        return self._audit.begin(asked, uri=_uri(named), user_agent=caller.user_agent)
+        return _recorded(self._audit, asked, named, caller)
 
     @contextmanager
     def let_in(self, asked: Attributes, caller: Caller) -> Iterator[None]:
         """A stream to a Pod, while the block runs, of one who may; it is put on record. ApiError (403)."""
         record = None
         if self._audit is not None:
-            record = self._audit.begin(asked, uri=_uri(asked), user_agent=caller.user_agent)
+            record = _recorded(self._audit, asked, asked, caller)
         code, answered = 500, b""
         try:
             with record.current() if record is not None else nullcontext():
@@ -187,8 +188,8 @@ class Calls:
         """Who asks, and because of what."""
         entries = context.invocation_metadata()
         metadata = metadata_of(entries)
-        user = await self._callers.of(context, metadata, entries)
-        caller = Caller(str(metadata.get("user-agent", "")), user)
+        user, impersonator = await self._callers.of(context, metadata, entries)
+        caller = Caller(str(metadata.get("user-agent", "")), user, impersonator)
         return caller, self.cause_of(metadata.get("traceparent", ""))
 
     def cause_of(self, given: object) -> str:
@@ -210,6 +211,10 @@ def parse(request_type: Any, raw: bytes) -> Any:
 def _verb(request_type: Any) -> str:
     """`DeleteCollectionRequest` is a `deletecollection`."""
     return str(request_type.DESCRIPTOR.name).removesuffix("Request").lower()
+
+
+def _recorded(audit: Audit, asked: Attributes, named: Any, caller: Caller) -> Record | None:
+    return audit.begin(asked, uri=_uri(named), user_agent=caller.user_agent, impersonator=caller.impersonator)
 
 
 def _uri(named: Any) -> str:

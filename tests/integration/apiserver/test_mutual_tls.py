@@ -42,6 +42,7 @@ class Server:
     address: str
     keys: Path
     socket: Path
+    audit: Path
 
     def credentials(self, name: str, keys: Path | None = None) -> Credentials:
         found = Credentials.of(keys or self.keys, name)
@@ -67,10 +68,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     etcd = Etcd(folder / "etcd", "--unsafe-no-fsync")
     etcd.start()
     signing = ("--service-account-signing-key-file", str(keys / "sa.key"))
-    flags = ("--cert-dir", str(keys), "--health-socket", str(socket), *signing)
+    flags = (
+        *("--cert-dir", str(keys), "--health-socket", str(socket), *signing),
+        *("--audit-log-path", str(folder / "audit.jsonl"), "--audit-level", "Metadata"),
+    )
     try:
         with apiserver_process(etcd, folder / "log", flags=flags, health=f"unix:{socket}") as address:
-            yield Server(address, keys, socket)
+            yield Server(address, keys, socket, folder / "audit.jsonl")
     finally:
         etcd.stop()
 
@@ -287,3 +291,16 @@ async def test_in_another_s_name(server: Server) -> None:
     async with server.as_("admin", ("impersonate-group", "a")) as client:
         with pytest.raises(ApiError, match="without impersonating a user name"):
             await client.list(ConfigMap, "default")
+
+
+async def test_who_asks_in_another_s_name_is_on_record(server: Server) -> None:
+    async with server.as_("admin", ("impersonate-user", "eve")) as client, asyncio.timeout(60):
+        while True:
+            with pytest.raises(ApiError, match='User "eve" cannot get'):  # as often as the log takes
+                await client.get(ConfigMap, "on-record", "default")
+            text = server.audit.read_text() if server.audit.exists() else ""
+            found = [line for line in text.splitlines(keepends=True) if "on-record" in line]
+            if found and found[0].endswith("\n"):
+                break
+    event = orjson.loads(found[0])
+    assert (event["user"]["username"], event["impersonatedUser"]["username"]) == ("kubernetes-admin", "eve")
