@@ -78,7 +78,10 @@ class Home:
         if len(os.fsencode(own)) <= SOCKET_PATH_BYTES_MAX:
             return own
         digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"orrery-{os.getuid()}-{digest}"
+        elsewhere = Path(tempfile.gettempdir()) / f"orrery-{os.getuid()}-{digest}"
+        if len(os.fsencode(elsewhere)) <= SOCKET_PATH_BYTES_MAX:
+            return elsewhere
+        return Path("/tmp") / elsewhere.name  # TMPDIR may be as deep as a home
 
     @property
     def control_socket(self) -> Path:

@@ -93,10 +93,13 @@ async def grpc_server(
     target = address if address.startswith("unix:") else f"{address}:{port}"
     try:
         bound = server.add_secure_port(target, tls.credentials()) if tls else server.add_insecure_port(target)
+    except RuntimeError as error:
+        raise Fatal(f"cannot listen on {target}: is another process using the port?") from error
+    try:
         if health_socket:
             server.add_insecure_port(f"unix:{health_socket}")
     except RuntimeError as error:
-        raise Fatal(f"cannot listen on {target}: is another process using the port?") from error
+        raise Fatal(f"cannot listen on {health_socket}: is its folder there, and its path short?") from error
     await server.start()
     try:
         yield 0 if address.startswith("unix:") else bound

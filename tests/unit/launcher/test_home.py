@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def test_sockets_move_out_of_a_path_that_is_too_long(tmp_path: Path) -> None:
     assert len(str(home.run)) < SOCKET_PATH_BYTES_MAX
     assert home.run == Home(home.path).run
     assert home.run != Home(home.path / "other").run
+
+
+def test_sockets_move_out_of_a_temporary_folder_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("deep" * 20)))
+    home = Home(tmp_path / ("deep" * 40))
+    assert len(str(home.run)) < SOCKET_PATH_BYTES_MAX
 
 
 def test_nothing_stays_outside_of_the_home_when_the_cluster_has_ended(tmp_path: Path) -> None:

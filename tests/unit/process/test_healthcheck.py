@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from services.process import healthcheck
 from services.process.grpc_server import Health, grpc_server
+from services.process.run import Fatal
 
 
 async def test_says_nothing_when_the_component_serves() -> None:
@@ -23,6 +26,13 @@ async def test_follows_the_state_that_the_component_sets() -> None:
         assert await asyncio.to_thread(healthcheck.check, address) == f"{address} is not serving yet"
         await health.set_serving(True)
         assert await asyncio.to_thread(healthcheck.check, address) == ""
+
+
+async def test_a_socket_with_too_long_a_path_is_said_to_be_that(tmp_path: Path) -> None:
+    path = tmp_path / ("deep" * 30)
+    with pytest.raises(Fatal, match=f"cannot listen on {path}: is its folder there, and its path short"):
+        async with grpc_server("127.0.0.1", 0, health_socket=str(path)):
+            pass
 
 
 async def test_runs_without_site_packages_and_says_why_it_fails() -> None:

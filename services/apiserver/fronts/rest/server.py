@@ -144,6 +144,8 @@ class RestFront:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw_path = request.rel_url.raw_path
+        if request.method == "CONNECT":  # its target is a host and no path: it is not for us to tunnel
+            raise errors.method_not_allowed()
         path = parse(raw_path)
         try:
             asked = await self._http_gate.asked(request, raw_path, path)
