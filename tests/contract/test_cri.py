@@ -269,9 +269,13 @@ class TestExec:
             yield message(stdin=b"hello\n")
             yield message(stdin_closed=True)
 
-        answers = [one async for one in endpoint.streams.Exec(requests())]
+        answers, call = [], endpoint.streams.Exec(requests())
+        async for one in call:
+            answers.append(one)
+            if one.WhichOneof("message") == "exit_code":
+                break
+        call.cancel()
         assert b"".join(one.stdout for one in answers) == b"hello\n"
-        assert answers[-1].WhichOneof("message") == "exit_code"
 
     async def test_a_token_is_good_once(self, endpoint: Cri) -> None:
         container = await endpoint.start(await endpoint.sandbox(), "luksa/kubia")
@@ -283,7 +287,11 @@ class TestExec:
         async def requests() -> AsyncIterator[streaming_pb2.StreamRequest]:
             yield streaming_pb2.StreamRequest(token=token)
 
-        assert [one.exit_code async for one in endpoint.streams.Exec(requests())] == [0]
+        call = endpoint.streams.Exec(requests())
+        async for one in call:
+            assert one.exit_code == 0
+            break
+        call.cancel()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             _ = [one async for one in endpoint.streams.Exec(requests())]
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -104,9 +104,12 @@ class TestAttach:
         other = await attach(endpoint, container, stdin=False)
         await one.send(stdin=b"a\n")
         await one.until(b"got a\n")
-        # The second was there only if its call had begun; by the second line it has.
-        await one.send(stdin=b"b\n")
-        await other.until(b"got b\n")
+        heard = asyncio.ensure_future(other.until(b"got b\n"))
+        while not heard.done():  # it sees what comes once its call has begun, and nothing says when
+            one.seen = b""
+            await one.send(stdin=b"b\n")
+            await one.until(b"got b\n")
+        await heard
         one.leave()
         other.leave()
 

@@ -15,7 +15,7 @@ _MARKS = tuple(
         (r'(resourceVersion\\?"?): \\?"\d+\\?"', r"\1: N"),
         (r"(Resource Version): +\S+", r"\1: N"),
         (r"\b10\.\d+\.\d+\.\d+", "<address>"),
-        (r"\b(\d+[dhmsy]){1,3}\b|<invalid>", "<age>"),
+        (r"(?<!-)\b(\d+[dhmsy]){1,3}\b|<invalid>", "<age>"),
         (r"127\.0\.0\.1:\d{4,5}", "<server>"),
         (r'(nodePort\\?"?): \d+', r"\1: N"),
         (r"\b(NodePort: .* )\d{5}/", r"\1N/"),

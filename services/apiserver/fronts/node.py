@@ -6,6 +6,7 @@ is handed on as it came.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 
@@ -63,10 +64,11 @@ class NodeFront:
         first = parse(pb.ExecRequest, await _first(messages))
         if first.WhichOneof("message") != "start":
             raise errors.bad_request("the first message must say what to start")
-        interactive = first.start.stdin or first.start.tty
+        interactive, said_all = first.start.stdin or first.start.tty, asyncio.Event()
         with self._let_in(caller, "create", method.lower(), first.start.container):
-            call = await self._kubelets.command(method, first.start, messages)
-            if await _pass_on(call, context, _says_exit) and interactive:
+            rest = _until_all_is_said(messages, said_all)
+            call = await self._kubelets.command(method, first.start, rest)
+            if await _pass_on(call, context, _says_exit) and interactive and not said_all.is_set():
                 # The client hangs up. If we did, what it still types would break its call, and with it the
                 # answers that it has not read yet.
                 await self._clock.sleep(LINGER_SECONDS)
@@ -97,6 +99,12 @@ async def _pass_on(call: Call, context: Context, ends: Callable[[bytes], bool] =
 
 def _says_exit(message: bytes) -> bool:
     return len(message) <= EXIT_BYTES_MAX and pb.ExecResponse.FromString(message).HasField("exit_code")
+
+
+async def _until_all_is_said(messages: AsyncIterator[bytes], said_all: asyncio.Event) -> AsyncIterator[bytes]:
+    async for message in messages:
+        yield message
+    said_all.set()
 
 
 async def _first(messages: AsyncIterator[bytes]) -> bytes:
